@@ -36,14 +36,14 @@ def describe(value: object) -> str:
 
 
 def integer(argument: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
-    """Return `value` as an int within the bounds, or raise `InputError`."""
+    """Return `value` as an int within the (closed) bounds, or raise `InputError`."""
     rule = f"an integer of at least {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{argument}: expected {rule}, got {describe(value)}")
-    number = int(value)
-    if number < minimum or (maximum is not None and number > maximum):
-        raise InputError(f"{argument}: expected {rule}, got {number}")
-    return number
+    result = int(value)
+    if result < minimum or (maximum is not None and result > maximum):
+        raise InputError(f"{argument}: expected {rule}, got {result}")
+    return result
 
 
 def number(argument: str, value: object, *, minimum: float, maximum: float = math.inf) -> float:
@@ -51,9 +51,10 @@ def number(argument: str, value: object, *, minimum: float, maximum: float = mat
     rule = f"a number of at least {minimum}" if maximum == math.inf else f"a number from {minimum} to {maximum}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{argument}: expected {rule}, got {describe(value)}")
-    if not (math.isfinite(value) and minimum <= value <= maximum):
+    result = float(value)
+    if not (math.isfinite(result) and minimum <= result <= maximum):
         raise InputError(f"{argument}: expected {rule}, got {value}")
-    return float(value)
+    return result
 
 
 def choice(argument: str, value: object, allowed: Collection[str]) -> str:
