@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from fingerprint import _check, _threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fingerprint.images import Failure, Slices, Source
 
@@ -24,6 +26,14 @@ METRICS = (*IMAGE_METRICS, "cosine")
 _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 256  # synthetic images decoded and compared at a time
+_PART = 256  # columns of one task: both sides of a tile fit the second-level cache
+_SSIM_PART = 16
+_DOTS = {"euclidean", "correlation", "tiles"}
+_PLANES = ("low", "high")
+_TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
+_TILE_REGISTERS[0] = 1
+_TILE_REGISTERS[16:32:2] = 64
+_TILE_REGISTERS[48:56] = 16
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Prepared:
     dtype : str
         ``uint8``, ``uint16`` or ``float64``.
     arrays : mapping
-        The working arrays, by name. Theirs is a private format.
+        The working arrays by name, in the formats of the kernels.
     """
 
     metrics: tuple[str, ...]
@@ -53,6 +63,19 @@ class Prepared:
     def __len__(self) -> int:
         """Return the number of images."""
         return self.count
+
+    @cached_property
+    def transposed(self) -> dict[str, Array]:
+        """Return the byte planes as `dot_amx` takes its second side."""
+        from fingerprint import _kernels
+
+        result = {}
+        for name in _PLANES:
+            if name in self.arrays:
+                plane = self.arrays[name].view(np.uint32)
+                result[name] = _aligned(plane.shape, np.uint32)
+                _kernels.transpose(plane, result[name])
+        return {name: plane.view(np.uint8) for name, plane in result.items()}
 
 
 def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) -> Prepared:
@@ -90,8 +113,16 @@ def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) ->
         raise _check.InputError(
             f"metric: 'ssim' needs images of at least {_WINDOW}x{_WINDOW} pixels, got {_check.describe(pixels)}"
         )
-    values = np.ascontiguousarray(pixels, dtype=np.float64 if features else None)
-    return Prepared(names, len(values), values.shape[1:], str(values.dtype), {"values": values})
+    if features:
+        arrays = _prepare_features(np.asarray(pixels, dtype=np.float64), names)
+        return Prepared(names, len(pixels), pixels.shape[1:], "float64", arrays)
+    pixels = np.ascontiguousarray(pixels)
+    arrays = {}
+    if _DOTS & {*names} or "manhattan" in names:
+        arrays |= _prepare_planes(pixels, names, threads)
+    if "ssim" in names:
+        arrays |= _prepare_ssim(pixels, threads)
+    return Prepared(names, len(pixels), pixels.shape[1:], pixels.dtype.name, arrays)
 
 
 def block(a: Prepared, b: Prepared, *, threads: int = 1) -> Array:
@@ -100,7 +131,7 @@ def block(a: Prepared, b: Prepared, *, threads: int = 1) -> Array:
     Parameters
     ----------
     a, b : Prepared
-        Both for the same metric, image shape and pixel type.
+        Both for the same metric, image shape and pixel type. Where one side serves again and again, it is `a`.
     threads : int
         Threads to use.
 
@@ -109,6 +140,11 @@ def block(a: Prepared, b: Prepared, *, threads: int = 1) -> Array:
     ndarray
         (n_a, n_b) float64; the same bits whatever the blocking and the number of threads. The distance of an image
         to itself is exactly 0.
+
+    Raises
+    ------
+    InputError
+        If the two sides do not go together.
     """
     (metric,) = a.metrics
     return blocks_of(a, b, (metric,), threads=threads)[metric]
@@ -117,7 +153,7 @@ def block(a: Prepared, b: Prepared, *, threads: int = 1) -> Array:
 def blocks_of(a: Prepared, b: Prepared, metrics: Sequence[str], *, threads: int = 1) -> dict[str, Array]:
     """Return all distances between two prepared sides, for several metrics that share their work.
 
-    `euclidean`, `correlation` and `tiles` come from one set of integer dot products.
+    `euclidean`, `correlation` and `tiles` of images come from one set of integer dot products.
 
     Parameters
     ----------
@@ -140,12 +176,261 @@ def blocks_of(a: Prepared, b: Prepared, metrics: Sequence[str], *, threads: int 
     """
     if (a.shape, a.dtype) != (b.shape, b.dtype):
         raise _check.InputError(
-            f"fake: expected images of the real images' shape and dtype, {a.shape} {a.dtype}, got {b.shape} {b.dtype}"
+            f"fake: expected the real images' shape and type, {a.shape} {a.dtype}, got {b.shape} {b.dtype}"
         )
     for metric in metrics:
         if metric not in a.metrics or metric not in b.metrics:
             raise _check.InputError(f"metric: {metric!r} has not been prepared, only {a.metrics} and {b.metrics}")
-    return {metric: _ORACLES[metric](a.arrays["values"], b.arrays["values"]) for metric in metrics}
+    out = {metric: np.empty((a.count, b.count)) for metric in metrics}
+    _threads.run(lambda task: task(), _tasks(a, b, out), threads=threads)
+    return out
+
+
+def _tasks(a: Prepared, b: Prepared, out: dict[str, Array]) -> Iterator[Callable[[], None]]:
+    """Give the pieces of work that fill `out`, each its own columns or corner of it."""
+    if a.dtype == "float64":
+        for metric, matrix in out.items():
+            yield from (partial(_features_block, a, b, metric, rows, matrix) for rows in _slices(a.count, _PART))
+        return
+    dots = {metric: matrix for metric, matrix in out.items() if metric in _DOTS}
+    for columns in _slices(b.count, _PART):
+        if dots:
+            yield partial(_dots_block, a, b, columns, dots)
+        if "manhattan" in out:
+            yield partial(_manhattan_block, a, b, columns, out["manhattan"])
+    if "ssim" in out:
+        for rows in _slices(a.count, _SSIM_PART):
+            for columns in _slices(b.count, _SSIM_PART):
+                yield partial(_ssim_block, a, b, rows, columns, out["ssim"])
+
+
+def _slices(count: int, part: int) -> list[slice]:
+    return [slice(start, min(start + part, count)) for start in range(0, count, part)]
+
+
+def _aligned(shape: Sequence[int], dtype: Any) -> Array:
+    """Return an empty array that begins on a cache line, so that no vector spans two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    result: Array = memory[start : start + size].view(dtype).reshape(shape)
+    return result
+
+
+# --- Euclidean, correlation, tiles, manhattan: integers ---------------------------------------------------------------
+
+
+def _edges(length: int) -> Array:
+    return np.arange(_TILES + 1) * length // _TILES
+
+
+def _areas(shape: tuple[int, ...]) -> Array:
+    """Return the number of pixels of each tile."""
+    return np.outer(np.diff(_edges(shape[0])), np.diff(_edges(shape[1]))).ravel()
+
+
+def _starts(shape: tuple[int, ...], lanes: int) -> Array:
+    """Return the step at which each tile begins, and the end."""
+    return np.concatenate([[0], np.cumsum(-(-_areas(shape) // lanes))])
+
+
+def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
+    """Pack the images, 16-bit ones as two planes of bytes and for `manhattan` as words, and sum each tile."""
+    from fingerprint import _kernels
+
+    wide = pixels.dtype == np.uint16
+    groups = -(-len(pixels) // _kernels.GROUP)
+    rows, columns = _edges(pixels.shape[1]), _edges(pixels.shape[2])
+    starts = _starts(pixels.shape[1:], 64)
+    number = pixels.dtype.type
+    arrays = {name: _aligned((groups, int(starts[-1]), 16, 64), np.uint8) for name in _PLANES[: 1 + wide]}
+    sums = {name: np.empty((16 * groups, 16), np.int64) for name in arrays}
+    squares = {name: np.empty((16 * groups, 16), np.int64) for name in arrays}
+    cross = np.empty((16 * groups, 16), np.int64)
+    words = None
+    if wide and "manhattan" in names:
+        words = _aligned((groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
+
+    def step(group: int) -> None:
+        for shift, (name, plane) in enumerate(arrays.items()):
+            _kernels.pack(pixels, rows, columns, number(8 * shift), number(0), number(255), group, plane)
+            _kernels.moments(plane, starts, group, sums[name], squares[name])
+        if wide:
+            _kernels.products(arrays["low"], arrays["high"], starts, group, cross)
+        if words is not None:
+            _kernels.pack(pixels, rows, columns, number(0), number(0x8000), number(0xFFFF), group, words)
+
+    _threads.run(step, range(groups), threads=threads)
+    result = dict(arrays)
+    if not wide:
+        return result | {"sums": sums["low"], "low sums": sums["low"], "squares": squares["low"]}
+    result |= {"sums": sums["low"] + 256 * sums["high"], "low sums": sums["low"], "high sums": sums["high"]}
+    result["squares"] = squares["low"] + 512 * cross + 65536 * squares["high"]
+    if words is not None:
+        result["words"] = words.view(np.int16)
+    return result
+
+
+def _groups(part: slice) -> slice:
+    return slice(part.start // 16, -(-part.stop // 16))
+
+
+def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Callable[[Array], Array]) -> Array:
+    """Return the dot products (images of b, images of a) of the pixels in the steps first to last.
+
+    `sums` adds up the tiles of these steps.
+    """
+    from fingerprint import _kernels
+
+    name = _kernels.available("dot")[0]
+    kernel = _kernels.KERNELS["dot"][name]
+    groups = _groups(part)
+    planes = _PLANES[: 1 if a.dtype == "uint8" else 2]
+    total = np.zeros((16 * (groups.stop - groups.start), 16 * len(a.arrays["low"])), np.int64)
+    for x, plane in enumerate(planes):
+        left = b.arrays[plane][groups]
+        for y, other in enumerate(planes):
+            c = np.zeros_like(total)
+            if name == "amx":
+                kernel(left, a.transposed[other], first, last, _TILE_REGISTERS, c)
+            else:
+                kernel(left, a.arrays[other], first, last, c)
+                if name in ("avx512", "avxvnni"):
+                    c += 128 * sums(b.arrays[f"{plane} sums"][16 * groups.start : 16 * groups.stop])[:, None]
+            total += c << (8 * (x + y))
+    return total
+
+
+def _dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) -> None:
+    """Fill the columns `part` of the metrics that come from dot products."""
+    from fingerprint import _kernels
+
+    starts, areas = _starts(a.shape, 64), _areas(a.shape)
+    rows = slice(16 * _groups(part).start, 16 * _groups(part).stop)
+    left, right = b.arrays["squares"][rows], a.arrays["squares"]
+    if "tiles" in out:
+        total = np.zeros((len(left), len(right)), np.int64)
+        worst = np.zeros(total.shape)
+        for t in np.flatnonzero(areas):
+            c = _dot(a, b, part, starts[t], starts[t + 1], lambda sums, t=t: sums[:, t])  # type: ignore[misc]
+            _kernels.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
+        out["tiles"][:, part] = np.sqrt(worst[: part.stop - part.start, : a.count].T)
+    else:
+        total = _dot(a, b, part, 0, starts[-1], lambda sums: sums.sum(axis=1))
+    dots = total[: part.stop - part.start, : a.count].T
+    squares = right.sum(axis=1)[: a.count, None], left.sum(axis=1)[: part.stop - part.start]
+    if "euclidean" in out:
+        out["euclidean"][:, part] = np.sqrt((squares[0] + squares[1] - 2 * dots) / areas.sum())
+    if "correlation" in out:
+        sums = a.arrays["sums"].sum(axis=1)[: a.count, None], b.arrays["sums"][part].sum(axis=1)
+        out["correlation"][:, part] = _correlation(dots, squares, sums, int(areas.sum()))
+
+
+def _correlation(dots: Array, squares: tuple[Array, Array], sums: tuple[Array, Array], n: int) -> Array:
+    """Return 1 - Pearson from integers, each image taken about its mean rounded down, so that they stay small."""
+    means = sums[0] // n, sums[1] // n
+    rests = sums[0] - n * means[0], sums[1] - n * means[1]
+
+    def about_means(products: Array, i: int, j: int) -> Array:
+        whole: Array = products - means[i] * sums[j] - means[j] * rests[i]
+        return whole - rests[i] * rests[j] / n
+
+    variances = about_means(squares[0], 0, 0), about_means(squares[1], 1, 1)
+    norm = np.sqrt(variances[0] * variances[1])
+    result = np.ones(dots.shape)
+    np.subtract(1, np.divide(about_means(dots, 0, 1), norm, out=np.zeros_like(norm), where=norm > 0), out=result)
+    result[(variances[0] == 0) & (variances[1] == 0)] = 0
+    return np.clip(result, 0, 2, out=result)
+
+
+def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
+    """Fill the columns `part`."""
+    from fingerprint import _kernels
+
+    groups = _groups(part)
+    c = np.zeros((16 * (groups.stop - groups.start), 16 * len(a.arrays["low"])), np.int64)
+    operation, plane = ("gap", "low") if a.dtype == "uint8" else ("larger", "words")
+    kernel = _kernels.KERNELS[operation][_kernels.available(operation)[0]]
+    steps = a.arrays[plane].shape[1]
+    kernel(b.arrays[plane][groups], a.arrays[plane], 0, steps, c)
+    total = c[: part.stop - part.start, : a.count].T
+    if operation == "larger":  # |x - y| = 2 max(x, y) - x - y, and the words are less 32768, also in the padding
+        sums = a.arrays["sums"].sum(axis=1)[: a.count, None] + b.arrays["sums"][part].sum(axis=1)
+        total = 2 * (total + 32768 * 32 * steps) - sums
+    out[:, part] = total / math.prod(a.shape)
+
+
+# --- Structural similarity ------------------------------------------------------------------------------------------
+
+
+def _ssim_constants(dtype: str) -> Array:
+    """Return the constants times 49 * 49 and 49 * 48, so that the windows need sums only."""
+    limit, number = (255, np.float32) if dtype == "uint8" else (65535, np.float64)
+    return np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], number)
+
+
+def _prepare_ssim(pixels: Array, threads: int) -> dict[str, Array]:
+    from fingerprint import _kernels
+
+    n, h, w = pixels.shape
+    narrow = pixels.dtype == np.uint8
+    sums = _aligned((n, h - 6, w - 6), np.int32 if narrow else np.float64)
+    spreads = _aligned(sums.shape, np.float32 if narrow else np.float64)
+    constants = _ssim_constants(pixels.dtype.name)
+    kernel = _kernels.windows8 if narrow else _kernels.windows16
+
+    def step(i: int) -> None:
+        kernel(pixels[i], constants[1] / 2, sums[i], spreads[i])
+
+    _threads.run(step, range(n), threads=threads)
+    return {"pixels": pixels, "window sums": sums, "window spreads": spreads}
+
+
+def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
+    """Fill the corner `rows`, `columns`."""
+    from fingerprint import _kernels
+
+    left = [a.arrays[name][rows] for name in ("pixels", "window sums", "window spreads")]
+    right = [b.arrays[name][columns] for name in ("pixels", "window sums", "window spreads")]
+    narrow = a.dtype == "uint8"
+    pairs = rows.stop - rows.start, columns.stop - columns.start
+    work = np.empty((*pairs, a.shape[1]), np.int32 if narrow else np.float64)
+    ratios = np.empty((*pairs, a.shape[1] - 6))
+    result = np.empty(pairs)
+    kernel = _kernels.ssim8 if narrow else _kernels.ssim16
+    constants = _ssim_constants(a.dtype)
+    kernel(left[0], right[0], left[1], right[1], left[2], right[2], constants, work, ratios, result)
+    out[rows, columns] = 1 - result
+
+
+# --- Features -------------------------------------------------------------------------------------------------------
+
+
+def _prepare_features(values: Array, names: tuple[str, ...]) -> dict[str, Array]:
+    arrays = {}
+    if "euclidean" in names:
+        arrays["euclidean"] = np.ascontiguousarray(values)
+    if "cosine" in names:
+        # scaled by the largest first: squares neither overflow nor vanish
+        values = values / np.where(values.any(axis=1), np.abs(values).max(axis=1, initial=0), 1)[:, None]
+        length = np.sqrt(np.einsum("ij,ij->i", values, values))
+        arrays["cosine"] = values / np.where(length > 0, length, 1)[:, None]
+    return arrays
+
+
+def _features_block(a: Prepared, b: Prepared, metric: str, rows: slice, out: Array) -> None:
+    """Fill the rows `rows`."""
+    from fingerprint import _kernels
+
+    left, right = a.arrays[metric][rows], b.arrays[metric]
+    squared = np.empty((len(left), len(right)))
+    _kernels.squared_gaps(left, np.ascontiguousarray(right.T), squared)
+    if metric == "euclidean":
+        out[rows] = np.sqrt(squared)
+        return
+    out[rows] = squared / 2  # of unit vectors; exact for near ones, where 1 - cosine cancels
+    alone = np.not_equal(left.any(axis=1)[:, None], right.any(axis=1))
+    out[rows][alone] = 1
 
 
 @dataclass(frozen=True)
@@ -370,88 +655,3 @@ def _pixels(argument: str, source: Source, threads: int) -> Array:
     if not len(slices):
         raise _check.InputError(f"{argument}: expected at least one image, got none")
     return slices.pixels
-
-
-def _flat(x: Array) -> Array:
-    return x.reshape(len(x), -1).astype(np.float64)
-
-
-def _v1_euclidean(x: Array, y: Array) -> Array:
-    u, v = _flat(x), _flat(y)
-    if x.ndim == 2:
-        return np.array([[np.sqrt(((p - q) ** 2).sum()) for q in v] for p in u])
-    d = (u * u).sum(1)[:, None] + (v * v).sum(1)[None] - 2 * (u @ v.T)
-    return np.sqrt(d / u.shape[1])
-
-
-def _v1_manhattan(x: Array, y: Array) -> Array:
-    u, v = x.reshape(len(x), -1), y.reshape(len(y), -1)
-    out = np.empty((len(u), len(v)))
-    for i in range(len(u)):
-        for j in range(len(v)):
-            out[i, j] = (np.maximum(u[i], v[j]) - np.minimum(u[i], v[j])).mean()
-    return out
-
-
-def _v1_correlation(x: Array, y: Array) -> Array:
-    u, v = _flat(x), _flat(y)
-    n = u.shape[1]
-    cov = n * (u @ v.T) - u.sum(1)[:, None] * v.sum(1)[None]
-    a, b = n * (u * u).sum(1) - u.sum(1) ** 2, n * (v * v).sum(1) - v.sum(1) ** 2
-    norm = np.sqrt(a[:, None] * b[None])
-    r = np.divide(cov, norm, out=np.zeros_like(cov), where=norm > 0)
-    r[(a[:, None] == 0) & (b[None] == 0)] = 1
-    return np.clip(1 - r, 0, 2)
-
-
-def _v1_tiles(x: Array, y: Array) -> Array:
-    h, w = x.shape[1:]
-    out = np.zeros((len(x), len(y)))
-    for r in range(4):
-        for c in range(4):
-            s = np.s_[:, r * h // 4 : (r + 1) * h // 4, c * w // 4 : (c + 1) * w // 4]
-            if x[s][0].size:
-                out = np.maximum(out, _v1_euclidean(x[s], y[s]))
-    return out
-
-
-def _v1_ssim(x: Array, y: Array) -> Array:
-    limit = np.iinfo(x.dtype).max
-    c1, c2 = (0.01 * limit) ** 2, (0.03 * limit) ** 2
-
-    def window(z: Array) -> Array:
-        view = np.lib.stride_tricks.sliding_window_view(z, (7, 7))
-        return view.mean(axis=(-1, -2))
-
-    p, q = x.astype(np.float64), y.astype(np.float64)
-    mp, mq, pp, qq = (
-        [window(i) for i in p],
-        [window(j) for j in q],
-        [window(i * i) for i in p],
-        [window(j * j) for j in q],
-    )
-    out = np.empty((len(x), len(y)))
-    for i in range(len(x)):
-        for j in range(len(y)):
-            va, vb = (pp[i] - mp[i] ** 2) * 49 / 48, (qq[j] - mq[j] ** 2) * 49 / 48
-            cov = (window(p[i] * q[j]) - mp[i] * mq[j]) * 49 / 48
-            top = (2 * mp[i] * mq[j] + c1) * (2 * cov + c2)
-            out[i, j] = 1 - (top / ((mp[i] ** 2 + mq[j] ** 2 + c1) * (va + vb + c2))).mean()
-    return out
-
-
-def _v1_cosine(x: Array, y: Array) -> Array:
-    u, v = ([p / (np.linalg.norm(p) or 1) for p in z] for z in (x, y))
-    return np.array(
-        [[0.5 * ((p - q) ** 2).sum() if p.any() and q.any() else float(p.any() or q.any()) for q in v] for p in u]
-    )
-
-
-_ORACLES = {
-    "euclidean": _v1_euclidean,
-    "manhattan": _v1_manhattan,
-    "correlation": _v1_correlation,
-    "tiles": _v1_tiles,
-    "ssim": _v1_ssim,
-    "cosine": _v1_cosine,
-}
