@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 GROUP = 16  # images interleaved
 STEP = 64  # bytes a step
 CHUNK = 64  # steps after which 32-bit sums go to 64 bits, and whose lines stay in the second-level cache
+SHORT = 8  # steps of two groups that stay in the first-level cache
+WRAP = 1024  # steps whose sums of 8-bit products stay below 2**32
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,11 +57,12 @@ def _vector(bits: int, size: int) -> Any:
 
 
 # Runs while numba compiles, never under the interpreter
-def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, piece: int) -> Any:
+def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, piece: int, span: int = GROUP) -> Any:
     """Return an intrinsic f(a, b, steps, c, stride) that adds the 16 x 16 sums of `steps` steps to int64 c.
 
     `a`, `b` and `c` are addresses, of groups in the layout above and of c[0, 0]; `stride` is the bytes of a row of c.
     `emit(builder, sum, x, y)` adds one vector of x and one of y to a sum. A register tile is `rows` by `columns` sums.
+    With a `span` of 1 the intrinsic adds the sum of one image of a and one of b alone.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
@@ -77,8 +80,8 @@ def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, 
 
         accumulators = [cgutils.alloca_once(builder, sums) for _ in range(rows * columns)]
         with (
-            cgutils.for_range(builder, const(GROUP // rows)) as i,
-            cgutils.for_range(builder, const(GROUP // columns)) as j,
+            cgutils.for_range(builder, const(span // rows)) as i,
+            cgutils.for_range(builder, const(span // columns)) as j,
         ):
             for accumulator in accumulators:
                 builder.store(ir.Constant(sums, None), accumulator)
@@ -155,54 +158,44 @@ def _larger(name: str) -> Any:
 
 
 def _amx(rows: int, columns: int) -> Any:
-    """Return an intrinsic f(a, b, block, steps, c, stride): 16 * rows by 16 * columns sums in the tile registers.
+    """Return an intrinsic f(a, b, block, steps, c, band): 16 * rows by 16 * columns sums in the tile registers.
 
-    `a`, `b`, `c` and `stride` are as in `_tile`, with b transposed; `block` is the bytes from one group to the next.
+    `a`, `b` are addresses of groups in the layout above, the words of b transposed, and `block` the bytes from one
+    group to the next. `c` is the address of uint32 (groups of a, groups of b, 16, 16), to which the sums are added
+    modulo 2**32, and `band` the bytes from one group of a to the next.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
-        a, b, block, steps, c, stride = arguments
+        a, b, block, steps, c, band = arguments
 
         def const(value: int) -> Any:
             return ir.Constant(_I64, value)
 
-        def register(n: int) -> Any:
-            return ir.Constant(_I8, n)
+        def move(name: str, register: int, *terms: Any) -> None:
+            address = functools.reduce(builder.add, terms)
+            pointer = builder.inttoptr(address, _I8.as_pointer())
+            _call(builder, name, [ir.Constant(_I8, register), pointer, const(STEP)])
 
-        def pointer(*terms: Any) -> Any:
-            address = terms[0]
-            for term in terms[1:]:
-                address = builder.add(address, term)
-            return builder.inttoptr(address, _I8.as_pointer())
-
-        for n in range(rows * columns):
-            _call(builder, "llvm.x86.tilezero", [register(n)])
+        corners = [
+            (n, c, const(STEP * GROUP * (n % columns)), builder.mul(band, const(n // columns)))
+            for n in range(rows * columns)
+        ]
+        for corner in corners:
+            move("llvm.x86.tileloadd64", *corner)
         with cgutils.for_range(builder, steps) as step:
             offset = builder.mul(step.index, const(STEP * GROUP))
             for first, base, count in ((4, a, rows), (6, b, columns)):
                 for n in range(count):
-                    source = pointer(base, offset, builder.mul(block, const(n)))
-                    _call(builder, "llvm.x86.tileloadd64", [register(first + n), source, const(STEP)])
+                    move("llvm.x86.tileloadd64", first + n, base, offset, builder.mul(block, const(n)))
             for n in range(rows * columns):
-                _call(builder, "llvm.x86.tdpbuud", [register(n), register(4 + n // columns), register(6 + n % columns)])
-        wide, narrow = _vector(1024, 8), _vector(512, 4)
-        buffer = cgutils.alloca_once(builder, ir.ArrayType(narrow, GROUP))
-        start = builder.ptrtoint(buffer, _I64)
-        for n in range(rows * columns):
-            _call(builder, "llvm.x86.tilestored64", [register(n), pointer(start), const(STEP)])
-            corner = builder.add(c, const(8 * GROUP * (n % columns)))
-            corner = builder.add(corner, builder.mul(stride, const(GROUP * (n // columns))))
-            with cgutils.for_range(builder, const(GROUP)) as row:
-                value = builder.load(builder.gep(buffer, [const(0), row.index]))
-                target = builder.add(corner, builder.mul(row.index, stride))
-                target = builder.inttoptr(target, wide.as_pointer())
-                before = builder.load(target)
-                before.align = 8
-                builder.store(builder.add(before, builder.zext(value, wide)), target).align = 8
+                registers = n, 4 + n // columns, 6 + n % columns
+                _call(builder, "llvm.x86.tdpbuud", [ir.Constant(_I8, register) for register in registers])
+        for corner in corners:
+            move("llvm.x86.tilestored64", *corner)
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def tile(typing: Any, a: Any, b: Any, block: Any, steps: Any, c: Any, stride: Any) -> Any:  # pragma: no cover
+    def tile(typing: Any, a: Any, b: Any, block: Any, steps: Any, c: Any, band: Any) -> Any:  # pragma: no cover
         return types.void(*[types.int64] * 6), generate
 
     return tile
@@ -239,16 +232,21 @@ _gap_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), 256, 4, 2, 1, 8, 32)
 _larger_avx512 = _tile(_larger("llvm.x86.avx512.pmaddw.d.512"), 512, 4, 4, 2, 4, 64)
 _larger_avx2 = _tile(_larger("llvm.x86.avx2.pmadd.wd"), 256, 4, 2, 2, 4, 32)
 
+_line_avx512 = _tile(_vnni(512), 512, 1, 1, 4, 4, 64, 1)
+_line_avx2 = _tile(_madd, 128, 1, 1, 1, 4, 16, 1)
+_sum_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), 512, 1, 1, 1, 8, 64, 1)
+_sum_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), 256, 1, 1, 1, 8, 32, 1)
+
 
 @kernel
-def pack(pixels, rows, columns, shift, flip, mask, group, out):  # type: ignore[no-untyped-def]
-    """Write images 16 * group, ... into out[group], in the layout above, as numbers of the type of `out`.
+def pack(pixels, rows, columns, flip, mask, group, planes):  # type: ignore[no-untyped-def]
+    """Write images 16 * group, ... into planes[:, group], in the layout above.
 
-    A number is the pixel with its bits `flip` inverted, less its low `shift` bits, and of these the bits `mask`. The
-    64-byte steps of `out` are shaped (16, 64) for bytes and (16, 32) for 16-bit numbers. An absent image and the
-    padding are as pixels of 0.
+    A plane holds the bits `mask` of the pixels with their bits `flip` inverted; the second plane those 8 bits up. The
+    64-byte steps are shaped (16, 64) for bytes and (16, 32) for 16-bit numbers. An absent image and the padding are as
+    pixels of 0.
     """
-    width = out.shape[3]
+    width = planes.shape[4]
     images = min(16, pixels.shape[0] - 16 * group)
     step = 0
     for r in range(4):
@@ -260,56 +258,106 @@ def pack(pixels, rows, columns, shift, flip, mask, group, out):  # type: ignore[
                     run = min(width - lane, columns[c + 1] - x)
                     for i in range(images):
                         source = pixels[16 * group + i, y, x : x + run]
-                        target = out[group, step, i, lane : lane + run]
-                        if run == 64:  # of fixed length, a loop compiles to vector moves
-                            for p in range(64):
-                                target[p] = ((source[p] ^ flip) >> shift) & mask
-                        else:
-                            for p in range(run):
-                                target[p] = ((source[p] ^ flip) >> shift) & mask
+                        for plane in range(planes.shape[0]):
+                            target = planes[plane, group, step, i, lane : lane + run]
+                            if run == 64:  # of fixed length, a loop compiles to vector moves
+                                for p in range(64):
+                                    target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                            elif run == 32:
+                                for p in range(32):
+                                    target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                            else:
+                                for p in range(run):
+                                    target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
                     x += run
                     lane += run
                     if lane == width:
                         lane = 0
                         step += 1
             if lane:
-                out[group, step, :, lane:] = flip
+                planes[:, group, step, :, lane:] = flip
                 step += 1
-    out[group, :, images:, :] = flip
+    planes[:, group, :, images:, :] = flip
 
 
 @kernel
-def moments(a, starts, group, sums, squares):  # type: ignore[no-untyped-def]
-    """Sum and sum of squares of the bytes of each of the 16 tiles of each image of a group, into (images, 16) int64."""
-    for i in range(16):
-        for t in range(16):
-            total = np.int64(0)
-            square = np.int64(0)
-            for step in range(starts[t], starts[t + 1]):
-                x = np.int32(0)
-                y = np.int32(0)
-                for p in range(64):
-                    v = np.int32(a[group, step, i, p])
-                    x = np.int32(x + v)
-                    y = np.int32(y + np.int32(v * v))
-                total += x
-                square += y
-            sums[16 * group + i, t] = total
-            squares[16 * group + i, t] = square
+def totals(pixels, out):  # type: ignore[no-untyped-def]
+    """Sum each image, (n, h, w) to (n,) int64."""
+    for i in range(pixels.shape[0]):
+        total = np.int64(0)
+        for y in range(pixels.shape[1]):
+            for x in range(0, pixels.shape[2], 32768):
+                part = pixels[i, y, x : x + 32768]
+                row = np.int32(0)  # holds the sum of 32,768 numbers of 16 bits
+                for p in range(part.shape[0]):
+                    row = np.int32(row + np.int32(part[p]))
+                total += row
+        out[i] = total
 
 
 @kernel
-def products(a, b, starts, group, out):  # type: ignore[no-untyped-def]
-    """Sum over each tile of the products of the bytes of two planes of the same images, into (images, 16) int64."""
+def moments_portable(planes, zeros, starts, group, sums, products):  # type: ignore[no-untyped-def]
+    """Sum each of the 16 tiles of the images of a group, and the products of their planes.
+
+    Into `sums` (planes, images, 16) and, for each plane and those after it, `products` (planes, planes, images, 16),
+    int64. `zeros` is a chunk of steps of zeros.
+    """
     for i in range(16):
         for t in range(16):
-            total = np.int64(0)
-            for step in range(starts[t], starts[t + 1]):
-                x = np.int32(0)
-                for p in range(64):
-                    x = np.int32(x + np.int32(np.int32(a[group, step, i, p]) * np.int32(b[group, step, i, p])))
-                total += x
-            out[16 * group + i, t] = total
+            for p in range(planes.shape[0]):
+                for q in range(p, planes.shape[0]):
+                    total = np.int64(0)
+                    product = np.int64(0)
+                    for step in range(starts[t], starts[t + 1]):
+                        x = np.int32(0)
+                        y = np.int32(0)
+                        for n in range(64):
+                            v = np.int32(planes[p, group, step, i, n])
+                            x = np.int32(x + v)
+                            y = np.int32(y + np.int32(v * np.int32(planes[q, group, step, i, n])))
+                        total += x
+                        product += y
+                    sums[p, 16 * group + i, t] = total
+                    products[p, q, 16 * group + i, t] = product
+
+
+@kernel
+def moments_avx2(planes, zeros, starts, group, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Like `moments_portable`."""
+    for i in range(16):
+        image = 16 * group + i
+        for t in range(16):
+            sums[:, image, t] = 0
+            products[:, :, image, t] = 0
+            for start in range(starts[t], starts[t + 1], CHUNK):
+                steps = min(CHUNK, starts[t + 1] - start)
+                for p in range(planes.shape[0]):
+                    x = planes[p, group, start, i].ctypes.data
+                    _sum_avx2(x, zeros.ctypes.data, steps, sums[p, image, t:].ctypes.data, 0)
+                    for q in range(p, planes.shape[0]):
+                        y = planes[q, group, start, i].ctypes.data
+                        _line_avx2(x, y, steps, products[p, q, image, t:].ctypes.data, 0)
+
+
+@kernel
+def moments_avx512(planes, zeros, starts, group, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Like `moments_portable`."""
+    for i in range(16):
+        image = 16 * group + i
+        for t in range(16):
+            sums[:, image, t] = 0
+            products[:, :, image, t] = 0
+            for start in range(starts[t], starts[t + 1], CHUNK):
+                steps = min(CHUNK, starts[t + 1] - start)
+                for p in range(planes.shape[0]):
+                    x = planes[p, group, start, i].ctypes.data
+                    _sum_avx512(x, zeros.ctypes.data, steps, sums[p, image, t:].ctypes.data, 0)
+                    for q in range(p, planes.shape[0]):
+                        y = planes[q, group, start, i].ctypes.data
+                        _line_avx512(x, y, steps, products[p, q, image, t:].ctypes.data, 0)
+            for p in range(planes.shape[0]):
+                for q in range(p, planes.shape[0]):
+                    products[p, q, image, t] += 128 * sums[p, image, t]  # `_vnni` took 128 off
 
 
 @kernel
@@ -449,24 +497,33 @@ def larger_avx2(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma
 
 
 @kernel
-def dot_amx(a, b, first, last, layout, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_portable`, with b transposed and the shape of the tile registers in 64 bytes."""
+def dot_amx(a, b, first, last, layout, work, c):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Like `dot_portable`, with b transposed; `layout` shapes the tile registers and `work` is the c of `_amx`."""
     _amx_begin(layout.ctypes.data)
-    block, stride = a.strides[0], c.strides[0]
-    for start in range(first, last, CHUNK):
-        steps = min(CHUNK, last - start)
-        for i in range(0, a.shape[0], 2):
-            for j in range(0, b.shape[0], 2):
-                x, y, z = a[i, start].ctypes.data, b[j, start].ctypes.data, c[16 * i :, 16 * j :].ctypes.data
-                if i + 1 < a.shape[0]:
-                    if j + 1 < b.shape[0]:
-                        _dot_amx22(x, y, block, steps, z, stride)
+    block, band = a.strides[0], work.strides[0]
+    for begin in range(first, last, WRAP):
+        end = min(begin + WRAP, last)
+        work[:] = 0
+        for start in range(begin, end, SHORT):
+            steps = min(SHORT, end - start)
+            for i in range(0, a.shape[0], 2):
+                x = a[i, start].ctypes.data
+                for j in range(0, b.shape[0], 2):
+                    y, z = b[j, start].ctypes.data, work[i, j].ctypes.data
+                    if i + 1 < a.shape[0]:
+                        if j + 1 < b.shape[0]:
+                            _dot_amx22(x, y, block, steps, z, band)
+                        else:
+                            _dot_amx21(x, y, block, steps, z, band)
+                    elif j + 1 < b.shape[0]:
+                        _dot_amx12(x, y, block, steps, z, band)
                     else:
-                        _dot_amx21(x, y, block, steps, z, stride)
-                elif j + 1 < b.shape[0]:
-                    _dot_amx12(x, y, block, steps, z, stride)
-                else:
-                    _dot_amx11(x, y, block, steps, z, stride)
+                        _dot_amx11(x, y, block, steps, z, band)
+        for i in range(a.shape[0]):
+            for j in range(b.shape[0]):
+                for p in range(16):
+                    for q in range(16):
+                        c[16 * i + p, 16 * j + q] += np.int64(work[i, j, p, q])
     _amx_end()
 
 
@@ -659,6 +716,7 @@ def ssim16(a, b, p, q, u, v, constants, columns, ratios, out):  # type: ignore[n
 
 KERNELS: dict[str, dict[str, Any]] = {
     "dot": {"amx": dot_amx, "avx512": dot_avx512, "avxvnni": dot_avxvnni, "avx2": dot_avx2, "portable": dot_portable},
+    "moments": {"avx512": moments_avx512, "avx2": moments_avx2, "portable": moments_portable},
     "gap": {"avx512": gap_avx512, "avx2": gap_avx2, "portable": gap_portable},
     "larger": {"avx512": larger_avx512, "avx2": larger_avx2, "portable": larger_portable},
 }

@@ -25,11 +25,10 @@ METRICS = (*IMAGE_METRICS, "cosine")
 
 _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
-_BLOCK = 256  # synthetic images decoded and compared at a time
-_PART = 256  # columns of one task: both sides of a tile fit the second-level cache
+_BLOCK = 128  # synthetic images decoded and compared at a time
+_PART = 128  # columns of one task: both sides of a tile fit the second-level cache
 _SSIM_PART = 16
 _DOTS = {"euclidean", "correlation", "tiles"}
-_PLANES = ("low", "high")
 _TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
 _TILE_REGISTERS[0] = 1
 _TILE_REGISTERS[16:32:2] = 64
@@ -65,17 +64,15 @@ class Prepared:
         return self.count
 
     @cached_property
-    def transposed(self) -> dict[str, Array]:
+    def transposed(self) -> Array:
         """Return the byte planes as `dot_amx` takes its second side."""
         from fingerprint import _kernels
 
-        result = {}
-        for name in _PLANES:
-            if name in self.arrays:
-                plane = self.arrays[name].view(np.uint32)
-                result[name] = _aligned(plane.shape, np.uint32)
-                _kernels.transpose(plane, result[name])
-        return {name: plane.view(np.uint8) for name, plane in result.items()}
+        planes = self.arrays["planes"].view(np.uint32)
+        result = _aligned(planes.shape, np.uint32)
+        for plane, out in zip(planes, result, strict=True):
+            _kernels.transpose(plane, out)
+        return result.view(np.uint8)
 
 
 def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) -> Prepared:
@@ -235,40 +232,45 @@ def _starts(shape: tuple[int, ...], lanes: int) -> Array:
 
 
 def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
-    """Pack the images, 16-bit ones as two planes of bytes and for `manhattan` as words, and sum each tile."""
+    """Pack 8-bit images as a plane of bytes, 16-bit ones as two or, for `manhattan`, as words; and sum their tiles."""
     from fingerprint import _kernels
 
     wide = pixels.dtype == np.uint16
+    dots = not _DOTS.isdisjoint(names)
     groups = -(-len(pixels) // _kernels.GROUP)
     rows, columns = _edges(pixels.shape[1]), _edges(pixels.shape[2])
     starts = _starts(pixels.shape[1:], 64)
-    number = pixels.dtype.type
-    arrays = {name: _aligned((groups, int(starts[-1]), 16, 64), np.uint8) for name in _PLANES[: 1 + wide]}
-    sums = {name: np.empty((16 * groups, 16), np.int64) for name in arrays}
-    squares = {name: np.empty((16 * groups, 16), np.int64) for name in arrays}
-    cross = np.empty((16 * groups, 16), np.int64)
-    words = None
+    count = 1 + int(wide)
+    zero, byte, word, sign = (pixels.dtype.type(value) for value in (0, 255, wide * 0xFFFF, wide * 0x8000))
+    arrays: dict[str, Array] = {}
+    if dots or not wide:
+        arrays["planes"] = _aligned((count, groups, int(starts[-1]), 16, 64), np.uint8)
+    if dots:
+        arrays["tile sums"] = np.empty((count, 16 * groups, 16), np.int64)
     if wide and "manhattan" in names:
-        words = _aligned((groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
+        arrays["words"] = _aligned((1, groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
+    products = np.empty((count, count, 16 * groups, 16), np.int64)
+    zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
+    moments = _kernels.KERNELS["moments"][_kernels.available("moments")[0]]
 
     def step(group: int) -> None:
-        for shift, (name, plane) in enumerate(arrays.items()):
-            _kernels.pack(pixels, rows, columns, number(8 * shift), number(0), number(255), group, plane)
-            _kernels.moments(plane, starts, group, sums[name], squares[name])
-        if wide:
-            _kernels.products(arrays["low"], arrays["high"], starts, group, cross)
-        if words is not None:
-            _kernels.pack(pixels, rows, columns, number(0), number(0x8000), number(0xFFFF), group, words)
+        if "planes" in arrays:
+            _kernels.pack(pixels, rows, columns, zero, byte, group, arrays["planes"])
+        if dots:
+            moments(arrays["planes"], zeros, starts, group, arrays["tile sums"], products)
+        if "words" in arrays:
+            _kernels.pack(pixels, rows, columns, sign, word, group, arrays["words"])
 
     _threads.run(step, range(groups), threads=threads)
-    result = dict(arrays)
-    if not wide:
-        return result | {"sums": sums["low"], "low sums": sums["low"], "squares": squares["low"]}
-    result |= {"sums": sums["low"] + 256 * sums["high"], "low sums": sums["low"], "high sums": sums["high"]}
-    result["squares"] = squares["low"] + 512 * cross + 65536 * squares["high"]
-    if words is not None:
-        result["words"] = words.view(np.int16)
-    return result
+    if dots:
+        arrays["squares"] = products[0, 0]
+        if wide:
+            arrays["squares"] += (products[0, 1] << 9) + (products[1, 1] << 16)
+    if "words" in arrays:
+        arrays["words"] = arrays["words"][0].view(np.int16)
+        arrays["totals"] = np.empty(len(pixels), np.int64)
+        _kernels.totals(pixels, arrays["totals"])
+    return arrays
 
 
 def _groups(part: slice) -> slice:
@@ -285,19 +287,22 @@ def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Cal
     name = _kernels.available("dot")[0]
     kernel = _kernels.KERNELS["dot"][name]
     groups = _groups(part)
-    planes = _PLANES[: 1 if a.dtype == "uint8" else 2]
-    total = np.zeros((16 * (groups.stop - groups.start), 16 * len(a.arrays["low"])), np.int64)
-    for x, plane in enumerate(planes):
-        left = b.arrays[plane][groups]
-        for y, other in enumerate(planes):
-            c = np.zeros_like(total)
+    left = b.arrays["planes"][:, groups]
+    right = a.transposed if name == "amx" else a.arrays["planes"]
+    shape = left.shape[1], right.shape[1], 16, 16
+    work = np.empty(shape, np.uint32) if name == "amx" else None
+    total = np.zeros((16 * shape[0], 16 * shape[1]), np.int64)
+    for shift in range(2 * len(left) - 1):  # the products of planes of 8 bits each that weigh the same
+        c = np.zeros_like(total) if shift else total
+        for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):
             if name == "amx":
-                kernel(left, a.transposed[other], first, last, _TILE_REGISTERS, c)
+                kernel(left[x], right[shift - x], first, last, _TILE_REGISTERS, work, c)
             else:
-                kernel(left, a.arrays[other], first, last, c)
+                kernel(left[x], right[shift - x], first, last, c)
                 if name in ("avx512", "avxvnni"):
-                    c += 128 * sums(b.arrays[f"{plane} sums"][16 * groups.start : 16 * groups.stop])[:, None]
-            total += c << (8 * (x + y))
+                    c += 128 * sums(b.arrays["tile sums"][x, 16 * groups.start : 16 * groups.stop])[:, None]
+        if shift:
+            total += c << 8 * shift
     return total
 
 
@@ -322,8 +327,10 @@ def _dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) ->
     if "euclidean" in out:
         out["euclidean"][:, part] = np.sqrt((squares[0] + squares[1] - 2 * dots) / areas.sum())
     if "correlation" in out:
-        sums = a.arrays["sums"].sum(axis=1)[: a.count, None], b.arrays["sums"][part].sum(axis=1)
-        out["correlation"][:, part] = _correlation(dots, squares, sums, int(areas.sum()))
+        weights = np.array([1, 256])[: len(a.arrays["tile sums"])]
+        sums = [np.einsum("p,pnt->n", weights, side.arrays["tile sums"]) for side in (a, b)]
+        pair = sums[0][: a.count, None], sums[1][part]
+        out["correlation"][:, part] = _correlation(dots, squares, pair, int(areas.sum()))
 
 
 def _correlation(dots: Array, squares: tuple[Array, Array], sums: tuple[Array, Array], n: int) -> Array:
@@ -348,14 +355,16 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
     from fingerprint import _kernels
 
     groups = _groups(part)
-    c = np.zeros((16 * (groups.stop - groups.start), 16 * len(a.arrays["low"])), np.int64)
-    operation, plane = ("gap", "low") if a.dtype == "uint8" else ("larger", "words")
-    kernel = _kernels.KERNELS[operation][_kernels.available(operation)[0]]
-    steps = a.arrays[plane].shape[1]
-    kernel(b.arrays[plane][groups], a.arrays[plane], 0, steps, c)
+    if a.dtype == "uint8":
+        operation, left, right = "gap", b.arrays["planes"][0, groups], a.arrays["planes"][0]
+    else:
+        operation, left, right = "larger", b.arrays["words"][groups], a.arrays["words"]
+    c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
+    steps = right.shape[1]
+    _kernels.KERNELS[operation][_kernels.available(operation)[0]](left, right, 0, steps, c)
     total = c[: part.stop - part.start, : a.count].T
     if operation == "larger":  # |x - y| = 2 max(x, y) - x - y, and the words are less 32768, also in the padding
-        sums = a.arrays["sums"].sum(axis=1)[: a.count, None] + b.arrays["sums"][part].sum(axis=1)
+        sums = a.arrays["totals"][:, None] + b.arrays["totals"][part]
         total = 2 * (total + 32768 * 32 * steps) - sums
     out[:, part] = total / math.prod(a.shape)
 
