@@ -1,0 +1,465 @@
+"""Local patches: where a part of a synthetic image matches a part of a real one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint import _check, _threads, images
+from fingerprint._check import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fingerprint.images import Failure, Slices, Source
+
+Array = NDArray[Any]
+
+MEASURES = ("rmse", "ncc")
+_LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
+_BLOCK = 16  # synthetic images searched at a time
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where the patches of an image lie, and how they are searched for in another.
+
+    Parameters
+    ----------
+    size, stride, radius : int
+        Side of a patch, step from one patch to the next, and farthest shift in either direction, in pixels.
+    measure : str
+        ``"rmse"`` or ``"ncc"``.
+    flat : float
+        Least standard deviation, in grey levels, of a patch that says something.
+    mirror : bool
+        Search mirrored synthetic images too.
+    """
+
+    size: int
+    stride: int
+    radius: int
+    measure: str
+    flat: float
+    mirror: bool = False
+
+    @property
+    def offsets(self) -> Array:
+        """Return the (m, 2) int64 shifts in the order in which they are tried, the smallest first."""
+        steps = range(-self.radius, self.radius + 1)
+        return np.array(sorted(((dy, dx) for dy in steps for dx in steps), key=lambda o: (o[0] ** 2 + o[1] ** 2, o)))
+
+    def grid(self, height: int, width: int) -> tuple[Array, Array]:
+        """Return the upper edges and the left edges of the patches of an image, (n_rows,) and (n_columns,) int64."""
+        return np.arange(0, height - self.size + 1, self.stride), np.arange(0, width - self.size + 1, self.stride)
+
+
+@dataclass(frozen=True)
+class NearestPatches:
+    """For every patch of every real image, the best match among all synthetic images.
+
+    The patches of an image form a grid, (n_rows, n_columns). A patch that is flat, or found no window at all, has the
+    distance infinity.
+
+    Parameters
+    ----------
+    search : Search
+        How the patches were cut and compared.
+    real : tuple of str
+        Names of the n real images.
+    fakes : tuple of str
+        Names of the synthetic images that `indices` refers to, in natural order.
+    rows, columns : ndarray
+        (n_rows,) and (n_columns,) int64: upper and left edges of the patches.
+    informative : ndarray
+        (n, n_rows, n_columns) bool: False where a patch is flat.
+    distances : ndarray
+        (n, n_rows, n_columns) float64: root mean squared difference in grey levels, or 1 - normalised correlation;
+        smaller = more alike.
+    indices : ndarray
+        (n, n_rows, n_columns) int64: positions in `fakes`; -1 = none.
+    offsets : ndarray
+        (n, n_rows, n_columns, 2) int64: how many pixels further down and right the match lies, in the mirrored image
+        where `mirrored` says so.
+    mirrored : ndarray
+        (n, n_rows, n_columns) bool: True where the match is in the synthetic image turned left to right.
+    n_fake : int
+        Number of synthetic images searched.
+    failed : tuple of Failure
+        Files of either side that could not be used.
+    """
+
+    search: Search
+    real: tuple[str, ...]
+    fakes: tuple[str, ...]
+    rows: Array
+    columns: Array
+    informative: Array
+    distances: Array
+    indices: Array
+    offsets: Array
+    mirrored: Array
+    n_fake: int
+    failed: tuple[Failure, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of real images."""
+        return len(self.real)
+
+    def merge(self, other: NearestPatches) -> NearestPatches:
+        """Return the best matches among the synthetic images of both, which are about the same real images.
+
+        The result is the same, bit for bit, in whatever order parts of a collection are merged. Of equally good matches
+        that in the image of the lower name counts, then one that is not mirrored, then the smaller shift.
+
+        Parameters
+        ----------
+        other : NearestPatches
+            Of other synthetic images.
+
+        Returns
+        -------
+        NearestPatches
+            Of all of them.
+
+        Raises
+        ------
+        InputError
+            If the real images or the search differ.
+        """
+        if (self.search, self.real) != (other.search, other.real):
+            raise InputError("other: expected the same real images and the same search, got different ones")
+        names = sorted({*self.fakes, *other.fakes}, key=images.natural_key)
+        position = {name: i for i, name in enumerate(names)}
+        mine, theirs = (
+            # the appended -1 is what an index of -1 picks
+            np.array([*(position[name] for name in part.fakes), -1])[part.indices]
+            for part in (self, other)
+        )
+        rank = {tuple(offset): i for i, offset in enumerate(self.search.offsets.tolist())}
+        tied = (self.distances == other.distances) & (mine == theirs) & (mine >= 0)
+        take = (other.distances < self.distances) | ((other.distances == self.distances) & (theirs < mine))
+        for at in zip(*np.nonzero(tied), strict=True):
+            keys = [(part.mirrored[at], rank[tuple(part.offsets[at].tolist())]) for part in (other, self)]
+            take[at] = keys[0] < keys[1]
+        indices = np.where(take, theirs, mine)
+        fakes, indices = _referenced(names, indices)
+        return replace(
+            self,
+            fakes=fakes,
+            indices=indices,
+            distances=np.where(take, other.distances, self.distances),
+            offsets=np.where(take[..., None], other.offsets, self.offsets),
+            mirrored=np.where(take, other.mirrored, self.mirrored),
+            n_fake=self.n_fake + other.n_fake,
+            failed=(*self.failed, *other.failed),
+        )
+
+
+def patch_matches(
+    real: Source,
+    fake: Source,
+    *,
+    size: int = 16,
+    stride: int = 8,
+    radius: int = 2,
+    measure: str = "rmse",
+    tolerance: float | None = None,
+    flat: float | None = None,
+    mirror: bool = False,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Array:
+    """Count the patches of every real image that match in every synthetic one, moved by a few pixels at most.
+
+    Parameters
+    ----------
+    real, fake : path, list of paths, ndarray, Slices, or iterator of these
+        Images of one size and bit depth. A file that cannot be read is an error here; `load` lists such files and
+        returns the others.
+    size : int
+        Side of a patch in pixels, from 2 to 32.
+    stride : int
+        Step from one patch to the next in pixels.
+    radius : int
+        How far a patch is searched for around its own place, in pixels, in either direction.
+    measure : str
+        ``"rmse"``: root mean squared difference in grey levels. ``"ncc"``: normalised cross-correlation, which ignores
+        brightness and contrast; a window without any contrast never matches.
+    tolerance : float, optional
+        Largest distance of a match: in grey levels for ``"rmse"`` (6), 1 - correlation for ``"ncc"`` (0.1). Must be
+        given for ``"rmse"`` of 16-bit images, whose levels have no common meaning.
+    flat : float, optional
+        A patch of the real image with a standard deviation below this many grey levels (6) never counts: it would match
+        any table, air or padding. Must be given for 16-bit images.
+    mirror : bool
+        Also look for the patches in the synthetic images turned left to right.
+    threads : int, optional
+        One per available core by default. Never changes the result.
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    ndarray
+        (n_real, n_fake) int32 from 0 to the number of patches; higher = more of the real image is found.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, a file cannot be read, or the two sides differ in size or pixel type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> real = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
+    >>> patch_matches(real, [np.roll(real, 2, axis=2), 255 - real])
+    array([[6, 0]], dtype=int32)
+    """
+    workers = _threads.resolve(threads)
+    slices = images.load(real, on_error="raise", threads=workers, argument="real")
+    search = _search(slices, size, stride, radius, measure, flat, mirror)
+    limit = _limit(slices, search, tolerance)
+    patches = _Patches.of(slices.pixels, search)
+
+    def step(task: Callable[[], Slices]) -> Array:
+        from fingerprint import _patch_kernels
+
+        part = task()
+        out = np.zeros((len(slices), len(part)), np.int32)
+        for j in range(len(part)):
+            column = np.zeros(len(slices), np.int32)
+            _patch_kernels.count(patches.best(part.pixels[j : j + 1])[0], limit, column)
+            out[:, j] = column
+        return out
+
+    columns = [np.empty((len(slices), 0), np.int32)]
+    tasks = images.plan(fake, block=_BLOCK, on_error="raise", expect=slices, argument="fake")
+    with _threads.bar(progress, unit="image") as advance:
+        for part in _threads.map_ordered(step, tasks, threads=workers):
+            columns.append(part)
+            advance(part.shape[1])
+    return np.concatenate(columns, axis=1)
+
+
+def nearest_patches(
+    real: Source,
+    fake: Source,
+    *,
+    size: int = 16,
+    stride: int = 8,
+    radius: int = 4,
+    measure: str = "rmse",
+    flat: float | None = None,
+    mirror: bool = False,
+    threads: int | None = None,
+    progress: bool = False,
+) -> NearestPatches:
+    """Find the best match of every patch of every real image among all synthetic images.
+
+    Parameters
+    ----------
+    real, fake : path, list of paths, ndarray, Slices, or iterator of these
+        Images of one size and bit depth. The synthetic ones are read block by block, so that the memory needed does not
+        depend on their number.
+    size, stride, radius : int
+        As for `patch_matches`.
+    measure : str
+        As for `patch_matches`.
+    flat : float, optional
+        As for `patch_matches`.
+    mirror : bool
+        As for `patch_matches`.
+    threads : int, optional
+        One per available core by default. Never changes the result.
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    NearestPatches
+        Exact: no window is left out. Of equally good matches that in the image of the lower name counts, then one that
+        is not mirrored, then the smaller shift.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, no image is left on a side, or the two sides differ in size or pixel type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> real = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
+    >>> found = nearest_patches(real, [255 - real, np.roll(real, 2, axis=2)])
+    >>> found.distances[0, 1, 1], found.offsets[0, 1, 1]
+    (np.float64(0.0), array([0, 2]))
+    """
+    workers = _threads.resolve(threads)
+    slices = images.load(real, threads=workers, argument="real")
+    search = _search(slices, size, stride, radius, measure, flat, mirror)
+    patches = _Patches.of(slices.pixels, search)
+
+    def step(task: Callable[[], Slices]) -> NearestPatches:
+        return patches.nearest(slices.names, task())
+
+    found = replace(patches.nearest(slices.names, slices[:0]), failed=slices.failed)
+    tasks = images.plan(fake, block=_BLOCK, expect=slices, argument="fake")
+    with _threads.bar(progress, unit="image") as advance:
+        for part in _threads.map_ordered(step, tasks, threads=workers):
+            found = found.merge(part)
+            advance(part.n_fake)
+    if not found.n_fake:
+        raise InputError(f"fake: expected at least one usable image, got none; {len(found.failed)} files failed")
+    return found
+
+
+@dataclass(frozen=True)
+class _Patches:
+    """The patches of the real images: who has an informative one where."""
+
+    search: Search
+    pixels: Array
+    rows: Array
+    columns: Array
+    informative: Array
+    members: Array  # (n_sites, n) int64: images with an informative patch there, then -1
+
+    @classmethod
+    def of(cls, pixels: Array, search: Search) -> _Patches:
+        from fingerprint import _patch_kernels
+
+        rows, columns = search.grid(*pixels.shape[1:])
+        area = search.size**2
+        least = math.ceil((Fraction(search.flat) * area) ** 2)
+        informative = np.empty((len(pixels), len(rows), len(columns)), bool)
+        for i, image in enumerate(pixels):
+            box = np.empty(_box_shape(pixels, search), np.int64)
+            _patch_kernels.box_sums(image, search.size, _middle(pixels), box)
+            sums, squares = box[:, :: search.stride, :: search.stride]
+            informative[i] = area * squares - sums**2 >= max(least, 1)
+        sites = informative.reshape(len(pixels), -1).T
+        # a stable sort of the absent behind the present keeps both in order
+        order = np.argsort(~sites, axis=1, kind="stable")
+        members = np.where(np.take_along_axis(sites, order, axis=1), order, -1)
+        return cls(search, pixels, rows, columns, informative, members)
+
+    def best(self, fakes: Array) -> tuple[Array, Array, Array]:
+        """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each."""
+        from fingerprint import _patch_kernels
+
+        turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
+        stack = np.stack(turns, axis=1)
+        boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
+        middle = _middle(fakes)
+        for box, image in zip(boxes.reshape(-1, *boxes.shape[2:]), stack.reshape(-1, *fakes.shape[1:]), strict=True):
+            _patch_kernels.box_sums(image, self.search.size, middle, box)
+        n, n_sites = len(self.pixels), len(self.members)
+        exact = np.float32 if fakes.dtype == np.uint8 else np.float64
+        padded = -(-(self.search.size**2) // 4) * 4
+        best = np.full((n, n_sites), -np.inf)
+        which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
+        sites = np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
+        _patch_kernels.search_all(
+            self.pixels,
+            self.members,
+            sites,
+            self.search.size,
+            stack,
+            boxes,
+            self.search.offsets,
+            middle,
+            self.search.measure == "ncc",
+            np.zeros((padded, n), exact),
+            np.zeros((2, max(padded, n)), exact),
+            best,
+            which,
+            where,
+        )
+        return best, which, where
+
+    def nearest(self, names: tuple[str, ...], part: Slices) -> NearestPatches:
+        """Return the best matches in one block of synthetic images, possibly none."""
+        in_order = sorted(range(len(part)), key=lambda i: images.natural_key(part.names[i]))
+        best, which, where = self.best(part.pixels[in_order])
+        found = which >= 0
+        if self.search.measure == "ncc":
+            distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)
+        else:
+            distances = np.sqrt(np.where(found, np.abs(best), np.inf) / self.search.size**2)
+        offsets = self.search.offsets
+        shape = self.informative.shape
+        fakes, indices = _referenced([part.names[i] for i in in_order], which.reshape(shape))
+        return NearestPatches(
+            search=self.search,
+            real=names,
+            fakes=fakes,
+            rows=self.rows,
+            columns=self.columns,
+            informative=self.informative,
+            distances=distances.reshape(shape),
+            indices=indices,
+            offsets=np.where(found[..., None], offsets[where % len(offsets)], 0).reshape(*shape, 2),
+            mirrored=(found & (where >= len(offsets))).reshape(shape),
+            n_fake=len(part),
+            failed=part.failed,
+        )
+
+
+def _search(
+    slices: Slices, size: object, stride: object, radius: object, measure: object, flat: object, mirror: object
+) -> Search:
+    """Check how patches are to be searched for."""
+    size = _check.integer("size", size, minimum=2, maximum=_LARGEST)
+    if size > min(slices.pixels.shape[1:]):
+        raise InputError(f"size: expected at most the side of the images, {min(slices.pixels.shape[1:])}, got {size}")
+    measure = _check.choice("measure", measure, MEASURES)
+    return Search(
+        size=size,
+        stride=_check.integer("stride", stride, minimum=1),
+        radius=_check.integer("radius", radius, minimum=0),
+        measure=measure,
+        flat=_levels("flat", flat, slices),
+        mirror=bool(mirror),
+    )
+
+
+def _levels(argument: str, value: object, slices: Slices) -> float:
+    """Return a number of grey levels, 6 of 8-bit images by default."""
+    if value is not None:
+        return _check.number(argument, value, minimum=0)
+    if slices.pixels.dtype != np.uint8:
+        raise InputError(
+            f"{argument}: expected a number of grey levels for 16-bit images, got None; give one that is small "
+            "beside the contrast of your images"
+        )
+    return 6.0
+
+
+def _limit(slices: Slices, search: Search, tolerance: object) -> float:
+    """Return the least value of a match, in the units of the kernels."""
+    if search.measure == "ncc":
+        return 1 - (0.1 if tolerance is None else _check.number("tolerance", tolerance, minimum=0, maximum=2))
+    levels = Fraction(_levels("tolerance", tolerance, slices))
+    return -float(math.floor(levels**2 * search.size**2))
+
+
+def _middle(pixels: Array) -> int:
+    """Return the middle of the range of pixels, about which sums of products are smallest."""
+    return (int(np.iinfo(pixels.dtype).max) + 1) // 2
+
+
+def _box_shape(pixels: Array, search: Search) -> tuple[int, int, int]:
+    return (2, pixels.shape[1] - search.size + 1, pixels.shape[2] - search.size + 1)
+
+
+def _referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:
+    """Return the names that are referred to, and the indices into these alone."""
+    used = np.unique(indices[indices >= 0])
+    position = np.full(len(names) + 1, -1, dtype=np.int64)
+    position[used] = np.arange(len(used))
+    return tuple(names[i] for i in used), position[indices]
