@@ -27,7 +27,8 @@ _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
-_SSIM_PART = 16
+_SSIM_PART = 32  # a task's images a side
+_SSIM_ROWS = 4  # rows of windows prepared at a time
 _DOTS = {"euclidean", "correlation", "tiles"}
 _TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
 _TILE_REGISTERS[0] = 1
@@ -110,15 +111,15 @@ def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) ->
         raise _check.InputError(
             f"metric: 'ssim' needs images of at least {_WINDOW}x{_WINDOW} pixels, got {_check.describe(pixels)}"
         )
+    arrays: dict[str, Array] = {}
     if features:
-        arrays = _prepare_features(np.asarray(pixels, dtype=np.float64), names)
+        arrays |= _prepare_features(np.asarray(pixels, dtype=np.float64), names)
         return Prepared(names, len(pixels), pixels.shape[1:], "float64", arrays)
     pixels = np.ascontiguousarray(pixels)
-    arrays = {}
     if _DOTS & {*names} or "manhattan" in names:
         arrays |= _prepare_planes(pixels, names, threads)
     if "ssim" in names:
-        arrays |= _prepare_ssim(pixels, threads)
+        arrays["pixels"] = pixels
     return Prepared(names, len(pixels), pixels.shape[1:], pixels.dtype.name, arrays)
 
 
@@ -347,7 +348,8 @@ def _correlation(dots: Array, squares: tuple[Array, Array], sums: tuple[Array, A
     result = np.ones(dots.shape)
     np.subtract(1, np.divide(about_means(dots, 0, 1), norm, out=np.zeros_like(norm), where=norm > 0), out=result)
     result[(variances[0] == 0) & (variances[1] == 0)] = 0
-    return np.clip(result, 0, 2, out=result)
+    result.clip(0, 2, out=result)
+    return result
 
 
 def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
@@ -372,43 +374,33 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
 # --- Structural similarity ------------------------------------------------------------------------------------------
 
 
-def _ssim_constants(dtype: str) -> Array:
-    """Return the constants times 49 * 49 and 49 * 48, so that the windows need sums only."""
-    limit, number = (255, np.float32) if dtype == "uint8" else (65535, np.float64)
-    return np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], number)
+def _ssim_side(n: int, width: int, narrow: bool) -> tuple[Array, ...]:
+    """Return room for what the kernels prepare of n images, a few rows of windows at a time.
 
-
-def _prepare_ssim(pixels: Array, threads: int) -> dict[str, Array]:
-    from fingerprint import _kernels
-
-    n, h, w = pixels.shape
-    narrow = pixels.dtype == np.uint8
-    sums = _aligned((n, h - 6, w - 6), np.int32 if narrow else np.float64)
-    spreads = _aligned(sums.shape, np.float32 if narrow else np.float64)
-    constants = _ssim_constants(pixels.dtype.name)
-    kernel = _kernels.windows8 if narrow else _kernels.windows16
-
-    def step(i: int) -> None:
-        kernel(pixels[i], constants[1] / 2, sums[i], spreads[i])
-
-    _threads.run(step, range(n), threads=threads)
-    return {"pixels": pixels, "window sums": sums, "window spreads": spreads}
+    The rows are whole vectors of 16, two of them more than there are windows.
+    """
+    padded = 16 * (-(-(width - 6) // 16) + 2)
+    sums = _aligned((n, _SSIM_ROWS, padded), np.int32 if narrow else np.float64)
+    squares, spreads = (_aligned(sums.shape, np.float32) for _ in range(2))
+    quadruples = _aligned((n, _SSIM_ROWS + 4, padded), np.uint32)
+    sums[:], squares[:], spreads[:], quadruples[:] = 0, 1, np.inf, 0
+    return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples
 
 
 def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
     """Fill the corner `rows`, `columns`."""
     from fingerprint import _kernels
 
-    left = [a.arrays[name][rows] for name in ("pixels", "window sums", "window spreads")]
-    right = [b.arrays[name][columns] for name in ("pixels", "window sums", "window spreads")]
-    narrow = a.dtype == "uint8"
-    pairs = rows.stop - rows.start, columns.stop - columns.start
-    work = np.empty((*pairs, a.shape[1]), np.int32 if narrow else np.float64)
-    ratios = np.empty((*pairs, a.shape[1] - 6))
+    left, right = a.arrays["pixels"][rows], b.arrays["pixels"][columns]
+    narrow, width, pairs = a.dtype == "uint8", a.shape[1], (len(left), len(right))
+    name = _kernels.available("ssim8")[0]
+    kernel = _kernels.KERNELS["ssim8"][name] if narrow else _kernels.ssim16
+    limit = 255 if narrow else 65535
+    constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
+    sides = _ssim_side(len(left), width, narrow), _ssim_side(len(right), width, narrow)
+    work = np.empty((*pairs, width), np.int32 if narrow else np.float64)
     result = np.empty(pairs)
-    kernel = _kernels.ssim8 if narrow else _kernels.ssim16
-    constants = _ssim_constants(a.dtype)
-    kernel(left[0], right[0], left[1], right[1], left[2], right[2], constants, work, ratios, result)
+    kernel(left, right, constants, *sides, work, np.empty((*pairs, 16)), result)
     out[rows, columns] = 1 - result
 
 
@@ -438,8 +430,8 @@ def _features_block(a: Prepared, b: Prepared, metric: str, rows: slice, out: Arr
         out[rows] = np.sqrt(squared)
         return
     out[rows] = squared / 2  # of unit vectors; exact for near ones, where 1 - cosine cancels
-    alone = np.not_equal(left.any(axis=1)[:, None], right.any(axis=1))
-    out[rows][alone] = 1
+    nothing, none = ~left.any(axis=1), ~right.any(axis=1)
+    out[rows][nothing[:, None] ^ none] = 1
 
 
 @dataclass(frozen=True)
