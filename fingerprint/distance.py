@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _threads
+from fingerprint import _check, _threads, images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from fingerprint.images import Failure, Slices, Source
+    from fingerprint.images import Failure, Slices, Source, Task
 
 Array = NDArray[Any]
 
@@ -340,8 +340,8 @@ def _correlation(dots: Array, squares: tuple[Array, Array], sums: tuple[Array, A
     rests = sums[0] - n * means[0], sums[1] - n * means[1]
 
     def about_means(products: Array, i: int, j: int) -> Array:
-        whole: Array = products - means[i] * sums[j] - means[j] * rests[i]
-        return whole - rests[i] * rests[j] / n
+        result: Array = products - means[i] * sums[j] - means[j] * rests[i] - rests[i] * rests[j] / n
+        return result
 
     variances = about_means(squares[0], 0, 0), about_means(squares[1], 1, 1)
     norm = np.sqrt(variances[0] * variances[1])
@@ -430,8 +430,7 @@ def _features_block(a: Prepared, b: Prepared, metric: str, rows: slice, out: Arr
         out[rows] = np.sqrt(squared)
         return
     out[rows] = squared / 2  # of unit vectors; exact for near ones, where 1 - cosine cancels
-    nothing, none = ~left.any(axis=1), ~right.any(axis=1)
-    out[rows][nothing[:, None] ^ none] = 1
+    out[rows][np.logical_xor.outer(left.any(axis=1), right.any(axis=1))] = 1
 
 
 @dataclass(frozen=True)
@@ -524,7 +523,10 @@ def distances(
     if _is_features(real) or _is_features(fake):
         a, b = _features("real", real), _features("fake", fake)
     else:
-        a, b = _pixels("real", real, workers), _pixels("fake", fake, workers)
+        slices = images.load(real, on_error="raise", threads=workers, argument="real")
+        others = images.load(fake, on_error="raise", threads=workers, argument="fake")
+        images.agree(slices.layout, others, argument="fake")
+        a, b = slices.pixels, others.pixels
     left = prepare(a, metric, threads=workers)
 
     def step(start: int) -> tuple[int, Array]:
@@ -580,31 +582,28 @@ def nearest(
     >>> nearest(real, fake, k=1).indices
     array([[1]])
     """
-    from fingerprint import images
-
     _check.choice("metric", metric, IMAGE_METRICS)
     _check.integer("k", k, minimum=1)
     workers = _threads.resolve(threads)
-    slices = images.load(real, threads=workers)
-    if not len(slices):
-        raise _check.InputError("real: expected at least one usable image, got none")
+    slices = images.load(real, threads=workers, argument="real")
     left = prepare(slices.pixels, metric, threads=workers)
 
-    def step(task: Callable[[], Slices]) -> tuple[Slices, Array | None]:
+    def step(task: Task) -> tuple[Slices, Array | None]:
         part = task()
         return part, block(left, prepare(part.pixels, metric)) if len(part) else None
 
     best = _Best(len(slices), k)
-    failed = list(slices.failed)
+    failed: list[Failure] = []
+    tasks = images.plan(fake, block=_BLOCK, expect=slices, argument="fake")
     with _threads.bar(progress, unit="image") as advance:
-        for part, matrix in _threads.map_ordered(step, images.plan(fake, block=_BLOCK), threads=workers):
+        for part, matrix in _threads.map_ordered(step, tasks, threads=workers):
             failed += part.failed
             if matrix is not None:
                 best.add(matrix, part.names)
             advance(len(part))
     if not best.seen:
-        raise _check.InputError("fake: expected at least one usable image, got none")
-    return Nearest(metric, slices.names, best.names(), best.indices, best.distances, tuple(failed))
+        raise images.none_usable(fake, failed, argument="fake")
+    return Nearest(metric, slices.names, best.names(), best.indices, best.distances, (*slices.failed, *failed))
 
 
 class _Best:
@@ -614,27 +613,38 @@ class _Best:
         self.k, self.seen = k, 0
         self.distances = np.empty((n, 0))
         self.indices = np.empty((n, 0), np.int64)
-        self._keys: dict[int, tuple[Any, int, str]] = {}  # of the indices that are among the best of some row
+        self._names: dict[int, str] = {}  # of these indices
 
     def add(self, matrix: Array, names: Sequence[str]) -> None:
-        from fingerprint.images import natural_key
-
-        new = np.arange(self.seen, self.seen + len(names))
-        self._keys.update((i, (natural_key(name), i, name)) for i, name in zip(new.tolist(), names, strict=True))
-        ids = np.concatenate([np.unique(self.indices), new])
-        order = np.array(sorted(range(len(ids)), key=lambda p: self._keys[int(ids[p])][:2]))
-        rank = np.empty(len(ids), np.int64)
-        rank[order] = np.arange(len(ids))
-        values = np.concatenate([self.distances, matrix], axis=1)
-        indices = np.concatenate([self.indices, np.broadcast_to(new, matrix.shape)], axis=1)
-        chosen = np.lexsort((rank[np.searchsorted(ids, indices)], values), axis=1)[:, : self.k]
-        self.distances = np.take_along_axis(values, chosen, axis=1)
-        self.indices = np.take_along_axis(indices, chosen, axis=1)
-        self.seen += len(names)
-        self._keys = {i: self._keys[i] for i in np.unique(self.indices).tolist()}
+        """Take in the distances to the next images."""
+        start, self.seen = self.seen, self.seen + len(names)
+        full = self.indices.shape[1] == self.k
+        near = matrix <= self.distances[:, -1:] if full else np.ones(matrix.shape, bool)
+        rows = np.flatnonzero(near.any(axis=1))
+        if not rows.size:
+            return
+        near = near[rows]
+        columns = np.argsort(~near, axis=1, kind="stable")[:, : near.sum(axis=1).max()]
+        self._names.update((start + c, names[c]) for c in np.unique(columns).tolist())
+        new = np.take_along_axis(np.where(near, matrix[rows], np.inf), columns, axis=1)
+        values = np.concatenate([self.distances[rows], new], axis=1)
+        indices = np.concatenate([self.indices[rows], start + columns], axis=1)
+        order = np.argsort(values, axis=1, kind="stable")
+        ascending = np.take_along_axis(values, order, axis=1)
+        ties = np.isfinite(ascending[:, 1:]) & (ascending[:, 1:] == ascending[:, :-1])
+        for row in np.flatnonzero(ties[:, : self.k].any(axis=1)):
+            keys = [(images.natural_key(self._names[index]), index) for index in indices[row].tolist()]
+            order[row] = sorted(range(len(keys)), key=lambda c, row=row, keys=keys: (values[row, c], keys[c]))  # type: ignore[misc]
+        values, indices = (np.take_along_axis(array, order[:, : self.k], axis=1) for array in (values, indices))
+        if full:
+            self.distances[rows], self.indices[rows] = values, indices
+        else:
+            self.distances, self.indices = values, indices
+        self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
 
     def names(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(self._keys[i][2] for i in row) for row in self.indices.tolist())
+        """Return the names, (n, k)."""
+        return tuple(tuple(self._names[index] for index in row) for row in self.indices.tolist())
 
 
 def _is_features(source: object) -> bool:
@@ -647,12 +657,3 @@ def _features(argument: str, source: object) -> Array:
             f"{argument}: expected (n, d) finite float features like the other side, got {_check.describe(source)}"
         )
     return np.asarray(source)
-
-
-def _pixels(argument: str, source: Source, threads: int) -> Array:
-    from fingerprint import images
-
-    slices = images.load(source, on_error="raise", threads=threads)
-    if not len(slices):
-        raise _check.InputError(f"{argument}: expected at least one image, got none")
-    return slices.pixels
