@@ -1,7 +1,31 @@
 """Which real images did a generative model train on? Evidence from the images alone."""
 
-__all__ = ["InputError", "__version__"]
-
+from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
+from fingerprint.distance import Nearest, distances, nearest
+from fingerprint.evaluation import Evaluation, evaluate
+from fingerprint.images import Failure, Slices, blocks, load
+from fingerprint.ranking import Group, Match, Ranking, Row, rank
+
+__all__ = [
+    "Evaluation",
+    "Failure",
+    "Group",
+    "InputError",
+    "Match",
+    "Nearest",
+    "Ranking",
+    "Row",
+    "Slices",
+    "__version__",
+    "blocks",
+    "challenge",
+    "distances",
+    "evaluate",
+    "load",
+    "nearest",
+    "phantoms",
+    "rank",
+]
 
 __version__ = "0.1.0"

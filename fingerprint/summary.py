@@ -1,0 +1,262 @@
+"""Summary: what one pass over synthetic images leaves behind, of a size that does not depend on how many there were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint import views as _views
+from fingerprint.images import Failure, natural_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fingerprint.distance import Prepared
+    from fingerprint.images import Slices
+    from fingerprint.views import View
+
+Array = NDArray[Any]
+
+# a bin is named by the exponent and the first four bits of the mantissa of a distance: 16 bins an octave
+_SHIFT = 48
+_FIRST_BIN = int(np.float64(2.0**-24).view(np.int64) >> _SHIFT)
+_BINS = int(np.float64(2.0**17).view(np.int64) >> _SHIFT) - _FIRST_BIN + 1
+
+_OTHERS = 50  # nearest other real images that are kept for the statistics
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Real images, prepared once for the comparison with any number of synthetic ones.
+
+    Parameters
+    ----------
+    prepared : mapping
+        The images by view, as `fingerprint.views.prepare` returns them.
+    scales : ndarray
+        (n_views, n_real) float64: distance to the r-th nearest other real image, see `fingerprint.views.scale_rank`.
+    others : ndarray
+        (n_views, n_real, m) float64: distances to the nearest other real images, ascending, infinite where there are
+        fewer than m; relative in relative views.
+    grouped : bool
+        Whether images of the same group were left out of `scales` and `others`.
+    """
+
+    prepared: Mapping[View, Prepared]
+    scales: Array
+    others: Array
+    grouped: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Evidence about every real image from the synthetic images seen so far.
+
+    Summaries of disjoint parts of a collection merge into the summary of the whole, exactly and in any order.
+
+    Parameters
+    ----------
+    views : tuple of View
+        What was compared; the first axis of the arrays.
+    n_fake : int
+        Number of synthetic images seen.
+    fakes : tuple of str
+        Names of the synthetic images that `indices` refers to, in natural order.
+    distances : ndarray
+        (n_views, n_real, k) float64: distances to the k nearest synthetic images, ascending; infinite where fewer were
+        seen. Of equally distant ones the lower name comes first.
+    indices : ndarray
+        (n_views, n_real, k) int64: positions in `fakes` of the nearest synthetic images; -1 where fewer were seen.
+    counts : ndarray
+        (n_views, n_real, n_bins) int64: how many synthetic images lie in each bin of distances, see `bin_edges`.
+    votes : ndarray
+        (n_views, n_real) int64: how many synthetic images have this real image as their nearest; of equally near ones
+        the first has the vote.
+    copies : ndarray
+        (n_views, n_real) int64: those votes that come from nearer than the nearest other real image.
+    failed : tuple of Failure
+        Files that could not be used.
+    ignored : int
+        Files that are no images.
+    """
+
+    views: tuple[View, ...]
+    n_fake: int
+    fakes: tuple[str, ...]
+    distances: Array
+    indices: Array
+    counts: Array
+    votes: Array
+    copies: Array
+    failed: tuple[Failure, ...] = ()
+    ignored: int = 0
+
+    @property
+    def k(self) -> int:
+        """Return how many nearest synthetic images are kept for each real one."""
+        return int(self.distances.shape[2])
+
+
+def bin_edges() -> Array:
+    """Return the upper (open) edges of the bins of `Summary.counts`, 16 to each doubling of the distance.
+
+    Returns
+    -------
+    ndarray
+        (n_bins,) float64, ascending. The first bin holds everything below, the last everything above.
+    """
+    bits = (np.arange(_BINS, dtype=np.int64) + _FIRST_BIN + 1) << _SHIFT
+    edges = bits.view(np.float64)
+    edges[-1] = np.inf
+    return edges
+
+
+def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
+    """Compare prepared real images with one block of synthetic ones.
+
+    Parameters
+    ----------
+    real : Reals
+        The real images.
+    block : Slices
+        Synthetic images, possibly none.
+    k : int
+        How many nearest synthetic images to keep.
+
+    Returns
+    -------
+    Summary
+        Of this block alone.
+    """
+    views = tuple(real.prepared)
+    n_real = real.scales.shape[1]
+    in_order = sorted(range(len(block)), key=lambda i: natural_key(block.names[i]))
+    names = [block.names[i] for i in in_order]
+    distances = np.full((len(views), n_real, k), np.inf)
+    indices = np.full((len(views), n_real, k), -1, dtype=np.int64)
+    counts = np.zeros((len(views), n_real, _BINS), dtype=np.int64)
+    votes = np.zeros((len(views), n_real), dtype=np.int64)
+    copies = np.zeros_like(votes)
+    if names:
+        compared = _views.compare(real.prepared, _views.prepare(block.pixels[in_order], views))
+        kept = min(k, len(names))
+        rank = _views.scale_rank(n_real)
+        for v, (view, found) in enumerate(compared.items()):
+            if view.relative:
+                found = _views.relative(found, real.scales[v], np.partition(found, rank - 1, axis=0)[rank - 1])
+            nearest = np.argsort(found, axis=1, kind="stable")[:, :kept]
+            indices[v, :, :kept] = nearest
+            distances[v, :, :kept] = np.take_along_axis(found, nearest, axis=1)
+            counts[v] = _histogram(found)
+            voted = found.argmin(axis=0)
+            votes[v] = np.bincount(voted, minlength=n_real)
+            if real.others.shape[2]:
+                is_copy = found[voted, np.arange(len(names))] < real.others[v, voted, 0]
+                copies[v] = np.bincount(voted[is_copy], minlength=n_real)
+    fakes, indices = _referenced(names, indices)
+    return Summary(views, len(names), fakes, distances, indices, counts, votes, copies, block.failed, block.ignored)
+
+
+def prepare(pixels: Array, views: Sequence[View], *, groups: Array | None = None, threads: int = 1) -> Reals:
+    """Prepare real images and compare them with each other.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (n_real, h, w) uint8 or uint16.
+    views : sequence of View
+        What to compare.
+    groups : ndarray, optional
+        (n_real,) int: images of the same group are not compared with each other.
+    threads : int
+        Threads to use.
+
+    Returns
+    -------
+    Reals
+        With the 50 nearest others of every image.
+    """
+    count = len(pixels)
+    prepared = _views.prepare(pixels, views)
+    own = np.arange(count) if groups is None else groups
+    same = own[:, None] == own
+    kept, rank = min(_OTHERS, count - 1), _views.scale_rank(count)
+    scales, others = np.ones((len(views), count)), np.empty((len(views), count, kept))
+    for v, (view, found) in enumerate(_views.compare(prepared, prepared, threads=threads).items()):
+        strangers = np.where(same, np.inf, found)
+        if view.relative and kept:
+            scales[v] = _last_finite(np.sort(strangers, axis=1)[:, :rank])
+            strangers = _views.relative(strangers, scales[v], scales[v])
+        others[v] = np.sort(strangers, axis=1)[:, :kept]
+    return Reals(prepared, scales, others, groups is not None)
+
+
+def merge(summaries: Sequence[Summary]) -> Summary:
+    """Merge the summaries of disjoint parts of a collection.
+
+    The result is the same, bit for bit, however the collection was cut and in whatever order its parts are merged.
+
+    Parameters
+    ----------
+    summaries : sequence of Summary
+        At least one; about the same real images, views and k.
+
+    Returns
+    -------
+    Summary
+        Of all synthetic images together.
+    """
+    first = summaries[0]
+    names = sorted({name for summary in summaries for name in summary.fakes}, key=natural_key)
+    position = {name: i for i, name in enumerate(names)}
+    distances = np.concatenate([summary.distances for summary in summaries], axis=2)
+    indices = np.concatenate(
+        [
+            # the appended -1 is what an index of -1 (fewer than k seen) picks
+            np.array([*(position[name] for name in summary.fakes), -1])[summary.indices]
+            for summary in summaries
+        ],
+        axis=2,
+    )
+    nearest = np.lexsort((indices, distances), axis=2)[..., : first.k]
+    fakes, indices = _referenced(names, np.take_along_axis(indices, nearest, axis=2))
+    failed = sorted(
+        (failure for summary in summaries for failure in summary.failed),
+        key=lambda failure: (natural_key(failure.name), failure.reason),
+    )
+    return Summary(
+        first.views,
+        sum(summary.n_fake for summary in summaries),
+        fakes,
+        np.take_along_axis(distances, nearest, axis=2),
+        indices,
+        np.sum([summary.counts for summary in summaries], axis=0),
+        np.sum([summary.votes for summary in summaries], axis=0),
+        np.sum([summary.copies for summary in summaries], axis=0),
+        tuple(failed),
+        sum(summary.ignored for summary in summaries),
+    )
+
+
+def _histogram(found: Array) -> Array:
+    """Count the distances of every row in the bins of `bin_edges`."""
+    bins = np.clip((found.view(np.int64) >> _SHIFT) - _FIRST_BIN, 0, _BINS - 1)
+    bins += np.arange(len(found))[:, None] * _BINS
+    return np.bincount(bins.ravel(), minlength=len(found) * _BINS).reshape(len(found), _BINS)
+
+
+def _last_finite(ascending: Array) -> Array:
+    """Return the largest finite value of every row, 1 where there is none."""
+    known = np.isfinite(ascending).sum(axis=1)
+    return np.where(known > 0, ascending[np.arange(len(ascending)), np.maximum(known - 1, 0)], 1.0)
+
+
+def _referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:
+    """Drop the names that no index refers to."""
+    used = np.unique(indices[indices >= 0])
+    position = np.full(len(names) + 1, -1, dtype=np.int64)
+    position[used] = np.arange(len(used))
+    return tuple(names[i] for i in used), position[indices]

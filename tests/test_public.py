@@ -1,0 +1,69 @@
+"""The public face: exports, docstrings that match signatures, typed package."""
+
+import inspect
+import re
+from importlib.metadata import version
+from importlib.resources import files
+
+import pytest
+
+import fingerprint
+
+FUNCTIONS = [name for name in fingerprint.__all__ if inspect.isfunction(getattr(fingerprint, name))]
+CLASSES = [name for name in fingerprint.__all__ if inspect.isclass(getattr(fingerprint, name))]
+
+
+def documented(doc: str, section: str) -> list[str]:
+    """Return the names in a numpydoc section."""
+    match = re.search(
+        rf"^{section}\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", inspect.cleandoc(doc) + "\n", re.MULTILINE | re.DOTALL
+    )
+    lines = re.findall(r"^(\S.*?)(?: :.*)?$", match.group(1), re.MULTILINE) if match else []
+    return [name.lstrip("*") for line in lines for name in line.split(", ")]
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert list(fingerprint.__all__) == sorted(fingerprint.__all__)
+    for name in fingerprint.__all__:
+        assert getattr(fingerprint, name) is not None
+    assert set(fingerprint.__all__) <= set(dir(fingerprint))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = fingerprint.no_such_name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_docstrings_document_every_parameter(name: str) -> None:
+    function = getattr(fingerprint, name)
+    assert documented(function.__doc__, "Parameters") == list(inspect.signature(function).parameters)
+    assert documented(function.__doc__, "Returns") or documented(function.__doc__, "Yields")
+    assert documented(function.__doc__, "Raises") == ["InputError"]
+    assert ">>>" in function.__doc__
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_everything_after_the_collections_is_keyword_only(name: str) -> None:
+    parameters = inspect.signature(getattr(fingerprint, name)).parameters.values()
+    positional = [parameter.name for parameter in parameters if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+    assert len(positional) <= 2
+    for parameter in parameters:
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            assert parameter.default is inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_results_document_every_field(name: str) -> None:
+    cls = getattr(fingerprint, name)
+    if not issubclass(cls, Exception):
+        fields = [name for base in cls.__mro__[-2::-1] for name in documented(base.__doc__ or "", "Parameters")]
+        assert fields == list(inspect.signature(cls).parameters)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert fingerprint.__version__ == version("fingerprint")
+
+
+def test_the_package_is_typed() -> None:
+    assert files("fingerprint").joinpath("py.typed").is_file()

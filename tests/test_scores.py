@@ -1,0 +1,185 @@
+"""Membership statistics against loops that a reader believes at a glance, and their properties."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import false_discovery_control
+
+from fingerprint import scores
+from fingerprint.scores import METHODS, Neighbours
+from fingerprint.summary import bin_edges
+
+RNG = np.random.default_rng(20)
+N, M, K = 30, 80, 50
+FAKE = RNG.uniform(1, 9, (N, M))
+REAL = np.abs(np.subtract.outer(*2 * (RNG.uniform(0, 50, N),)))
+
+
+def neighbours(fake=FAKE, real=REAL, *, k=K, keep=50, grouped=False, copies=None):
+    """Build what the statistics see from full matrices of distances."""
+    edges = bin_edges()
+    others = np.array([sorted(np.delete(row, i)) for i, row in enumerate(real)]).reshape(len(real), -1)[:, :keep]
+    counts = np.array([np.bincount(np.searchsorted(edges, row, side="right"), minlength=len(edges)) for row in fake])
+    votes = np.bincount(fake.argmin(axis=0), minlength=len(fake))
+    return Neighbours(
+        np.sort(fake, axis=1)[:, :k], others, counts, votes, votes if copies is None else copies, fake.shape[1], grouped
+    )
+
+
+SEEN = neighbours()
+
+
+def test_gan_leaks_is_minus_the_smallest_distance() -> None:
+    assert scores.gan_leaks(SEEN).tolist() == [-min(row) for row in FAKE]
+
+
+def test_gan_leaks_calibrated_subtracts_the_smallest_distance_to_another_real() -> None:
+    expected = [min(np.delete(REAL[i], i)) - min(FAKE[i]) for i in range(N)]
+    assert scores.gan_leaks_calibrated(SEEN).tolist() == expected
+
+
+def test_gan_leaks_calibrated_without_other_reals_is_gan_leaks() -> None:
+    alone = neighbours(FAKE[:1], REAL[:1, :1])
+    assert scores.gan_leaks_calibrated(alone) == scores.gan_leaks(alone)
+    strangers = Neighbours(SEEN.nearest, np.full((N, 3), np.inf), SEEN.counts, SEEN.votes, SEEN.copies, M, grouped=True)
+    assert scores.gan_leaks_calibrated(strangers).tolist() == scores.gan_leaks(SEEN).tolist()
+
+
+def test_monte_carlo_counts_within_the_median_smallest_distance_rounded_up() -> None:
+    radius = min(edge for edge in bin_edges() if edge > np.median(FAKE.min(axis=1)))
+    assert scores.monte_carlo(SEEN).tolist() == [sum(row < radius) / M for row in FAKE]
+    assert radius / np.median(FAKE.min(axis=1)) < 1 + 1 / 16
+
+
+def test_domias_is_the_log_ratio_of_kernel_densities() -> None:
+    fake, real = 20 + FAKE, 20 + REAL
+    width = np.median([min(np.delete(real[i], i)) for i in range(N)])
+
+    def density(distances):
+        return sum(math.exp(-(d**2) / (2 * width**2)) for d in distances) / len(distances)
+
+    expected = [math.log(density(fake[i])) - math.log(density(np.delete(real[i], i))) for i in range(N)]
+    # distances to synthetic images are known to within half a bin, 1/32 of a doubling
+    np.testing.assert_allclose(scores.domias(neighbours(fake, real)), expected, atol=0.15)
+
+
+def test_domias_of_a_whole_image_does_not_underflow() -> None:
+    far = neighbours(FAKE * 1e3, REAL / 1e3)
+    assert np.isfinite(scores.domias(far)).all()
+
+
+def test_domias_without_other_reals_is_the_density_of_synthetic_ones() -> None:
+    near_and_far = np.array([[1.0, 1, 9], [8, 9, 9]])
+    seen = Neighbours(
+        near_and_far, np.empty((2, 0)), neighbours(near_and_far, np.ones((2, 2))).counts, *2 * (np.ones(2),), 3
+    )
+    near, far = scores.domias(seen)
+    assert near > far
+
+
+def test_adaptive_divides_by_the_mean_of_the_50_nearest() -> None:
+    expected = [-min(row) / np.mean(sorted(row)[:50]) for row in FAKE]
+    np.testing.assert_allclose(scores.adaptive(neighbours(k=60)), expected, rtol=1e-14)
+
+
+def test_adaptive_of_fewer_than_50_uses_all_of_them() -> None:
+    few = neighbours(FAKE[:, :3])
+    padded = Neighbours(np.pad(few.nearest, ((0, 0), (0, 47)), constant_values=np.inf), *list(vars(few).values())[1:])
+    np.testing.assert_allclose(scores.adaptive(padded), [-min(r) / np.mean(r) for r in FAKE[:, :3]], rtol=1e-14)
+
+
+def test_adaptive_of_nothing_but_copies_is_0() -> None:
+    assert scores.adaptive(neighbours(np.zeros((2, 3)), np.ones((2, 2)))).tolist() == [0, 0]
+
+
+def test_votes_and_copies_are_counts() -> None:
+    assert scores.retrieval_votes(SEEN).tolist() == [sum(FAKE.argmin(axis=0) == i) for i in range(N)]
+    assert scores.authenticity(neighbours(copies=np.arange(N))).tolist() == list(range(N))
+
+
+@pytest.mark.parametrize(("grouped", "first", "last"), [(False, 5, 29), (True, 0, 10)])
+def test_nearness_compares_with_similar_real_images(grouped: bool, first: int, last: int) -> None:
+    expected = [
+        np.median(np.log2(np.maximum(sorted(np.delete(REAL[i], i))[first:last], 1e-12))) - math.log2(min(FAKE[i]))
+        for i in range(N)
+    ]
+    np.testing.assert_allclose(scores.nearness(neighbours(grouped=grouped)), expected, rtol=1e-12)
+
+
+def test_nearness_passes_over_the_nearest_10_of_many() -> None:
+    real = np.abs(np.subtract.outer(*2 * (RNG.uniform(0, 50, 70),)))
+    fake = RNG.uniform(1, 9, (70, 5))
+    expected = [np.median(np.log2(sorted(np.delete(real[i], i))[10:50])) - math.log2(min(fake[i])) for i in range(70)]
+    np.testing.assert_allclose(scores.nearness(neighbours(fake, real)), expected, rtol=1e-12)
+
+
+def test_nearness_has_its_zero_and_its_unit() -> None:
+    real = 4.0 - 4.0 * np.eye(5)
+    fake = np.array([[4.0], [2], [1], [8], [16]])
+    assert scores.nearness(neighbours(fake, real)).tolist() == [0, 1, 2, -1, -2]
+
+
+def test_nearness_is_the_same_for_every_power_of_the_distance() -> None:
+    squared = scores.nearness(neighbours(FAKE**2, REAL**2))
+    np.testing.assert_allclose(squared, 2 * scores.nearness(SEEN), rtol=1e-12)
+
+
+def test_nearness_of_one_image_is_calibrated_by_its_next_nearest_synthetic_images() -> None:
+    alone = neighbours(np.array([[1.0, 4.0, 4.0, 16.0]]), np.zeros((1, 1)))
+    assert scores.nearness(alone).tolist() == [2]
+    assert scores.nearness(neighbours(np.array([[3.0]]), np.zeros((1, 1)))).tolist() == [0]
+    padded = Neighbours(
+        np.array([[3.0, np.inf]]), np.full((1, 2), np.inf), *list(vars(alone).values())[2:-1], grouped=True
+    )
+    assert scores.nearness(padded).tolist() == [0]
+
+
+def test_nearness_of_an_identical_copy_is_finite_and_largest() -> None:
+    fake = FAKE.copy()
+    fake[7, 3] = 0
+    found = scores.nearness(neighbours(fake))
+    assert found.argmax() == 7
+    assert np.isfinite(found).all()
+
+
+def test_combine_weighs_views_by_the_inverse_of_their_spread() -> None:
+    rows = RNG.normal(size=(3, 40)) * [[1], [5], [0.1]]
+    spread = [np.median(abs(row - np.median(row))) for row in rows]
+    expected = sum(row / s for row, s in zip(rows, spread, strict=True)) / sum(1 / s for s in spread)
+    np.testing.assert_allclose(scores.combine(rows), expected, rtol=1e-12)
+
+
+def test_combine_without_spread_weighs_alike() -> None:
+    assert scores.combine(np.array([[1.0, 1, 1], [0, 2, 4]])).tolist() == [0.5, 1.5, 2.5]
+
+
+@given(arrays(np.float64, 12, elements=st.integers(-3, 3)), arrays(np.float64, 9, elements=st.integers(-3, 3)))
+def test_p_values_count_the_null(found, null) -> None:
+    assert scores.p_values(found, null).tolist() == [(1 + sum(null >= s)) / 10 for s in found]
+
+
+@given(arrays(np.float64, st.integers(1, 20), elements=st.integers(1, 30).map(lambda i: i / 30)))
+def test_q_values_are_those_of_benjamini_and_hochberg(p) -> None:
+    np.testing.assert_allclose(scores.q_values(p), false_discovery_control(p), rtol=1e-14)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(method) -> None:
+    one = scores.score(method, [SEEN])
+    assert one.shape == (N,)
+    assert np.isfinite(one).all()
+    np.testing.assert_allclose(scores.score(method, [SEEN, SEEN]), one, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS.values() if m.statistic.__name__ not in ("retrieval_votes", "authenticity")]
+)
+def test_a_nearer_synthetic_image_never_lowers_a_score(method) -> None:
+    before = method.statistic(SEEN)
+    fake = np.append(FAKE, np.where(np.arange(N) == 4, 0.01, 100.0)[:, None], axis=1)
+    after = method.statistic(neighbours(fake))
+    assert after[4] > before[4]

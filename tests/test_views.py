@@ -1,0 +1,83 @@
+"""Reductions against loops that a reader believes at a glance."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint import distance, views
+from fingerprint.views import View
+
+RNG = np.random.default_rng(5)
+
+
+def naive_reduce(pixels, factor):
+    largest = np.iinfo(pixels.dtype).max * factor**2
+    shift = 0
+    while largest >> shift > 65535:
+        shift += 1
+    n, h, w = pixels.shape
+    out = np.zeros((n, h // factor, w // factor), dtype=np.uint16)
+    for i, y, x in np.ndindex(out.shape):
+        square = pixels[i, y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
+        out[i, y, x] = sum(int(value) for value in square.ravel()) >> shift
+    return out
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("factor", [2, 3, 4, 16])
+@pytest.mark.parametrize("extreme", [False, True])
+def test_reduce_sums_squares(dtype, factor, extreme) -> None:
+    largest = np.iinfo(dtype).max
+    pixels = RNG.integers(0, largest + 1, (3, 33, 35), dtype=dtype)
+    if extreme:
+        pixels[:] = largest
+    expected = naive_reduce(pixels, factor)
+    for layout in (pixels, np.asfortranarray(pixels), pixels[::-1].copy()[::-1]):
+        assert np.array_equal(views.reduce(layout, factor), expected)
+
+
+def test_reduce_by_one_changes_nothing() -> None:
+    pixels = RNG.integers(0, 256, (2, 5, 5), dtype=np.uint8)
+    assert views.reduce(pixels, 1) is pixels
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_the_pyramid_starts_at_full_resolution_and_ends_at_16_pixels(height, width) -> None:
+    found = views.pyramid(height, width)
+    assert found[0].factor == 1
+    assert all(b.factor == 4 * a.factor for a, b in pairwise(found))
+    last = min(height, width) // found[-1].factor
+    assert len(found) == 1 or last >= 16
+    assert last // 4 < 16
+
+
+def test_views_of_one_factor_share_one_preparation() -> None:
+    pixels = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
+    chosen = (View(1, "euclidean"), View(2, "correlation"), View(1, "correlation", relative=True))
+    prepared = views.prepare(pixels, chosen)
+    assert prepared[chosen[0]] is prepared[chosen[2]]
+    compared = views.compare(prepared, prepared)
+    assert list(compared) == list(chosen)
+    for view in chosen:
+        side = distance.prepare(views.reduce(pixels, view.factor), view.metric)
+        assert np.array_equal(compared[view], distance.block(side, side))
+
+
+def test_relative_distances_divide_by_both_scales() -> None:
+    found = views.relative(np.array([[6.0, 0.0]]), np.array([4.0]), np.array([9.0, 0.0]))
+    assert found.tolist() == [[1.0, 0.0]]
+
+
+@given(st.integers(1, 2000))
+def test_the_local_scale_is_that_of_a_real_image_that_exists(count) -> None:
+    rank = views.scale_rank(count)
+    assert 1 <= rank <= min(count, 30)
+    assert count < 210 or rank == 30
+
+
+def test_a_view_names_itself() -> None:
+    assert View(4, "correlation", relative=True).name == "relative correlation, 4x4 pixels"
+    assert View(1, "ssim").name == "ssim, 1x1 pixels"
