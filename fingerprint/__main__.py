@@ -163,12 +163,9 @@ def _demo(options: argparse.Namespace) -> int:
     print("  used, from rank 1 on:", "".join("+" if used[name] else "." for name in ranking.names))
     leaked = {truth.real.names[i] for i in truth.source if i >= 0}
     print(f"  {sum(used.values())} of {len(used)} images were used; the generator leaks {len(leaked)} of them")
-    for label, wanted in (
-        ("used from unused", used),
-        ("leaked from all others", {name: name in leaked for name in used}),
-    ):
+    for question, wanted in (("used or not", used), ("leaked or not", {name: name in leaked for name in used})):
         found = fingerprint.evaluate([wanted[name] for name in ranking.names], ranking.scores, n_bootstrap=200)
-        print(f"  telling {label}: AUC {found.roc_auc.value:.3f} (chance 0.5)")
+        print(f"  {question}: AUC {found.roc_auc.value:.3f} (chance is 0.5)")
     print()
     print(f"Images, truth and ranking are in {folder}{os.sep}")
     return _OK

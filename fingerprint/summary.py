@@ -37,17 +37,20 @@ class Reals:
     prepared : mapping
         The images by view, as `fingerprint.views.prepare` returns them.
     scales : ndarray
-        (n_views, n_real) float64: distance to the r-th nearest other real image, see `fingerprint.views.scale_rank`.
+        (n_views, n_real) float64: distance to the r-th nearest other group, see `fingerprint.views.scale_rank`.
     others : ndarray
         (n_views, n_real, m) float64: distances to the nearest other real images, ascending, infinite where there are
         fewer than m; relative in relative views.
+    groups : ndarray
+        (n_real,) int64 from 0: images of the same group are not compared with each other.
     grouped : bool
-        Whether images of the same group were left out of `scales` and `others`.
+        Whether any two images are of the same group, or could have been: whether groups are known.
     """
 
     prepared: Mapping[View, Prepared]
     scales: Array
     others: Array
+    groups: Array
     grouped: bool = False
 
 
@@ -143,10 +146,9 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     if names:
         compared = _views.compare(real.prepared, _views.prepare(block.pixels[in_order], views))
         kept = min(k, len(names))
-        rank = _views.scale_rank(n_real)
         for v, (view, found) in enumerate(compared.items()):
             if view.relative:
-                found = _views.relative(found, real.scales[v], np.partition(found, rank - 1, axis=0)[rank - 1])
+                found = _views.relative(found, real.scales[v], _local_scale(found, real.groups))
             nearest = np.argsort(found, axis=1, kind="stable")[:, :kept]
             indices[v, :, :kept] = nearest
             distances[v, :, :kept] = np.take_along_axis(found, nearest, axis=1)
@@ -181,17 +183,16 @@ def prepare(pixels: Array, views: Sequence[View], *, groups: Array | None = None
     """
     count = len(pixels)
     prepared = _views.prepare(pixels, views)
-    own = np.arange(count) if groups is None else groups
-    same = own[:, None] == own
-    kept, rank = min(_OTHERS, count - 1), _views.scale_rank(count)
-    scales, others = np.ones((len(views), count)), np.empty((len(views), count, kept))
+    own = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    kept = min(_OTHERS, count - 1)
+    scales, others = np.empty((len(views), count)), np.empty((len(views), count, kept))
     for v, (view, found) in enumerate(_views.compare(prepared, prepared, threads=threads).items()):
-        strangers = np.where(same, np.inf, found)
-        if view.relative and kept:
-            scales[v] = _last_finite(np.sort(strangers, axis=1)[:, :rank])
+        strangers = np.where(own[:, None] == own, np.inf, found)
+        scales[v] = _local_scale(strangers, own)
+        if view.relative:
             strangers = _views.relative(strangers, scales[v], scales[v])
         others[v] = np.sort(strangers, axis=1)[:, :kept]
-    return Reals(prepared, scales, others, groups is not None)
+    return Reals(prepared, scales, others, own, groups is not None)
 
 
 def merge(summaries: Sequence[Summary]) -> Summary:
@@ -248,10 +249,15 @@ def _histogram(found: Array) -> Array:
     return np.bincount(bins.ravel(), minlength=len(found) * _BINS).reshape(len(found), _BINS)
 
 
-def _last_finite(ascending: Array) -> Array:
-    """Return the largest finite value of every row, 1 where there is none."""
-    known = np.isfinite(ascending).sum(axis=1)
-    return np.where(known > 0, ascending[np.arange(len(ascending)), np.maximum(known - 1, 0)], 1.0)
+def _local_scale(distances: Array, groups: Array) -> Array:
+    """Return the distance of each column's image to its r-th nearest group of real images; 1 where all are infinite."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    by_group = distances if len(starts) == len(groups) else np.minimum.reduceat(distances[order], starts, axis=0)
+    rank = _views.scale_rank(len(starts))
+    nearest = np.partition(by_group, rank - 1, axis=0)[:rank]
+    last = np.where(np.isfinite(nearest), nearest, -np.inf).max(axis=0)
+    return np.where(np.isfinite(last), last, 1.0)
 
 
 def _referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:

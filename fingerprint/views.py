@@ -168,26 +168,27 @@ def relative(distances: Array, real_scales: Array, fake_scales: Array) -> Array:
     distances : ndarray
         (n, m) float64.
     real_scales, fake_scales : ndarray
-        (n,) and (m,) float64: distance of each image to its r-th nearest real image, see `scale_rank`.
+        (n,) and (m,) float64: distance of each image to its r-th nearest group of real images, see `scale_rank`.
 
     Returns
     -------
     ndarray
-        (n, m) float64; 1 = as far as either image is from its r-th nearest real image.
+        (n, m) float64; 1 = as far as the two are from their r-th nearest group (geometric mean).
     """
     rows, columns = (np.sqrt(np.maximum(scales, _LEAST_SCALE)) for scales in (real_scales, fake_scales))
     return np.asarray(distances / rows[:, None] / columns)
 
 
 def scale_rank(count: int) -> int:
-    """Return which nearest of `count` real images gives the local scale: the 30th, of small collections a seventh.
+    """Return which nearest of `count` groups gives the local scale: the 30th, of few groups a seventh of them.
 
-    Far enough not to be another slice of the same patient, near enough to be local.
+    Where groups are not known every image is one: far enough not to be another slice of the same patient, near enough
+    to be local.
 
     Parameters
     ----------
     count : int
-        Number of real images, at least 1.
+        Number of groups of real images, at least 1.
 
     Returns
     -------

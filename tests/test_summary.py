@@ -92,7 +92,9 @@ def test_prepare_compares_real_images_with_strangers() -> None:
             matrix = views.compare(found.prepared, found.prepared)[view]
             strangers = [sorted(matrix[i, own != own[i]]) for i in range(9)]
             if view.relative:
-                scales = np.array([row[views.scale_rank(9) - 1] for row in strangers])
+                rank = views.scale_rank(len(set(own)))
+                nearest = [sorted(matrix[i, own == g].min() for g in set(own) if g != own[i]) for i in range(9)]
+                scales = np.array([row[rank - 1] for row in nearest])
                 assert found.scales[v].tolist() == scales.tolist()
                 matrix = views.relative(matrix, scales, scales)
                 strangers = [sorted(matrix[i, own != own[i]]) for i in range(9)]
@@ -108,6 +110,7 @@ def test_prepare_of_one_image_and_of_one_group() -> None:
     family = summaries.prepare(REAL[:3], VIEWS, groups=np.zeros(3, dtype=int))
     assert np.isinf(family.others).all()
     assert (family.scales == 1).all()
+    assert (family.grouped, alone.grouped) == (True, False)
     for reals in (alone, family):
         found = summaries.merge([summaries.summarise(reals, stack(FAKE, NAMES), k=K)])
         assert np.isfinite(found.distances).all()

@@ -1,0 +1,145 @@
+"""The command line: results on stdout, one-line errors on stderr, and the exit status."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fingerprint
+from fingerprint.__main__ import main
+
+RNG = np.random.default_rng(4)
+REAL = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
+FAKE = np.concatenate([RNG.integers(0, 256, (5, 16, 16), dtype=np.uint8), REAL[2:3]])
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, images in (("real", REAL), ("fake", FAKE), ("unused", REAL[::-1] // 2)):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / f"{name}_{i}.png")
+    return tmp_path
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_rank_prints_the_table_and_writes_the_files(folders, capsys) -> None:
+    (folders / "groups.json").write_text(json.dumps({f"real_{i}.png": i // 2 for i in range(4)}))
+    status = run(
+        *("rank", folders / "real", folders / "fake", "--groups", folders / "groups.json", "--threads", 1),
+        *("--out", folders / "r.csv", "--json", folders / "r.json", "--neighbours", 2),
+    )
+    expected = fingerprint.rank(
+        folders / "real", folders / "fake", groups=lambda name: int(name[5]) // 2, k=2, threads=1
+    )
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "")
+    assert out == expected.summary() + "\n"
+    assert (folders / "r.csv").read_text() == expected.to_csv()
+    assert (folders / "r.json").read_text() == expected.to_json()
+
+
+def test_rank_with_a_reference_and_a_method(folders, capsys) -> None:
+    status = run("rank", folders / "real", folders / "fake", "--reference", folders / "unused", "--method", "ssim")
+    expected = fingerprint.rank(folders / "real", folders / "fake", reference=folders / "unused", method="ssim")
+    assert status == 0
+    assert capsys.readouterr().out == expected.summary() + "\n"
+
+
+def test_failed_files_are_shown_and_change_the_exit_status(folders, capsys) -> None:
+    (folders / "fake" / "broken.png").write_bytes(b"")
+    assert run("rank", folders / "real", folders / "fake") == 1
+    assert "failed, fake: broken.png: empty" in capsys.readouterr().out
+    assert run("distances", folders / "real", folders / "fake", "--out", folders / "d.npy") == 1
+    assert "failed: broken.png: empty" in capsys.readouterr().out
+
+
+def test_sizes_and_inner_folders(folders, capsys) -> None:
+    (folders / "real" / "inner").mkdir()
+    Image.fromarray(REAL[0][:8]).save(folders / "real" / "inner" / "small.png")
+    assert run("rank", folders / "real", folders / "fake", "--recursive") == 2
+    assert "8x16" in capsys.readouterr().err
+    assert run("rank", folders / "real", folders / "fake", "--recursive", "--size", 16) == 0
+    assert "5 real images" in capsys.readouterr().out
+
+
+def test_distances_as_npy_and_csv(folders, capsys) -> None:
+    expected = fingerprint.distances(REAL, FAKE, metric="manhattan")
+    for suffix in ("npy", "csv"):
+        out = folders / f"d.{suffix}"
+        assert run("distances", folders / "real", folders / "fake", "--metric", "manhattan", "--out", out) == 0
+        assert str(out) in capsys.readouterr().out
+    assert np.array_equal(np.load(folders / "d.npy"), expected)
+    lines = [line.split(",") for line in (folders / "d.csv").read_text().splitlines()]
+    assert lines[0] == ["name", *(f"fake_{i}.png" for i in range(6))]
+    assert [line[0] for line in lines[1:]] == [f"real_{i}.png" for i in range(4)]
+    assert np.array_equal([[float(value) for value in line[1:]] for line in lines[1:]], expected)
+
+
+def test_demo_writes_ranks_and_compares_with_the_truth(tmp_path, capsys, monkeypatch) -> None:
+    small = {"n_used": 4, "n_unused": 4, "n_fake": 30, "size": 64}
+    write = fingerprint.phantoms.write_demo
+    monkeypatch.setattr(fingerprint.phantoms, "write_demo", lambda folder, **more: write(folder, **small, **more))
+    assert run("demo", tmp_path / "demo", "--seed", 3) == 0
+    out = capsys.readouterr().out
+    assert "8 real images against 30 synthetic ones" in out
+    assert "4 of 8 images were used" in out
+    assert "used or not: AUC" in out
+    ranking = fingerprint.rank(tmp_path / "demo" / "real", tmp_path / "demo" / "fake")
+    assert (tmp_path / "demo" / "ranking.csv").read_text() == ranking.to_csv()
+    assert run("demo", tmp_path / "demo") == 2
+    assert "new or empty folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rank", "/no/such", "/no/fake"), "real: expected an existing folder or file, got '/no/such'"),
+        (("rank", "{real}", "{fake}", "--method", "magic"), "method: expected one of"),
+        (("rank", "{real}", "{fake}", "--threads", "0"), "threads: expected an integer of at least 1"),
+        (("rank", "{real}", "{fake}", "--groups", "/no/groups.json"), "No such file"),
+        (("rank", "{real}", "{fake}", "--groups", "{real}/real_0.png"), "--groups: expected JSON"),
+        (("rank", "{real}", "{fake}", "--groups", "{list}"), "--groups: expected a JSON object"),
+        (("rank", "{real}", "{fake}", "--out", "/no/such/folder/r.csv"), "No such file"),
+        (("distances", "{real}", "{fake}", "--out", "d.txt"), "--out: expected a file name ending in .npy or .csv"),
+        (("distances", "{real}", "{fake}", "--metric", "magic", "--out", "d.npy"), "metric: expected one of"),
+    ],
+)
+def test_what_a_user_can_do_wrong_is_one_line_and_exit_status_2(folders, capsys, arguments, message) -> None:
+    (folders / "list.json").write_text("[1]")
+    places = {"real": folders / "real", "fake": folders / "fake", "list": folders / "list.json"}
+    assert run(*(argument.format(**places) for argument in arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("fingerprint: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["--version"], 0), ([], 2), (["rank"], 2)])
+def test_help_version_and_missing_arguments(arguments, status, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == status
+    out, err = capsys.readouterr()
+    if arguments == ["--help"]:
+        assert "fingerprint rank real/ fake/" in out
+    elif arguments == ["--version"]:
+        assert out == f"fingerprint {fingerprint.__version__}\n"
+    else:
+        assert "usage: fingerprint" in err
+
+
+def test_python_m_fingerprint_and_the_console_script_are_the_same() -> None:
+    command = [sys.executable, "-m", "fingerprint", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("fingerprint ")
+    from importlib.metadata import entry_points
+
+    (script,) = entry_points(group="console_scripts", name="fingerprint")
+    assert script.load() is main
