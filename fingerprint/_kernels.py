@@ -49,25 +49,24 @@ def _call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> 
 
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_NUMBERS = {1: _I8, 2: _I16, 4: _I32, 8: _I64}
+_B16, _B32, _B64 = (ir.VectorType(_I8, n) for n in (16, 32, 64))
+_H16, _H32 = (ir.VectorType(_I16, n) for n in (16, 32))
+_W8, _W16 = (ir.VectorType(_I32, n) for n in (8, 16))
+_D4, _D8 = (ir.VectorType(_I64, n) for n in (4, 8))
 
 
-def _vector(bits: int, size: int) -> Any:
-    return ir.VectorType(_NUMBERS[size], bits // 8 // size)
-
-
-# Runs while numba compiles, never under the interpreter
-def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, piece: int, span: int = GROUP) -> Any:
+def _tile(emit: Any, kind: Any, sums: Any, rows: int, columns: int, span: int = GROUP) -> Any:
     """Return an intrinsic f(a, b, steps, c, stride) that adds the 16 x 16 sums of `steps` steps to int64 c.
 
     `a`, `b` and `c` are addresses, of groups in the layout above and of c[0, 0]; `stride` is the bytes of a row of c.
-    `emit(builder, sum, x, y)` adds one vector of x and one of y to a sum. A register tile is `rows` by `columns` sums.
+    `emit(builder, sum, x, y)` adds vectors x and y of type `kind` to a sum of type `sums`; a register tile is `rows` by
+    `columns` such sums.
     With a `span` of 1 the intrinsic adds the sum of one image of a and one of b alone.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
         a, b, steps, c, stride = arguments
-        kind, sums = _vector(bits, load), _vector(bits, total)
+        size = kind.count * kind.element.width // 8
 
         def const(value: int) -> Any:
             return ir.Constant(_I64, value)
@@ -88,7 +87,7 @@ def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, 
             left = builder.add(a, builder.mul(i.index, const(STEP * rows)))
             right = builder.add(b, builder.mul(j.index, const(STEP * columns)))
             with cgutils.for_range(builder, steps) as step:
-                for part in range(0, STEP, piece):
+                for part in range(0, STEP, size):
                     offset = builder.add(builder.mul(step.index, const(STEP * GROUP)), const(part))
                     ys = [read(right, column, offset) for column in range(columns)]
                     for row in range(rows):
@@ -98,7 +97,7 @@ def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, 
             for n, accumulator in enumerate(accumulators):
                 value = _call(
                     builder,
-                    f"llvm.vector.reduce.add.v{sums.count}i{8 * total}",
+                    f"llvm.vector.reduce.add.v{sums.count}i{sums.element.width}",
                     [builder.load(accumulator)],
                     sums.element,
                 )
@@ -106,7 +105,7 @@ def _tile(emit: Any, bits: int, rows: int, columns: int, load: int, total: int, 
                 column = builder.add(builder.mul(j.index, const(columns)), const(n % columns))
                 address = builder.add(builder.add(c, builder.mul(row, stride)), builder.mul(column, const(8)))
                 target = builder.inttoptr(address, _I64.as_pointer())
-                value = value if total == 8 else builder.sext(value, _I64)
+                value = value if sums.element == _I64 else builder.sext(value, _I64)
                 builder.store(builder.add(builder.load(target), value), target)
         return context.get_dummy_value()
 
@@ -133,8 +132,7 @@ def _vnni(bits: int) -> Any:
 
 def _madd(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
     """Multiply 8-bit a by 8-bit b in 16 bits and add two products to an int32 at a time."""
-    wide = _vector(256, 2)
-    products = _call(builder, "llvm.x86.avx2.pmadd.wd", [builder.zext(x, wide), builder.zext(y, wide)], total.type)
+    products = _call(builder, "llvm.x86.avx2.pmadd.wd", [builder.zext(x, _H16), builder.zext(y, _H16)], total.type)
     return builder.add(total, products)
 
 
@@ -224,18 +222,17 @@ def _amx_end(typing: Any) -> Any:  # pragma: no cover
 
 
 _dot_amx11, _dot_amx12, _dot_amx21, _dot_amx22 = _amx(1, 1), _amx(1, 2), _amx(2, 1), _amx(2, 2)
-_dot_avx512 = _tile(_vnni(512), 512, 4, 4, 4, 4, 64)
-_dot_avxvnni = _tile(_vnni(256), 256, 4, 2, 4, 4, 32)
-_dot_avx2 = _tile(_madd, 128, 4, 2, 1, 4, 16)
-_gap_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), 512, 4, 4, 1, 8, 64)
-_gap_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), 256, 4, 2, 1, 8, 32)
-_larger_avx512 = _tile(_larger("llvm.x86.avx512.pmaddw.d.512"), 512, 4, 4, 2, 4, 64)
-_larger_avx2 = _tile(_larger("llvm.x86.avx2.pmadd.wd"), 256, 4, 2, 2, 4, 32)
-
-_line_avx512 = _tile(_vnni(512), 512, 1, 1, 4, 4, 64, 1)
-_line_avx2 = _tile(_madd, 128, 1, 1, 1, 4, 16, 1)
-_sum_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), 512, 1, 1, 1, 8, 64, 1)
-_sum_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), 256, 1, 1, 1, 8, 32, 1)
+_dot_avx512 = _tile(_vnni(512), _W16, _W16, 4, 4)
+_dot_avxvnni = _tile(_vnni(256), _W8, _W8, 4, 2)
+_dot_avx2 = _tile(_madd, _B16, _W8, 4, 2)
+_gap_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), _B64, _D8, 4, 4)
+_gap_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), _B32, _D4, 4, 2)
+_larger_avx512 = _tile(_larger("llvm.x86.avx512.pmaddw.d.512"), _H32, _W16, 4, 4)
+_larger_avx2 = _tile(_larger("llvm.x86.avx2.pmadd.wd"), _H16, _W8, 4, 2)
+_line_avx512 = _tile(_vnni(512), _W16, _W16, 1, 1, 1)
+_line_avx2 = _tile(_madd, _B16, _W8, 1, 1, 1)
+_sum_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), _B64, _D8, 1, 1, 1)
+_sum_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), _B32, _D4, 1, 1, 1)
 
 
 @kernel
@@ -370,20 +367,14 @@ def transpose(a, out):  # type: ignore[no-untyped-def]
                     out[group, step, q, p] = a[group, step, p, q]
 
 
-@kernel
-def dot_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
-    """Add to c, (images of a, images of b) int64, the dot products of their bytes in the steps first to last."""
-    for j in range(b.shape[0]):
-        for i in range(a.shape[0]):
-            for p in range(16):
-                for q in range(16):
-                    total = np.int64(0)
-                    for step in range(first, last):
-                        x = np.int32(0)
-                        for n in range(64):
-                            x = np.int32(x + np.int32(np.int32(a[i, step, p, n]) * np.int32(b[j, step, q, n])))
-                        total += x
-                    c[16 * i + p, 16 * j + q] += total
+def dot_portable(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+    """Add to c, (images of a, images of b) int64, the dot products of their bytes in the steps first to last.
+
+    A float64 matrix product holds these integers exactly, whatever the order in which it adds; any BLAS will do.
+    """
+    for start in range(first, last, CHUNK):
+        x, y = (side[:, start : min(start + CHUNK, last)].swapaxes(1, 2).astype(np.float64) for side in (a, b))
+        c += (x.reshape(c.shape[0], -1) @ y.reshape(c.shape[1], -1).T).astype(np.int64)
 
 
 @kernel
@@ -818,7 +809,6 @@ def _ssim_row() -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
         x, y, below, p, q, left, right, tall, high, vectors, c1, c2, lanes = arguments
-        wide, halves = _vector(512, 4), _vector(512, 2)
         floats, doubles = ir.VectorType(ir.FloatType(), 16), ir.VectorType(ir.DoubleType(), 16)
 
         def const(value: int) -> Any:
@@ -833,18 +823,18 @@ def _ssim_row() -> Any:
         def spread_out(value: Any) -> Any:
             nothing = ir.Constant(floats, ir.Undefined)
             first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
-            return builder.shuffle_vector(first, nothing, ir.Constant(wide, [0] * 16))
+            return builder.shuffle_vector(first, nothing, ir.Constant(_W16, [0] * 16))
 
         def column(offset: Any) -> Any:
             """Add up a (b - 128) down seven pixels: four, and the first three of the next four."""
-            total = ir.Constant(wide, None)
+            total = ir.Constant(_W16, None)
             for mask, place in ((0xFFFFFFFF, [offset]), (0x00FFFFFF, [below, offset])):
-                four = builder.and_(read(wide, x, *place), _splat(wide, mask))
-                total = _vnni(512)(builder, total, four, read(wide, y, *place))
+                four = builder.and_(read(_W16, x, *place), _splat(_W16, mask))
+                total = _vnni(512)(builder, total, four, read(_W16, y, *place))
             return total
 
         def shift(low: Any, up: Any, n: int) -> Any:
-            return builder.shuffle_vector(low, up, ir.Constant(wide, list(range(n, n + 16))))
+            return builder.shuffle_vector(low, up, ir.Constant(_W16, list(range(n, n + 16))))
 
         c1, c2 = spread_out(c1), spread_out(c2)
         here, after = column(const(0)), column(const(STEP))
@@ -858,17 +848,17 @@ def _ssim_row() -> Any:
             later = builder.add(after, shift(after, new, 1))
             four = builder.add(pairs, shift(pairs, later, 2))
             seven = builder.add(four, builder.add(shift(pairs, later, 4), shift(here, after, 6)))
-            sums, others = read(wide, p, offset), read(wide, q, offset)
+            sums, others = read(_W16, p, offset), read(_W16, q, offset)
 
             def multiply(v: Any, w: Any) -> Any:
-                """Multiply numbers of 16 bits, the low halves of 32."""
-                v, w = builder.bitcast(v, halves), builder.bitcast(w, halves)
-                return _call(builder, "llvm.x86.avx512.pmaddw.d.512", [v, w], wide)
+                """Multiply numbers of 16 bits, the low _H32 of 32."""
+                v, w = builder.bitcast(v, _H32), builder.bitcast(w, _H32)
+                return _call(builder, "llvm.x86.avx512.pmaddw.d.512", [v, w], _W16)
 
             product = multiply(sums, others)
             # 49 S - s(a) s(b), where S is short of 128 s(a)
-            short = multiply(sums, builder.sub(others, _splat(wide, 49 * 128)))
-            spread = builder.sub(builder.mul(seven, _splat(wide, 49)), short)
+            short = multiply(sums, builder.sub(others, _splat(_W16, 49 * 128)))
+            spread = builder.sub(builder.mul(seven, _splat(_W16, 49)), short)
             above = builder.fmul(
                 builder.fadd(builder.sitofp(product, floats), c1), builder.fadd(builder.sitofp(spread, floats), c2)
             )
@@ -950,7 +940,7 @@ KERNELS: dict[str, dict[str, Any]] = {
     "larger": {"avx512": larger_avx512, "avx2": larger_avx2, "portable": larger_portable},
     "ssim8": {"avx512": ssim8_avx512, "portable": ssim8_portable},
 }
-_NEEDS = {
+NEEDS = {
     "amx": {"amx-tile", "amx-int8"},
     "avx512": {"avx512f", "avx512bw", "avx512vnni"},
     "avxvnni": {"avx2", "avxvnni"},
@@ -962,7 +952,7 @@ _NEEDS = {
 def available(operation: str) -> list[str]:
     """Return the names of the kernels for an operation that run here, the fastest first; the last is ``portable``."""
     features = _features()
-    return [name for name in KERNELS[operation] if features >= _NEEDS[name] and (name != "amx" or _permits_amx())]
+    return [name for name in KERNELS[operation] if features >= NEEDS[name] and (name != "amx" or _permits_amx())]
 
 
 @functools.cache

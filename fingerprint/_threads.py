@@ -38,11 +38,11 @@ def resolve(threads: int | None) -> int:
     """
     if threads is not None:
         return _check.integer("threads", threads, minimum=1)
-    # os.process_cpu_count respects the affinity, and exists from Python 3.13 on
-    count = getattr(os, "process_cpu_count", None)
-    if count is None and hasattr(os, "sched_getaffinity"):
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return (count or os.cpu_count)() or 1
+    return os.cpu_count() or 1
 
 
 def run(task: Callable[[T], object], items: Iterable[T], *, threads: int) -> None:

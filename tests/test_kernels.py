@@ -1,0 +1,353 @@
+"""Kernels: each against its oracle, compiled, interpreted and with bounds checking; all that run here bit for bit."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import naive
+import numba
+import numpy as np
+import pytest
+
+import fingerprint
+from fingerprint import _kernels
+
+JIT = not numba.config.DISABLE_JIT
+SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21)]
+FORMS = ["compiled", "interpreted", "checked"] if JIT else ["interpreted"]
+
+
+def formed(kernel, form):
+    """Return a kernel compiled, as plain Python, or compiled with bounds checking."""
+    if form == "compiled":
+        return kernel
+    function = getattr(kernel, "py_func", kernel)
+    return numba.njit(boundscheck=True, error_model="numpy")(function) if form == "checked" else function
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def form(request):
+    made = {}
+
+    def of(kernel):
+        if kernel not in made:
+            made[kernel] = formed(kernel, request.param)
+        return made[kernel]
+
+    return of
+
+
+def images(n, shape, dtype, seed=0):
+    """Noise, with an image of zeros, one of the largest pixels and a chequered one."""
+    limit = np.iinfo(dtype).max
+    pixels = np.random.default_rng(seed).integers(0, limit, (n, *shape), dtype, endpoint=True)
+    pixels[0], pixels[1:3] = 0, limit
+    pixels[2:3, ::2, ::2] = 0
+    return pixels
+
+
+def edges(length):
+    return np.arange(5) * length // 4
+
+
+def starts(shape, width):
+    areas = np.outer(np.diff(edges(shape[0])), np.diff(edges(shape[1]))).ravel()
+    return np.concatenate([[0], np.cumsum(-(-areas // width))])
+
+
+def packed(pixels, pack, *, flip=0):
+    """Pack as `distance` does: bytes in one plane for each byte of a pixel, or words with bits inverted."""
+    n, *shape = pixels.shape
+    words = bool(flip)
+    width, planes, dtype = (32, 1, np.uint16) if words else (64, pixels.dtype.itemsize, np.uint8)
+    groups = -(-n // 16)
+    out = np.full((planes, groups, starts(shape, width)[-1], 16, width), 77, dtype)
+    mask, bits = (pixels.dtype.type(v) for v in ((0xFFFF if words else 0xFF), flip))
+    for group in range(groups):
+        pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, group, out)
+    return out
+
+
+def unpacked(plane, n):
+    """Rows of numbers, one for each image."""
+    return plane.swapaxes(1, 2).reshape(16 * len(plane), -1)[:n]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pack_keeps_every_pixel_in_its_tile(form, shape, dtype):
+    pixels = images(19, shape, dtype)
+    planes = packed(pixels, form(_kernels.pack))
+    values = sum(unpacked(plane, 32).astype(int) << (8 * i) for i, plane in enumerate(planes))
+    at = starts(shape, 64)
+    for t in range(16):
+        r, c = divmod(t, 4)
+        rows, columns = edges(shape[0])[r : r + 2], edges(shape[1])[c : c + 2]
+        tile = pixels[:, rows[0] : rows[1], columns[0] : columns[1]].reshape(19, -1)
+        part = values[:, 64 * at[t] : 64 * at[t + 1]]
+        np.testing.assert_array_equal(part[:19, : tile.shape[1]], tile)
+        assert not part[19:].any()
+        assert not part[:, tile.shape[1] :].any()
+
+
+def test_pack_writes_words_with_bits_inverted(form):
+    pixels = images(3, (5, 150), np.uint16)
+    words = unpacked(packed(pixels, form(_kernels.pack), flip=0x8000)[0], 16)
+    assert words.shape[1] > pixels[0].size
+    values = words.view(np.int16).astype(int) + 32768
+    np.testing.assert_array_equal(values.sum(axis=1), [*pixels.sum(axis=(1, 2), dtype=int), *[0] * 13])
+
+
+def test_totals_are_the_sums_of_the_pixels(form):
+    wide = np.full((1, 2, 70001), 65535, np.uint16)
+    out = np.empty(1, np.int64)
+    form(_kernels.totals)(wide if JIT else wide[:, :, :50], out)
+    assert out[0] == 2 * 65535 * (70001 if JIT else 50)
+
+
+def products_of(name, kernel, a, b):
+    """The matrix that a dot, gap or larger kernel adds to, from the packed sides."""
+    c = np.full((16 * len(a), 16 * len(b)), 5, np.int64)
+    steps = a.shape[1]
+    if name == "amx":
+        words = np.empty_like(b.view(np.uint32))
+        _kernels.transpose(b.view(np.uint32), words)
+        layout = np.zeros(64, np.uint8)
+        layout[0], layout[16:32:2], layout[48:56] = 1, 64, 16
+        work = np.empty((len(a), len(b), 16, 16), np.uint32)
+        kernel(a, words.view(np.uint8), 0, steps, layout, work, c)
+    else:
+        kernel(a, b, 0, steps, c)
+    if name in ("avx512", "avxvnni") and kernel is _kernels.KERNELS["dot"].get(name):
+        c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
+    return c - 5
+
+
+def noise(groups, steps, width=64, dtype=np.uint8, seed=0):
+    info = np.iinfo(dtype)
+    values = np.random.default_rng(seed).integers(info.min, info.max, (groups, steps, 16, width), dtype, endpoint=True)
+    values[0, :, 0], values[0, :, 1] = info.min, info.max
+    return values
+
+
+@pytest.mark.parametrize("groups", [(1, 1), (2, 3), (3, 2)] if JIT else [(1, 1)])
+@pytest.mark.parametrize("name", _kernels.available("dot"))
+def test_dot_products_are_exact(name, groups):
+    a, b = noise(groups[0], 3), noise(groups[1], 3, seed=1)
+    got = products_of(name, _kernels.KERNELS["dot"][name], a, b)
+    x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
+    np.testing.assert_array_equal(got, x @ y.T)
+
+
+@pytest.mark.skipif(not JIT, reason="some 40 million products")
+@pytest.mark.parametrize("name", _kernels.available("dot"))
+def test_the_largest_dot_products_do_not_overflow(name):
+    a = np.full((1, 2500, 16, 64), 255, np.uint8)
+    assert (products_of(name, _kernels.KERNELS["dot"][name], a, a) == 2500 * 64 * 255 * 255).all()
+
+
+@pytest.mark.parametrize("name", _kernels.available("gap"))
+def test_absolute_differences_are_exact(form, name):
+    a, b = noise(1, 2), noise(2 if JIT else 1, 2, seed=1)
+    kernel = _kernels.KERNELS["gap"][name]
+    got = products_of(name, form(kernel) if name == "portable" else kernel, a, b)
+    x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
+    np.testing.assert_array_equal(got, np.abs(x[:, None] - y).sum(axis=2))
+
+
+@pytest.mark.parametrize("name", _kernels.available("larger"))
+def test_sums_of_the_larger_are_exact(form, name):
+    a, b = (noise(n, 2, 32, np.int16, seed=n) for n in (1, 2 if JIT else 1))
+    kernel = _kernels.KERNELS["larger"][name]
+    got = products_of(name, form(kernel) if name == "portable" else kernel, a, b)
+    x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
+    np.testing.assert_array_equal(got, np.maximum(x[:, None], y).sum(axis=2))
+
+
+@pytest.mark.parametrize("operation", ["gap", "larger"])
+@pytest.mark.skipif(not JIT, reason="some 20 million differences")
+def test_the_largest_sums_do_not_overflow(operation):
+    width, dtype = (64, np.uint8) if operation == "gap" else (32, np.int16)
+    info = np.iinfo(dtype)
+    a, b = np.full((1, 1100, 16, width), info.max, dtype), np.full((1, 1100, 16, width), info.min, dtype)
+    for name in _kernels.available(operation):
+        assert (products_of(name, _kernels.KERNELS[operation][name], a, b) == 1100 * width * info.max).all()
+
+
+@pytest.mark.parametrize("name", _kernels.available("moments"))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_moments_are_those_of_the_tiles(form, name, dtype):
+    shape = (9, 70)
+    pixels = images(18 if JIT else 5, shape, dtype)
+    planes = packed(pixels, _kernels.pack)
+    n = 16 * planes.shape[1]
+    sums = np.empty((len(planes), n, 16), np.int64)
+    products = np.empty((len(planes), len(planes), n, 16), np.int64)
+    kernel = _kernels.KERNELS["moments"][name]
+    at = starts(shape, 64)
+    for group in range(planes.shape[1]):
+        zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
+        (form(kernel) if name == "portable" else kernel)(planes, zeros, at, group, sums, products)
+    rows = [unpacked(plane, n).astype(int) for plane in planes]
+    for t in range(16):
+        part = np.s_[:, 64 * at[t] : 64 * at[t + 1]]
+        for p in range(len(rows)):
+            np.testing.assert_array_equal(sums[p, :, t], rows[p][part].sum(axis=1))
+            for q in range(p, len(rows)):
+                np.testing.assert_array_equal(products[p, q, :, t], (rows[p] * rows[q])[part].sum(axis=1))
+
+
+def test_transpose_swaps_words(form):
+    words = np.arange(2 * 3 * 256, dtype=np.uint32).reshape(2, 3, 16, 16)
+    out = np.empty_like(words)
+    form(_kernels.transpose)(words, out)
+    np.testing.assert_array_equal(out, words.swapaxes(2, 3))
+
+
+def test_fold_keeps_the_worst_tile_and_adds_the_products(form):
+    c = np.array([[3, 5]])
+    worst, total = np.array([[1.0, 9.0]]), np.array([[10, 20]])
+    form(_kernels.fold)(c, np.array([20]), np.array([30, 40]), 4, worst, total)
+    np.testing.assert_array_equal(worst, [[11.0, 12.5]])
+    np.testing.assert_array_equal(total, [[13, 25]])
+
+
+def test_squared_gaps_are_those_of_the_oracle(form):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 5)), rng.normal(size=(4, 5))
+    out = np.empty((3, 4))
+    form(_kernels.squared_gaps)(a, np.ascontiguousarray(b.T), out)
+    np.testing.assert_allclose(out, naive.matrix(naive.feature_euclidean, a, b) ** 2, rtol=1e-13)
+
+
+def similarity(kernel, a, b, rows=4):
+    narrow, width = a.dtype == np.uint8, a.shape[2]
+    padded = 16 * (-(-(width - 6) // 16) + 2)
+
+    def side(n):
+        sums = np.zeros((n, rows, padded), np.int32 if narrow else np.float64)
+        squares, spreads = np.ones(sums.shape, np.float32), np.full(sums.shape, np.inf, np.float32)
+        return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, np.zeros((n, rows + 4, padded), np.uint32)
+
+    limit = np.iinfo(a.dtype).max
+    constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
+    out = np.empty((len(a), len(b)))
+    work = np.empty((*out.shape, width), np.int32 if narrow else np.float64)
+    kernel(a, b, constants, side(len(a)), side(len(b)), work, np.empty((*out.shape, 16)), out)
+    return out
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (8, 23), (13, 38)] if JIT else [(7, 7), (8, 9)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_similarity_is_that_of_the_definition(form, dtype, shape):
+    a, b = images(4, shape, dtype), images(3, shape, dtype, seed=1)
+    kernel = form(_kernels.ssim8_portable if dtype == np.uint8 else _kernels.ssim16)
+    np.testing.assert_allclose(1 - similarity(kernel, a, b), naive.matrix(naive.ssim, a, b), rtol=0, atol=5e-7)
+    np.testing.assert_array_equal(np.diag(similarity(kernel, a, a)), 1)
+
+
+@pytest.mark.parametrize("part", ["windows8", "windows16", "quadruples", "ratios", "similarity"])
+def test_the_parts_of_the_similarity_stay_in_bounds(form, monkeypatch, part):
+    kernel = form(getattr(_kernels, part))
+    for dtype in (np.uint8, np.uint16):
+        a = images(2, (11, 23), dtype)
+        whole = _kernels.ssim8_portable if dtype == np.uint8 else _kernels.ssim16
+        expected = similarity(whole, a, a)
+        monkeypatch.setattr(_kernels, part, kernel)
+        got = similarity(getattr(whole, "py_func", whole), a, a)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(got, expected)
+    out = np.zeros((2, 12, 23), np.uint32)
+    a = images(2, (11, 23), np.uint8)
+    (kernel if part == "quadruples" else _kernels.quadruples)(a, 2, 3, out)
+    for k in range(6):
+        down = a[:, 2 + k : 6 + k].astype(int)
+        np.testing.assert_array_equal(out[:, k], sum(down[:, i] << (8 * i) for i in range(4)))
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (8, 22), (12, 23), (31, 70)])
+def test_the_vector_similarity_has_the_same_bits(shape):
+    names = _kernels.available("ssim8")
+    if names == ["portable"]:
+        pytest.skip("there is no vector kernel for this machine")
+    a, b = images(7, shape, np.uint8), images(6, shape, np.uint8, seed=1)
+    vector, portable = (similarity(_kernels.KERNELS["ssim8"][name], a, b) for name in names)
+    np.testing.assert_array_equal(vector, portable)
+
+
+def test_available_follows_the_features(monkeypatch):
+    monkeypatch.setattr(_kernels, "_permits_amx", lambda: True)
+    everything = frozenset().union(*_kernels.NEEDS.values())
+    monkeypatch.setattr(_kernels, "_features", lambda: everything)
+    assert _kernels.available("dot") == ["amx", "avx512", "avxvnni", "avx2", "portable"]
+    assert _kernels.available("ssim8") == ["avx512", "portable"]
+    monkeypatch.setattr(_kernels, "_permits_amx", lambda: False)
+    assert _kernels.available("dot")[0] == "avx512"
+    monkeypatch.setattr(_kernels, "_features", lambda: frozenset({"avx2"}))
+    assert [_kernels.available(operation)[0] for operation in _kernels.KERNELS] == [
+        "avx2", "avx2", "avx2", "avx2", "portable",
+    ]  # fmt: skip
+    monkeypatch.setattr(_kernels, "_features", frozenset)
+    assert {name for operation in _kernels.KERNELS for name in _kernels.available(operation)} == {"portable"}
+
+
+def test_the_tile_registers_are_asked_for_on_linux_alone(monkeypatch):
+    class Library:
+        def __init__(self, answer):
+            self.syscall = lambda *_: answer
+
+    permits = _kernels._permits_amx.__wrapped__
+    for platform, answer, expected in [("linux", 0, True), ("linux", -1, False), ("darwin", 0, False)]:
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setattr(_kernels.ctypes, "CDLL", lambda _, answer=answer: Library(answer))
+        assert permits() is expected
+
+
+def test_no_vector_kernel_without_the_compiler(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    assert _kernels._features.__wrapped__() == frozenset()
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
+    assert "" not in _kernels._features.__wrapped__()
+
+
+def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):
+    options = []
+
+    def njit(**given):
+        options.append(given)
+        if given.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert _kernels.kernel(abs) is abs
+    assert options == [
+        {"cache": True, "nogil": True, "error_model": "numpy"},
+        {"nogil": True, "error_model": "numpy"},
+    ]
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is cached")
+def test_all_works_where_no_cache_can_be_written(tmp_path):
+    """A file stands where each folder for the cache would be: for root, permissions would not hold."""
+    source = Path(fingerprint.__file__).parent
+    shutil.copytree(source, tmp_path / "fingerprint", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "fingerprint" / "__pycache__").write_text("no folder")
+    (tmp_path / "home").write_text("no folder")
+    home = str(tmp_path / "home")
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CACHE", "COV_"))}
+    code = (
+        "import numpy as np, fingerprint as f; a = np.arange(128, dtype=np.uint8).reshape(2, 8, 8);"
+        "print(f.__file__, f.distances(a, a, metric='manhattan').tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=keep | {"PYTHONPATH": str(tmp_path), "HOME": home, "XDG_CACHE_HOME": home, "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split(maxsplit=1) == [
+        str(tmp_path / "fingerprint" / "__init__.py"),
+        "[[0.0, 64.0], [64.0, 0.0]]\n",
+    ]

@@ -1,0 +1,115 @@
+"""Threads: how many, their order, their end."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from fingerprint import InputError, _threads
+
+
+def test_resolve_takes_the_number_given():
+    assert _threads.resolve(3) == 3
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
+def test_resolve_names_the_argument(wrong):
+    with pytest.raises(InputError, match=r"^threads: expected an integer of at least 1, got "):
+        _threads.resolve(wrong)
+
+
+def test_resolve_counts_the_cores_of_this_process(monkeypatch):
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
+    assert _threads.resolve(None) == 5
+    monkeypatch.setattr(os, "process_cpu_count", lambda: None)
+    assert _threads.resolve(None) == 1
+
+
+def test_resolve_without_process_cpu_count(monkeypatch):
+    monkeypatch.delattr(os, "process_cpu_count", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7}, raising=False)
+    assert _threads.resolve(None) == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert _threads.resolve(None) == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert _threads.resolve(None) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_run_does_every_item_once(threads):
+    done = []
+    _threads.run(done.append, iter(range(20)), threads=threads)
+    assert sorted(done) == list(range(20))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_map_ordered_keeps_the_order(threads):
+    def late(item):
+        time.sleep(0.002 * (item % 3))
+        return -item
+
+    assert list(_threads.map_ordered(late, range(20), threads=threads)) == [-item for item in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_first_exception_is_raised_and_no_thread_is_left(threads):
+    before = threading.active_count()
+
+    def fails(item):
+        if item >= 3:
+            raise KeyError(item)
+
+    with pytest.raises(KeyError, match="3"):
+        _threads.run(fails, range(50), threads=threads)
+    with pytest.raises(KeyError, match="3"):
+        list(_threads.map_ordered(fails, range(50), threads=threads))
+    assert threading.active_count() == before
+
+
+def test_a_failure_drops_what_has_not_begun():
+    begun = []
+
+    def fails(item):
+        begun.append(item)
+        time.sleep(0.01)
+        raise KeyError(item)
+
+    with pytest.raises(KeyError):
+        _threads.run(fails, range(1000), threads=2)
+    assert len(begun) < 1000
+
+
+def test_map_ordered_reads_no_further_ahead_than_twice_the_threads():
+    read = []
+
+    def items():
+        for item in range(100):
+            read.append(item)
+            yield item
+
+    stream = _threads.map_ordered(lambda item: item, items(), threads=2)
+    assert next(stream) == 0
+    assert len(read) <= 4
+    stream.close()
+    assert len(read) <= 4
+
+
+def test_work_runs_in_the_calling_thread_when_there_is_one():
+    names = set()
+    _threads.run(lambda _: names.add(threading.get_ident()), range(3), threads=1)
+    _threads.run(lambda _: names.add(threading.get_ident()), range(1), threads=4)
+    names.update(_threads.map_ordered(lambda _: threading.get_ident(), range(3), threads=1))
+    assert names == {threading.get_ident()}
+
+
+def test_bar_is_silent_unless_asked_for(capsys):
+    with _threads.bar(False, unit="image") as advance:
+        advance(3)
+    assert capsys.readouterr() == ("", "")
+    with _threads.bar(True, unit="image", total=3) as advance:
+        advance(3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
