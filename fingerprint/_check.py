@@ -18,9 +18,9 @@ class InputError(ValueError, TypeError):
     Examples
     --------
     >>> import fingerprint
-    >>> fingerprint.rank([[1, 2]], [[3, 4]])
+    >>> fingerprint.load("no/such/folder")
     Traceback (most recent call last):
-    fingerprint._check.InputError: real: expected a folder, a path, ...
+    fingerprint._check.InputError: source: expected an existing folder or file, got 'no/such/folder'
     """
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
+import threading
+import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +22,7 @@ from fingerprint import _check, _threads
 from fingerprint._check import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
 Array = NDArray[Any]
@@ -244,23 +248,30 @@ def load(
     if isinstance(source, Slices) and size is None and len(source):
         return source
     entries = _entries(source, how)
-    parts: list[Slices] = []
+    whole = len(entries) == 1 and isinstance(entries[0], np.ndarray) and size is None
+    tasks = _tasks(entries, how, sys.maxsize if whole else _LOAD_BLOCK)
+    known = sum(isinstance(entry, _File | _Lost) for entry in entries) if all(map(_is_counted, entries)) else None
+    with _threads.bar(progress, unit="image", total=known) as advance:
+        found = _joined(_uniform(tasks, how, workers, advance), known)
+    if not len(found):
+        raise none_usable(source, found.failed, argument=argument)
+    return found
+
+
+def _uniform(tasks: Iterator[Task], how: _How, threads: int, advance: Callable[[int], object]) -> Iterator[Slices]:
+    """Yield the blocks; if they are of several layouts, raise at the end, when all are known."""
     layouts: dict[Layout, None] = {}
-    files = [entry for entry in entries if isinstance(entry, _File | _Lost)]
-    with _threads.bar(progress, unit="image", total=len(files) or None) as advance:
-        for found in _threads.map_ordered(_attempt, _tasks(entries, how, _LOAD_BLOCK), threads=workers):
-            if isinstance(found, _MixedError):
-                layouts |= dict.fromkeys(found.layouts)
-                continue
-            if found.layout:
-                layouts.setdefault(found.layout)
-            parts.append(found)
-            advance(len(found) + len(found.failed))
+    for found in _threads.map_ordered(_attempt, tasks, threads=threads):
+        if isinstance(found, _MixedError):
+            layouts |= dict.fromkeys(found.layouts)
+            continue
+        if found.layout:
+            layouts.setdefault(found.layout)
+        if len(layouts) < 2:
+            yield found
+        advance(len(found) + len(found.failed))
     if len(layouts) > 1:
-        raise _mixed(argument, layouts)
-    if not layouts:
-        raise none_usable(source, [failure for part in parts for failure in part.failed], argument=argument)
-    return _joined(parts)
+        raise _mixed(how.argument, layouts)
 
 
 def blocks(
@@ -415,7 +426,7 @@ def concatenate(first: Slices, *others: Slices) -> Slices:
     layout: Layout | None = None
     for part in (first, *others):
         layout = agree(layout, part)
-    return _joined([first, *others])
+    return _joined((first, *others), sum(map(len, (first, *others))))
 
 
 def none_usable(source: Source, failed: Iterable[Failure], *, argument: str = "source") -> InputError:
@@ -535,7 +546,8 @@ def _mixed(argument: str, layouts: Iterable[Layout], *, expected: bool = False) 
         remedies.append(f"pass size=({first.height}, {first.width}) to resample")
     if any(layout.dtype != first.dtype for layout in found):
         remedies.append("save all with the same bit depth")
-    rule = f"{shown.pop(0)}" if expected else "images of one height x width and bit depth"
+    rule = f"height x width {first} like {first.origin}" if expected else "one height x width and bit depth"
+    shown = shown[expected:]
     error = _MixedError(f"{argument}: expected {rule}, got {', '.join(shown)}; {' and '.join(remedies)}")
     error.layouts = tuple(found)
     return error
@@ -548,23 +560,36 @@ def _attempt(task: Task) -> Slices | _MixedError:
         return error
 
 
-def _joined(parts: list[Slices]) -> Slices:
-    """Join blocks of one layout, and empty the list so that each can be let go as soon as it is copied."""
-    if len(parts) == 1:
-        return parts[0]
-    names = tuple(name for part in parts for name in part.names)
-    failed = tuple(failure for part in parts for failure in part.failed)
-    ignored = sum(part.ignored for part in parts)
-    shape, dtype = next(((part.pixels.shape, part.pixels.dtype) for part in parts if len(part)), ((0, 0, 0), np.uint8))
-    out = np.empty((len(names), *shape[1:]), dtype)
-    start = 0
-    parts.reverse()
-    while parts:
-        part = parts.pop()
-        if len(part):
-            out[start : start + len(part)] = part.pixels
-            start += len(part)
-    return Slices(out, names, failed, ignored)
+def _joined(parts: Iterable[Slices], known: int | None = None) -> Slices:
+    """Join blocks of one layout, holding few of them if it is known how many images there are at most."""
+    names: list[str] = []
+    failed: list[Failure] = []
+    ignored = 0
+    out: Array | None = None
+    held: list[Array] = []
+    for part in parts:
+        names += part.names
+        failed += part.failed
+        ignored += part.ignored
+        if known is None:
+            held.append(part.pixels)
+        elif len(part):
+            if out is None:
+                out = np.empty((known, *part.pixels.shape[1:]), part.pixels.dtype)
+            out[len(names) - len(part) : len(names)] = part.pixels
+    held = [pixels for pixels in held if len(pixels)][::-1]
+    if len(held) == 1:
+        out = held[0]
+    elif held:
+        out = np.empty((len(names), *held[0].shape[1:]), held[0].dtype)
+        start = 0
+        while held:
+            pixels = held.pop()  # to let go of it
+            out[start : start + len(pixels)] = pixels
+            start += len(pixels)
+    if out is None:
+        out = np.empty((0, 0, 0), np.uint8)
+    return Slices(out[: len(names)], tuple(names), tuple(failed), ignored)
 
 
 def _resampled(pixels: Array, size: tuple[int, int]) -> Array:
@@ -700,6 +725,13 @@ class _Wrong(_Whole):
 
     def images(self, _: _How) -> Iterator[tuple[str, Array | str]]:
         raise InputError(self.message)
+
+
+def _is_counted(entry: object) -> bool:
+    """Say whether it is known how many images an entry has."""
+    return isinstance(entry, _Ignored | _Lost) or (
+        isinstance(entry, _File) and not entry.path.lower().endswith(_ARRAYS + _NIFTI)
+    )
 
 
 _Part: TypeAlias = _File | _Stack | _Held | _Lost | _Known | _Wrong
@@ -923,7 +955,7 @@ def _decoded(path: str) -> Array:
         return _dicom(data)
     for magic, plugin in _plugins():
         if data.startswith(magic):
-            image = plugin(io.BytesIO(data))
+            image = plugin(data)
             _limit(*image.size)
             # the fast lane: what nearly every file is
             plain = image.mode == "L" and "transparency" not in image.info and getattr(image, "n_frames", 1) == 1
@@ -934,15 +966,31 @@ def _decoded(path: str) -> Array:
 
 
 @cache
-def _plugins() -> tuple[tuple[bytes, Any], ...]:
+def _plugins() -> tuple[tuple[bytes, Callable[[bytes], Any]], ...]:
     # not Image.open: it would warn about large images, and try other formats
     from PIL.BmpImagePlugin import BmpImageFile
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
     from PIL.TiffImagePlugin import TiffImageFile
 
-    tiff = [(magic, TiffImageFile) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")]
-    return ((b"\x89PNG\r\n\x1a\n", PngImageFile), (b"\xff\xd8\xff", JpegImageFile), *tiff, (b"BM", BmpImageFile))
+    def tiff(data: bytes) -> TiffImageFile:
+        # a cut directory is only a warning, and makes libtiff write to stderr later; filters are global, hence the lock
+        with _filters, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", "Corrupt EXIF data|Tag data larger than file")
+            image = TiffImageFile(io.BytesIO(data))
+            _ = image.n_frames
+        return image
+
+    return (
+        (b"\x89PNG\r\n\x1a\n", lambda data: PngImageFile(io.BytesIO(data))),
+        (b"\xff\xd8\xff", lambda data: JpegImageFile(io.BytesIO(data))),
+        (b"BM", lambda data: BmpImageFile(io.BytesIO(data))),
+        *((magic, tiff) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    )
+
+
+_filters = threading.Lock()
 
 
 def _limit(width: int, height: int) -> None:
@@ -950,11 +998,14 @@ def _limit(width: int, height: int) -> None:
         raise _UnusableError(f"{height}x{width} pixels, more than the limit of {_PIXELS}; crop or resample the image")
 
 
-def _converted(image: Any) -> Array:
-    """Return the pixels of an image that is not plain 8-bit grey, exactly or not at all."""
-    pages = getattr(image, "n_frames", 1)
+def _one_page(pages: int) -> None:
     if pages != 1:
         raise _UnusableError(f"{pages} pages; save each as a file of its own, or pass them as an (n, h, w) array")
+
+
+def _converted(image: Any) -> Array:
+    """Return the pixels of an image that is not plain 8-bit grey, exactly or not at all."""
+    _one_page(getattr(image, "n_frames", 1))
     mode = image.mode
     if mode == "F":
         raise _UnusableError("floating point pixels; scale and save them as 8-bit or 16-bit integers")
@@ -1104,9 +1155,7 @@ def _dicom(data: bytes) -> Array:
     meaning = header.get("PhotometricInterpretation")
     if meaning not in ("MONOCHROME1", "MONOCHROME2"):
         raise _UnusableError(f"colour ({meaning}); convert to grey first")
-    pages = int(header.get("NumberOfFrames") or 1)
-    if pages != 1:
-        raise _UnusableError(f"{pages} pages; save each as a file of its own, or pass them as an (n, h, w) array")
+    _one_page(int(header.get("NumberOfFrames") or 1))
     if "ModalityLUTSequence" in header:
         raise _UnusableError("a modality lookup table; apply it and save the result")
     _limit(header.Columns, header.Rows)
