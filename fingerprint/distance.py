@@ -174,7 +174,7 @@ def blocks_of(a: Prepared, b: Prepared, metrics: Sequence[str], *, threads: int 
     """
     if (a.shape, a.dtype) != (b.shape, b.dtype):
         raise _check.InputError(
-            f"fake: expected the real images' shape and type, {a.shape} {a.dtype}, got {b.shape} {b.dtype}"
+            f"fake: expected the real side's shape and type, {a.shape} {a.dtype}, got {b.shape} {b.dtype}"
         )
     for metric in metrics:
         if metric not in a.metrics or metric not in b.metrics:
@@ -408,14 +408,17 @@ def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Arra
 
 
 def _prepare_features(values: Array, names: tuple[str, ...]) -> dict[str, Array]:
+    from fingerprint import _kernels
+
     arrays = {}
     if "euclidean" in names:
         arrays["euclidean"] = np.ascontiguousarray(values)
     if "cosine" in names:
         # scaled by the largest first: squares neither overflow nor vanish
         values = values / np.where(values.any(axis=1), np.abs(values).max(axis=1, initial=0), 1)[:, None]
-        length = np.sqrt(np.einsum("ij,ij->i", values, values))
-        arrays["cosine"] = values / np.where(length > 0, length, 1)[:, None]
+        squared = np.empty((len(values), 1))
+        _kernels.squared_gaps(values, np.zeros((values.shape[1], 1)), squared)
+        arrays["cosine"] = values / np.where(squared > 0, np.sqrt(squared), 1)
     return arrays
 
 

@@ -1,0 +1,331 @@
+"""Distances: the oracles, exactness, and the same bits whatever the blocks, threads and layouts."""
+
+import gc
+import pickle
+import tracemalloc
+
+import naive
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from fingerprint import InputError, Nearest, Slices, _kernels, distance, distances, images, nearest
+
+JIT = not numba.config.DISABLE_JIT
+EXACT = ("euclidean", "manhattan", "tiles")
+ORACLES = {name: getattr(naive, name) for name in distance.IMAGE_METRICS}
+SHAPE = (11, 14)
+
+
+def noise(n, shape=SHAPE, dtype=np.uint8, seed=0):
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (n, *shape), dtype, endpoint=True)
+
+
+def compare(metric, got, expected):
+    if metric in EXACT:
+        np.testing.assert_array_equal(got, expected)
+    else:
+        np.testing.assert_allclose(got, expected, rtol=0, atol=5e-7 if metric == "ssim" else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+def test_distances_are_those_of_the_oracle(metric, dtype):
+    real, fake = noise(3, dtype=dtype), noise(4, dtype=dtype, seed=1)
+    compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2), (65, 5)])
+@pytest.mark.parametrize("metric", [name for name in distance.IMAGE_METRICS if name != "ssim"])
+def test_any_size_will_do(metric, shape):
+    real, fake = noise(2, shape), noise(2, shape, seed=1)
+    compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+def test_the_extremes_of_the_pixels(metric, dtype):
+    limit = np.iinfo(dtype).max
+    pixels = np.zeros((5, 8, 9), dtype)
+    pixels[1], pixels[2, :, ::2], pixels[3, :, 1::2], pixels[4] = limit, limit, limit, limit // 3
+    got = distances(pixels, pixels, metric=metric, threads=1)
+    compare(metric, got, naive.matrix(ORACLES[metric], pixels, pixels))
+    np.testing.assert_array_equal(np.diag(got), 0)
+    assert got.min() >= 0
+    assert got.max() <= (2 if metric in ("correlation", "ssim") else limit)
+
+
+def test_a_flat_image_has_no_shape_to_correlate():
+    pixels = np.zeros((3, 4, 4), np.uint8)
+    pixels[1], pixels[2, 0] = 9, 7
+    expected = [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+    np.testing.assert_array_equal(distances(pixels, pixels, metric="correlation", threads=1), expected)
+
+
+def test_correlation_keeps_near_copies_apart():
+    real = noise(1, (16, 16), np.uint16)
+    fake = np.repeat(real, 3, axis=0)
+    fake[1, 0, 0] ^= 1
+    fake[2, 0, :2] ^= 1
+    near = distances(real, fake, metric="correlation", threads=1)[0]
+    assert 0 == near[0] < near[1] < near[2] < 1e-9
+
+
+def test_correlation_of_bright_wide_images_does_not_overflow():
+    pixels = np.full((2, 600, 600) if JIT else (2, 30, 30), 65535, np.uint16)
+    pixels[0, ::2], pixels[1, 1::2] = 0, 0
+    np.testing.assert_array_equal(distances(pixels, pixels, metric="correlation", threads=1), [[0, 2], [2, 0]])
+
+
+SIDES = st.tuples(st.integers(7, 12), st.integers(7, 20)).flatmap(
+    lambda shape: st.sampled_from([np.uint8, np.uint16]).flatmap(
+        lambda dtype: st.tuples(*(arrays.arrays(dtype, (n, *shape)) for n in (2, 3)))
+    )
+)
+
+
+@settings(max_examples=30 if JIT else 5, deadline=None)
+@given(SIDES, st.sampled_from(distance.IMAGE_METRICS))
+def test_properties(sides, metric):
+    real, fake = sides
+    there, back = distances(real, fake, metric=metric, threads=1), distances(fake, real, metric=metric, threads=1)
+    np.testing.assert_array_equal(there, back.T)
+    compare(metric, there, naive.matrix(ORACLES[metric], real, fake))
+    np.testing.assert_array_equal(np.diag(distances(fake, fake, metric=metric, threads=1)), 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtype):
+    n = 40 if JIT else 17
+    real, fake = noise(5, (9, 23), dtype), noise(n, (9, 23), dtype, seed=1)
+    names = distance.IMAGE_METRICS
+    whole = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
+    monkeypatch.setattr(distance, "_BLOCK", 16)
+    monkeypatch.setattr(distance, "_PART", 16)
+    monkeypatch.setattr(distance, "_SSIM_PART", 2)
+    monkeypatch.setattr(distance, "_SSIM_ROWS", 1)
+    for metric in names:
+        for threads in (1, 3):
+            np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=threads), whole[metric])
+        left, right = (distance.prepare(side, metric, threads=2) for side in (real[3:], fake[:1]))
+        np.testing.assert_array_equal(distance.block(left, right, threads=2), whole[metric][3:, :1])
+        np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
+
+
+@pytest.mark.parametrize("operation", list(_kernels.KERNELS))
+def test_the_same_bits_on_every_instruction_set(monkeypatch, operation):
+    names = distance.IMAGE_METRICS
+    sides = {dtype: (noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)}
+    available, found = _kernels.available, []
+    for name in available(operation):
+        monkeypatch.setattr(_kernels, "available", lambda o, name=name: [name] if o == operation else available(o))
+        for real, fake in sides.values():
+            blocks = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
+            found.append([blocks[metric].tobytes() for metric in names])
+    assert all(blocks == found[i % 2] for i, blocks in enumerate(found))
+
+
+@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+def test_the_layout_in_memory_does_not_matter(metric):
+    real, fake = noise(2), noise(3, seed=1)
+    expected = distances(real, fake, metric=metric, threads=1)
+    still = real.copy()
+    still.flags.writeable = False
+    wide = noise(3, (SHAPE[0], 2 * SHAPE[1]))
+    wide[:, :, ::2] = fake
+    flipped = np.asfortranarray(fake[::-1, ::-1])[::-1, ::-1]
+    for a, b in [(still, wide[:, :, ::2]), (np.asfortranarray(real), flipped)]:
+        before = a.copy(), b.copy()
+        np.testing.assert_array_equal(distances(a, b, metric=metric, threads=1), expected)
+        np.testing.assert_array_equal(a, before[0])
+        np.testing.assert_array_equal(b, before[1])
+
+
+def test_prepared_travels():
+    names = distance.IMAGE_METRICS
+    prepared = distance.prepare(noise(3), names)
+    expected = distance.blocks_of(prepared, prepared, names)
+    copy = pickle.loads(pickle.dumps(prepared))
+    assert len(copy) == 3
+    for metric, block in distance.blocks_of(copy, prepared, names).items():
+        np.testing.assert_array_equal(block, expected[metric])
+
+
+# --- Features ---
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("metric", "oracle"), [("euclidean", naive.feature_euclidean), ("cosine", naive.cosine)])
+def test_features(monkeypatch, metric, oracle, dtype):
+    rng = np.random.default_rng(0)
+    real, fake = (rng.normal(size=(n, 6)).astype(dtype) for n in (3, 20))
+    fake[0], fake[1] = 0, real[1]
+    got = distances(real, fake, metric=metric, threads=1)
+    np.testing.assert_allclose(got, naive.matrix(oracle, real, fake), rtol=1e-12, atol=1e-15)
+    assert got[1, 1] == 0
+    np.testing.assert_array_equal(np.diag(distances(fake, fake, metric=metric)), 0)
+    monkeypatch.setattr(distance, "_BLOCK", 16)
+    np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=3), got)
+    np.testing.assert_array_equal(distances(np.asfortranarray(real), fake, metric=metric), got)
+
+
+def test_cosine_of_huge_and_tiny_vectors():
+    vectors = np.array([[1e200, 0], [1e-200, 1e-200], [0, 0], [0, 0]])
+    got = distances(vectors, vectors, metric="cosine", threads=1)
+    near = 1 - np.sqrt(0.5)
+    expected = [[0, near, 1, 1], [near, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]
+    np.testing.assert_allclose(got, expected, atol=1e-15)
+
+
+# --- Nearest ---
+
+
+def check_nearest(result, matrix, names, k):
+    order = np.array(naive.nearest(matrix, names, images.natural_key, k))
+    np.testing.assert_array_equal(result.indices, order)
+    np.testing.assert_array_equal(result.distances, np.take_along_axis(matrix, order, axis=1))
+    assert result.names == tuple(tuple(names[i] for i in row) for row in order)
+
+
+@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads):
+    monkeypatch.setattr(distance, "_BLOCK", 7)
+    real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
+    result = nearest(real, fake, metric=metric, k=4, threads=threads)
+    names = images.load(fake).names
+    assert result.metric == metric
+    check_nearest(result, distances(real, fake, metric=metric), names, 4)
+
+
+@pytest.mark.parametrize("block", [1, 4, 100])
+def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block):
+    monkeypatch.setattr(distance, "_BLOCK", block)
+    real = np.zeros((2, 4, 4), np.uint8)
+    real[1] = 9
+    levels = np.random.default_rng(0).integers(0, 3, 24)
+    fake = np.zeros((24, 4, 4), np.uint8) + levels[:, None, None].astype(np.uint8)
+    names = [f"g{i}.png" for i in np.random.default_rng(1).permutation(24)]
+    names[5] = names[6]
+    result = nearest(real, Slices(fake, tuple(names)), k=5)
+    check_nearest(result, distances(real, fake), names, 5)
+
+
+def test_nearest_with_fewer_synthetic_images_than_k():
+    result = nearest(noise(2), noise(3, seed=1), k=10)
+    assert result.distances.shape == result.indices.shape == (2, 3)
+    assert len(result) == len(result.real) == 2
+    assert result[0] == list(zip(result.names[0], result.distances[0].tolist(), strict=True))
+
+
+def test_nearest_finds_a_copy_at_distance_zero():
+    fake = noise(20)
+    for metric in distance.IMAGE_METRICS:
+        result = nearest(fake[13:14], fake, metric=metric, k=1)
+        assert (result.indices[0, 0], result.distances[0, 0]) == (13, 0)
+
+
+def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
+    monkeypatch.setattr(distance, "_BLOCK", 4)
+    real = noise(2, (16, 16))
+    count = 400 if JIT else 40
+
+    def stream(n):
+        for i in range(n):
+            yield noise(4, (16, 16), seed=i)
+
+    nearest(real, stream(3), threads=2)
+    gc.collect()
+    peaks = []
+    for n in (count // 10, count):
+        tracemalloc.start()
+        result = nearest(real, stream(n), threads=2, k=3)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert result.indices.max() < 4 * count
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path):
+    from PIL import Image
+
+    for side in ("real", "fake"):
+        (tmp_path / side).mkdir()
+        for i, pixels in enumerate(noise(3)):
+            Image.fromarray(pixels).save(tmp_path / side / f"{side}{i}.png")
+        (tmp_path / side / f"{side}1.png").write_bytes(b"no picture")
+    result = nearest(tmp_path / "real", tmp_path / "fake", k=5)
+    assert result.real == ("real0.png", "real2.png")
+    assert result.names[0] == ("fake0.png", "fake2.png")
+    assert [failure.name for failure in result.failed] == ["real1.png", "fake1.png"]
+    with pytest.raises(InputError, match=r"real1\.png"):
+        distances(tmp_path / "real", tmp_path / "fake")
+
+
+# --- Progress and errors ---
+
+
+def test_progress_goes_to_stderr(capsys):
+    distances(noise(2), noise(3), progress=True)
+    nearest(noise(2), noise(3), progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
+    distances(noise(2), noise(3))
+    assert capsys.readouterr() == ("", "")
+
+
+SMALL = np.zeros((1, 7, 6), np.uint8)
+ROWS = np.zeros((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: distances(noise(1), noise(1), metric="ssmi"), r"^metric: expected one of 'euclidean', .*, got 'ssmi'"),
+        (
+            lambda: distances(noise(1), noise(1), metric="cosine"),
+            r"^metric: 'cosine' is for \(n, d\) feature arrays, got ",
+        ),
+        (lambda: distances(ROWS, ROWS, metric="ssim"), r"^metric: 'ssim' is for images, got ndarray of shape \(2, 3\)"),
+        (lambda: distances(SMALL, SMALL, metric="ssim"), r"^metric: 'ssim' needs images of at least 7x7 pixels, got "),
+        (lambda: distances(noise(1), noise(1), threads=0), r"^threads: expected an integer of at least 1, got 0"),
+        (lambda: distances(noise(1), noise(1, (4, 4))), r"^fake: "),
+        (lambda: distances(noise(1), noise(1, dtype=np.uint16)), r"^fake: "),
+        (lambda: distances(ROWS, np.zeros((2, 4))), r"^fake: expected the real side's shape and type, .*, got \(4,\)"),
+        (
+            lambda: distances(noise(1), ROWS),
+            r"^real: expected \(n, d\) finite float features like the other side, got ",
+        ),
+        (lambda: distances(ROWS, ROWS * np.nan), r"^fake: expected \(n, d\) finite float features like the other side"),
+        (
+            lambda: distances(ROWS, "folder"),
+            r"^fake: expected \(n, d\) finite float features like the other side, got ",
+        ),
+        (lambda: nearest(noise(1), noise(1), metric="cosine"), r"^metric: expected one of .*, got 'cosine'"),
+        (lambda: nearest(noise(1), noise(1), k=0), r"^k: expected an integer of at least 1, got 0"),
+        (lambda: nearest(iter([]), noise(1)), r"^real: expected at least one usable image, got none"),
+        (lambda: nearest(noise(1), iter([])), r"^fake: expected at least one usable image, got none"),
+        (lambda: nearest(noise(1), noise(1, (4, 4))), r"^fake: "),
+        (lambda: nearest(noise(1), noise(1), threads=-1), r"^threads: expected an integer of at least 1, got -1"),
+    ],
+)
+def test_messages(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_a_metric_must_have_been_prepared():
+    a, b = distance.prepare(noise(1), "euclidean"), distance.prepare(noise(1), "manhattan")
+    with pytest.raises(InputError, match=r"^metric: 'euclidean' has not been prepared, only "):
+        distance.block(a, b)
+
+
+def test_nearest_is_a_record():
+    result = nearest(noise(1), noise(2), k=1)
+    assert isinstance(result, Nearest)
+    with pytest.raises(AttributeError):
+        result.metric = "ssim"
