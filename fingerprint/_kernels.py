@@ -367,14 +367,44 @@ def transpose(a, out):  # type: ignore[no-untyped-def]
                     out[group, step, q, p] = a[group, step, p, q]
 
 
-def dot_portable(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+def _rows(side: Any, first: int, last: int, kind: type) -> Any:
+    """Return the numbers of each image in the steps first to last, as rows of another type."""
+    return side[:, first:last].swapaxes(1, 2).reshape(16 * len(side), -1).astype(kind)
+
+
+def dot_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
     """Add to c, (images of a, images of b) int64, the dot products of their bytes in the steps first to last.
 
     A float64 matrix product holds these integers exactly, whatever the order in which it adds; any BLAS will do.
     """
     for start in range(first, last, CHUNK):
-        x, y = (side[:, start : min(start + CHUNK, last)].swapaxes(1, 2).astype(np.float64) for side in (a, b))
-        c += (x.reshape(c.shape[0], -1) @ y.reshape(c.shape[1], -1).T).astype(np.int64)
+        x, y = (_rows(side, start, min(start + CHUNK, last), np.float64) for side in (a, b))
+        c += (x @ y.T).astype(np.int64)
+
+
+def gap_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+    """Like `gap_portable`, without the compiler."""
+    others = _rows(b, first, last, np.int64)
+    for row, image in zip(c, _rows(a, first, last, np.int64), strict=True):
+        row += np.abs(image - others).sum(axis=1)
+
+
+def larger_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+    """Like `larger_portable`, without the compiler."""
+    others = _rows(b, first, last, np.int64)
+    for row, image in zip(c, _rows(a, first, last, np.int64), strict=True):
+        row += np.maximum(image, others).sum(axis=1)
+
+
+def moments_numpy(planes: Any, zeros: Any, starts: Any, group: int, sums: Any, products: Any) -> None:
+    """Like `moments_portable`, without the compiler."""
+    images = slice(16 * group, 16 * group + 16)
+    for t in range(16):
+        values = [_rows(plane[group, None], starts[t], starts[t + 1], np.int64) for plane in planes]
+        for p, plane in enumerate(values):
+            sums[p, images, t] = plane.sum(axis=1)
+            for q in range(p, len(values)):
+                products[p, q, images, t] = (plane * values[q]).sum(axis=1)
 
 
 @kernel
@@ -412,7 +442,7 @@ def larger_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
 
 @kernel
 def dot_avx512(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_portable`, with 128 taken off the bytes of b."""
+    """Like `dot_numpy`, with 128 taken off the bytes of b."""
     for start in range(first, last, CHUNK):
         steps = min(CHUNK, last - start)
         for j in range(b.shape[0]):
@@ -423,7 +453,7 @@ def dot_avx512(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma:
 
 @kernel
 def dot_avxvnni(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_portable`, with 128 taken off the bytes of b."""
+    """Like `dot_numpy`, with 128 taken off the bytes of b."""
     for start in range(first, last, CHUNK):
         steps = min(CHUNK, last - start)
         for j in range(b.shape[0]):
@@ -434,7 +464,7 @@ def dot_avxvnni(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma
 
 @kernel
 def dot_avx2(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_portable`."""
+    """Like `dot_numpy`."""
     for start in range(first, last, CHUNK):
         steps = min(CHUNK, last - start)
         for j in range(b.shape[0]):
@@ -489,7 +519,7 @@ def larger_avx2(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma
 
 @kernel
 def dot_amx(a, b, first, last, layout, work, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_portable`, with b transposed; `layout` shapes the tile registers and `work` is the c of `_amx`."""
+    """Like `dot_numpy`, with b transposed; `layout` shapes the tile registers and `work` is the c of `_amx`."""
     _amx_begin(layout.ctypes.data)
     block, band = a.strides[0], work.strides[0]
     for begin in range(first, last, WRAP):
@@ -934,25 +964,30 @@ def ssim8_avx512(a, b, constants, left, right, work, lanes, out):  # type: ignor
 # --- Which of them this machine runs ----------------------------------------------------------------------------------
 
 KERNELS: dict[str, dict[str, Any]] = {
-    "dot": {"amx": dot_amx, "avx512": dot_avx512, "avxvnni": dot_avxvnni, "avx2": dot_avx2, "portable": dot_portable},
-    "moments": {"avx512": moments_avx512, "avx2": moments_avx2, "portable": moments_portable},
-    "gap": {"avx512": gap_avx512, "avx2": gap_avx2, "portable": gap_portable},
-    "larger": {"avx512": larger_avx512, "avx2": larger_avx2, "portable": larger_portable},
-    "ssim8": {"avx512": ssim8_avx512, "portable": ssim8_portable},
+    "dot": {"amx": dot_amx, "avx512": dot_avx512, "avxvnni": dot_avxvnni, "avx2": dot_avx2, "numpy": dot_numpy},
+    "moments": {"avx512": moments_avx512, "avx2": moments_avx2, "portable": moments_portable, "numpy": moments_numpy},
+    "gap": {"avx512": gap_avx512, "avx2": gap_avx2, "portable": gap_portable, "numpy": gap_numpy},
+    "larger": {"avx512": larger_avx512, "avx2": larger_avx2, "portable": larger_portable, "numpy": larger_numpy},
+    "ssim8": {"avx512": ssim8_avx512, "portable": ssim8_portable},  # the plain one also runs interpreted
 }
 NEEDS = {
     "amx": {"amx-tile", "amx-int8"},
     "avx512": {"avx512f", "avx512bw", "avx512vnni"},
     "avxvnni": {"avx2", "avxvnni"},
     "avx2": {"avx2"},
-    "portable": set(),
+    "portable": {"compiler"},
+    "numpy": set(),
 }
 
 
 def available(operation: str) -> list[str]:
-    """Return the names of the kernels for an operation that run here, the fastest first; the last is ``portable``."""
-    features = _features()
-    return [name for name in KERNELS[operation] if features >= NEEDS[name] and (name != "amx" or _permits_amx())]
+    """Return the names of the kernels for an operation that run here, the fastest first."""
+    return [name for name in KERNELS[operation] if runs(name)] or list(KERNELS[operation])[-1:]
+
+
+def runs(name: str) -> bool:
+    """Return whether kernels of this name run here."""
+    return NEEDS[name] <= _features() and (name != "amx" or _permits_amx())
 
 
 @functools.cache
@@ -961,7 +996,7 @@ def _features() -> frozenset[str]:
     if numba.config.DISABLE_JIT:
         return frozenset()
     features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-    return frozenset(name[1:] for name in features if name.startswith("+"))
+    return frozenset(["compiler", *(name[1:] for name in features if name.startswith("+"))])
 
 
 @functools.cache

@@ -65,7 +65,7 @@ class Prepared:
         return self.count
 
     @cached_property
-    def transposed(self) -> Array:
+    def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
         """Return the byte planes as `dot_amx` takes its second side."""
         from fingerprint import _kernels
 
@@ -296,11 +296,11 @@ def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Cal
     for shift in range(2 * len(left) - 1):  # the products of planes of 8 bits each that weigh the same
         c = np.zeros_like(total) if shift else total
         for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):
-            if name == "amx":
+            if name == "amx":  # pragma: no cover  (with the compiler only)
                 kernel(left[x], right[shift - x], first, last, _TILE_REGISTERS, work, c)
             else:
                 kernel(left[x], right[shift - x], first, last, c)
-                if name in ("avx512", "avxvnni"):
+                if name in ("avx512", "avxvnni"):  # pragma: no cover  (with the compiler only)
                     c += 128 * sums(b.arrays["tile sums"][x, 16 * groups.start : 16 * groups.stop])[:, None]
         if shift:
             total += c << 8 * shift

@@ -231,7 +231,7 @@ def test_nearest_finds_a_copy_at_distance_zero():
 def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
     monkeypatch.setattr(distance, "_BLOCK", 4)
     real = noise(2, (16, 16))
-    count = 400 if JIT else 40
+    count = 400 if JIT else 30
 
     def stream(n):
         for i in range(n):
