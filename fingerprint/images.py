@@ -496,9 +496,9 @@ class Task:
             If images differ in size or depth, or on request if a file cannot be used.
         """
         how, expect = self.how, self.how.expect
-        only = self.parts[0]
-        if len(self.parts) == 1 and isinstance(only, _Held) and only.fits(how):
-            return Slices(only.pixels, tuple(map(str, only.names)), (), self.ignored)
+        match self.parts:
+            case (_Held() as held,) if held.fits(how):
+                return Slices(held.pixels, tuple(map(str, held.names)), (), self.ignored)
         layouts: dict[Layout, None] = {expect: None} if expect else {}
         out: Array | None = None
         names: list[str] = []
@@ -847,9 +847,9 @@ def _in_folder(folder: str, prefix: str, how: _How) -> Iterator[_Entry]:
         raise InputError(
             f"{how.argument}: expected images ({', '.join(_SUFFIXES)}) in the folder {folder}, got {other}{remedy}"
         )
-    yield from sorted(files, key=lambda file: natural_key(file.name if isinstance(file, _File) else file.failure.name))
     if ignored:
         yield _Ignored(ignored)
+    yield from sorted(files, key=lambda file: natural_key(file.name if isinstance(file, _File) else file.failure.name))
 
 
 def _printable(name: str) -> str:
@@ -891,8 +891,8 @@ def _opened(
                     return
                 yield from _opened(found, how, seen, reused=True)
         elif isinstance(entry, Slices):
-            yield _Known(entry.failed)
             yield _Ignored(entry.ignored)
+            yield _Known(entry.failed)
             yield _Held(entry.pixels, entry.names)
         elif isinstance(entry, np.ndarray):
             yield _Held(entry, range(seen[0], seen[0] + len(entry)), reused)

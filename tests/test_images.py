@@ -1,35 +1,1228 @@
-"""Reading images: exact pixels, conserved rows, defined errors."""
+"""Reading images: exact pixels, conserved rows, defined order, errors that say what to do."""
 
+import itertools
+import os
+import pickle
+import re
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from fingerprint import images
+from fingerprint._check import InputError
+from fingerprint.images import Failure, Layout, Slices
+
+Array = np.ndarray[Any, Any]
 
 
-def stack(n: int = 3, height: int = 8, width: int = 6, dtype: str = "uint8") -> np.ndarray:
+def stack(n: int = 3, height: int = 8, width: int = 6, dtype: str = "uint8") -> Array:
     high = 256 if dtype == "uint8" else 65536
     return np.random.default_rng(n).integers(0, high, (n, height, width)).astype(dtype)
 
 
-def write(folder: Path, pixels: np.ndarray, template: str = "{}.png") -> None:
+def write(folder: Path, pixels: Array, template: str = "{}.png") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(pixels):
         Image.fromarray(image).save(folder / template.format(i))
 
 
-def test_a_folder_comes_back_in_natural_order(tmp_path: Path) -> None:
-    pixels = stack(12)
-    write(tmp_path, pixels)
-    found = images.load(tmp_path)
-    assert found.names == tuple(f"{i}.png" for i in range(12))
+def one(path: Path) -> Array:
+    return images.load(path)[0]
+
+
+def reason(path: Path) -> str:
+    """Return why a file cannot be used, read among good files."""
+    good = path.parent / "a good one.png"
+    Image.fromarray(stack(1)[0]).save(good)
+    found = images.load([good, path])
+    assert found.names == (good.as_posix(),)
+    (failure,) = found.failed
+    assert failure.name == path.as_posix()
+    return failure.reason
+
+
+def raises(message: str) -> Any:
+    return pytest.raises(InputError, match=f"^{re.escape(message)}$")
+
+
+# --- Slices ----------------------------------------------------------------------------------------------------------
+
+
+def test_slices_hold_a_read_only_view() -> None:
+    pixels = stack()
+    found = Slices(pixels, ("a", "b", "c"), (Failure("d", "broken"),), 2)
+    assert (len(found), found.height, found.width) == (3, 8, 6)
+    assert np.shares_memory(found.pixels, pixels)
+    assert pixels.flags.writeable
+    assert not found.pixels.flags.writeable
+    np.testing.assert_array_equal(found[1], pixels[1])
+    np.testing.assert_array_equal(np.stack(list(found)), pixels)
+    part = found[1:]
+    assert (part.names, part.failed, part.ignored) == (("b", "c"), (), 0)
+    assert repr(found) == "<Slices: 3 images of 8x6, uint8, 1 failed, 2 ignored>"
+    assert repr(part) == "<Slices: 2 images of 8x6, uint8>"
+    assert found.layout == Layout(8, 6, "uint8")
+    assert found[:0].layout is None
+
+
+def test_slices_are_made_contiguous() -> None:
+    pixels = stack().transpose(0, 2, 1)
+    found = Slices(pixels, ("a", "b", "c"))
+    assert found.pixels.flags.c_contiguous
     np.testing.assert_array_equal(found.pixels, pixels)
 
 
-@pytest.mark.parametrize("block", [1, 2, 5, 12, 100])
-def test_blocks_join_to_the_whole(block: int) -> None:
+def test_slices_survive_pickling_read_only() -> None:
+    found = Slices(stack(), ("a", "b", "c"), (Failure("d", "broken"),), 2)
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.pixels, found.pixels)
+    assert (again.names, again.failed, again.ignored) == (found.names, found.failed, found.ignored)
+    assert not again.pixels.flags.writeable
+
+
+def test_slices_refuse_what_does_not_go_together() -> None:
+    with raises("pixels: expected an (n, h, w) array of uint8 or uint16, got ndarray of shape (8, 6) and dtype uint8"):
+        Slices(stack()[0], ("a",))
+    with raises(
+        "pixels: expected an (n, h, w) array of uint8 or uint16, got ndarray of shape (3, 8, 6) and dtype float64"
+    ):
+        Slices(stack().astype(float), ("a", "b", "c"))
+    with raises("pixels: expected an (n, h, w) array of uint8 or uint16, got [1] (list)"):
+        Slices([1], ("a",))  # type: ignore[arg-type]
+    with raises("names: expected one for each of the 3 images, got 1"):
+        Slices(stack(), ("a",))
+
+
+# --- Order and names -------------------------------------------------------------------------------------------------
+
+
+def test_natural_key_orders_numbers_by_value() -> None:
+    names = ["b", "a10", "a2", "a02", "a1b3", "a1b20", "a", "10", "9", "A", "", "a" + "9" * 5000]
+    ordered = sorted(names, key=images.natural_key)
+    assert ordered == ["", "9", "10", "A", "a", "a1b3", "a1b20", "a02", "a2", "a10", "a" + "9" * 5000, "b"]
+
+
+@given(st.lists(st.text(alphabet="ab01٣ ./", max_size=6), unique=True))
+def test_natural_key_is_a_total_order(names: list[str]) -> None:
+    backwards = names[::-1]
+    assert sorted(names, key=images.natural_key) == sorted(backwards, key=images.natural_key)
+    assert len({repr(images.natural_key(name)) for name in names}) == len(names)
+
+
+def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     pixels = stack(12)
-    parts = list(images.blocks(pixels, block=block))
-    np.testing.assert_array_equal(np.concatenate([part.pixels for part in parts]), pixels)
-    assert [name for part in parts for name in part.names] == [str(i) for i in range(12)]
+    write(tmp_path, pixels)
+    for folder in (tmp_path, str(tmp_path)):
+        found = images.load(folder)
+        assert found.names == tuple(f"{i}.png" for i in range(12))
+        np.testing.assert_array_equal(found.pixels, pixels)
+        assert (found.failed, found.ignored) == ((), 0)
+
+
+def test_paths_in_a_list_keep_their_order_and_their_folder(tmp_path: Path) -> None:
+    pixels = stack(4)
+    write(tmp_path / "x", pixels[:2])
+    write(tmp_path / "y", pixels[2:])
+    found = images.load([tmp_path / "y", str(tmp_path / "x" / "1.png"), (tmp_path / "x" / "0.png",)])
+    base = tmp_path.as_posix()
+    assert found.names == (f"{base}/y/0.png", f"{base}/y/1.png", f"{base}/x/1.png", f"{base}/x/0.png")
+    np.testing.assert_array_equal(found.pixels, pixels[[2, 3, 1, 0]])
+
+
+def test_a_file_is_a_list_of_one(tmp_path: Path) -> None:
+    write(tmp_path, stack(1))
+    path = tmp_path / "0.png"
+    assert images.load(path).names == images.load([path]).names == (path.as_posix(),)
+
+
+def test_odd_names_are_fine(tmp_path: Path) -> None:
+    names = ["[a] (1).png", "lunge ü.png", "肺 2.PNG", "100%.png"]
+    for name in names:
+        Image.fromarray(stack(1)[0]).save(tmp_path / name)
+    assert sorted(images.load(tmp_path).names) == sorted(names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8_can_be_saved(tmp_path: Path) -> None:
+    write(tmp_path, stack(1))
+    os.rename(os.fsencode(tmp_path / "0.png"), os.fsencode(tmp_path) + b"/\xff.png")  # noqa: PTH104
+    (name,) = images.load(tmp_path).names
+    assert name == "\\udcff.png"
+    name.encode("utf-8")
+
+
+def test_arrays_are_named_by_position_over_the_source(tmp_path: Path) -> None:
+    write(tmp_path, stack(1))
+    held = Slices(stack(2), ("a", "b"))
+    found = images.load([stack(2), held, tmp_path / "0.png", stack(3)])
+    assert found.names == ("0", "1", "a", "b", (tmp_path / "0.png").as_posix(), "2", "3", "4")
+    np.testing.assert_array_equal(found.pixels, np.concatenate([stack(2), stack(2), stack(1), stack(3)]))
+
+
+# --- Folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_other_files_are_ignored_and_counted(tmp_path: Path) -> None:
+    write(tmp_path, stack(3))
+    for name in ("Thumbs.db", ".DS_Store", "truth.csv", "._0.png", "notes", "archive.gz"):
+        (tmp_path / name).write_bytes(b"x")
+    write(tmp_path / "inner", stack(2))
+    found = images.load(tmp_path)
+    assert (len(found), found.ignored, found.failed) == (3, 6, ())
+    assert [part.ignored for part in images.blocks(tmp_path, block=2)] == [6, 0]
+
+
+def test_unsupported_images_fail_rather_than_vanish(tmp_path: Path) -> None:
+    write(tmp_path, stack(1))
+    (tmp_path / "x.webp").write_bytes(b"RIFF....WEBP")
+    found = images.load(tmp_path)
+    assert found.failed == (Failure("x.webp", "unsupported format; convert to PNG or TIFF"),)
+    assert found.ignored == 0
+
+
+def test_recursion_on_request(tmp_path: Path) -> None:
+    write(tmp_path, stack(1), "z{}.png")
+    write(tmp_path / "p10" / "deep", stack(1))
+    write(tmp_path / "p9", stack(1))
+    write(tmp_path / ".hidden", stack(1))
+    assert images.load(tmp_path).names == ("z0.png",)
+    assert images.load(tmp_path, recursive=True).names == ("p9/0.png", "p10/deep/0.png", "z0.png")
+    assert images.load([tmp_path], recursive=True).names[0] == f"{tmp_path.as_posix()}/p9/0.png"
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    write(tmp_path / "a", stack(1))
+    write(tmp_path / "elsewhere", stack(1))
+    try:
+        (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    except OSError:  # pragma: no cover
+        pytest.skip("links are not allowed here")
+    (tmp_path / "a" / "1.png").symlink_to(tmp_path / "a" / "0.png")
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nothing")
+    found = images.load(tmp_path, recursive=True)
+    assert found.names == ("a/0.png", "a/1.png", "elsewhere/0.png")
+    assert found.failed == (Failure("a/gone.png", "No such file or directory"),)
+    linked = images.load(tmp_path / "a", recursive=True)
+    assert linked.names == ("0.png", "1.png", "loop/elsewhere/0.png")
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, stack(1))
+    write(tmp_path / "inner", stack(1))
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith(closed):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(images.os, "scandir", scandir)
+    closed = "inner"
+    found = images.load(tmp_path, recursive=True)
+    assert found.names == ("0.png",)
+    assert found.failed == (Failure("inner", "Permission denied"),)
+    with raises(f"source: cannot read the folder {tmp_path / 'inner'}: Permission denied"):
+        images.load(tmp_path / "inner")
+
+
+def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "truth.csv").write_text("x")
+    write(tmp_path / "nested" / "inner", stack(1))
+    known = ".png, .tif, .tiff, .jpg, .jpeg, .bmp, .dcm, .dicom, .nii, .nii.gz, .npy, .npz"
+
+    def readers(source: Any) -> Iterator[Any]:
+        yield lambda: images.load(source)
+        yield lambda: images.blocks(source)
+        yield lambda: images.plan(source, block=4)
+
+    for folder, message in {
+        missing: f"source: expected an existing folder or file, got {missing!r}",
+        str(tmp_path / "empty"): f"source: expected images ({known}) in the folder {tmp_path / 'empty'}, got no file",
+        str(tmp_path / "other"): f"source: expected images ({known}) in the folder {tmp_path / 'other'}, "
+        "got 1 other files",
+        str(tmp_path / "nested"): f"source: expected images ({known}) in the folder {tmp_path / 'nested'}, "
+        "got no file; pass recursive=True to read the folders in it",
+    }.items():
+        for read in itertools.chain(readers(folder), readers([folder])):
+            with raises(message):
+                read()
+
+
+def test_the_argument_can_be_named() -> None:
+    with raises("fake: expected an existing folder or file, got 'nowhere'"):
+        images.load("nowhere", argument="fake")
+    with raises("real: expected an existing folder or file, got 'nowhere'"):
+        images.plan("nowhere", block=2, argument="real")
+
+
+def test_a_missing_file_among_others_fails(tmp_path: Path) -> None:
+    assert reason(tmp_path / "gone.png") == "No such file or directory"
+    with raises(f"source: {tmp_path / 'gone.png'}: No such file or directory"):
+        images.load([tmp_path / "gone.png"], on_error="raise")
+
+
+def test_a_file_that_vanishes_after_listing_fails(tmp_path: Path) -> None:
+    write(tmp_path, stack(3))
+    tasks = images.plan(tmp_path, block=8)
+    (tmp_path / "1.png").unlink()
+    found = next(tasks)()
+    assert found.names == ("0.png", "2.png")
+    assert found.failed == (Failure("1.png", "No such file or directory"),)
+
+
+def test_a_folder_where_every_file_fails(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "b.png").write_bytes(b"")
+    message = (
+        f"source: expected at least one usable image in {tmp_path}, got none; "
+        "2 failed, first a.png: empty file (0 bytes)"
+    )
+    with raises(message):
+        images.load(tmp_path)
+    stream = images.blocks(tmp_path, block=1)
+    assert len(next(stream)) == len(next(stream)) == 0
+    with raises(message):
+        next(stream)
+    assert [len(task().failed) for task in images.plan(tmp_path, block=1)] == [1, 1]
+
+
+# --- Exact pixels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "bmp", "PNG"])
+def test_eight_bits_are_exact(tmp_path: Path, suffix: str) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_array_equal(one(tmp_path / f"x.{suffix}"), pixels)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_exact(tmp_path: Path, suffix: str) -> None:
+    pixels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+    found = one(tmp_path / f"x.{suffix}")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, pixels)
+
+
+def tiff(path: Path, pixels: Array, *, order: str = "<", photometric: int = 1, kind: int = 1, pages: int = 1) -> None:
+    """Write an uncompressed grey TIFF by hand, of either byte order."""
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    out = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data)) + data
+    for page in range(pages):
+        entries = {
+            256: pixels.shape[1], 257: pixels.shape[0], 258: 8 * pixels.itemsize, 259: 1, 262: photometric,
+            273: 8, 277: 1, 278: pixels.shape[0], 279: len(data), 339: kind,
+        }  # fmt: skip
+        directory = struct.pack(order + "H", len(entries))
+        directory += b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in entries.items())
+        following = len(out) + len(directory) + 4 if page < pages - 1 else 0
+        out += directory + struct.pack(order + "I", following)
+    path.write_bytes(out)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_tiff_of_either_byte_order_is_exact(tmp_path: Path, order: str) -> None:
+    pixels = stack(1, dtype="uint16")[0]
+    tiff(tmp_path / "x.tif", pixels, order=order)
+    found = one(tmp_path / "x.tif")
+    assert found.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_is_zero_is_inverted(tmp_path: Path, dtype: str) -> None:
+    pixels = stack(1, dtype=dtype)[0]
+    tiff(tmp_path / "x.tif", pixels, photometric=0)
+    np.testing.assert_array_equal(one(tmp_path / "x.tif"), np.iinfo(dtype).max - pixels)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32"])
+def test_wide_and_signed_tiffs_are_exact_where_they_fit(tmp_path: Path, dtype: str) -> None:
+    pixels = np.array([[0, 1], [255, 32767]], dtype)
+    tiff(tmp_path / "x.tif", pixels, kind=2)
+    found = one(tmp_path / "x.tif")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, pixels)
+    tiff(tmp_path / "y.tif", -pixels, kind=2)
+    assert reason(tmp_path / "y.tif") == "values from -32767 to 0, outside 0 to 65535; scale them"
+
+
+def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
+    bits = stack(1)[0] > 127
+    Image.fromarray(bits).save(tmp_path / "x.png")
+    found = one(tmp_path / "x.png")
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, bits * 255)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, colour: int, data: bytes, *chunks: bytes) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "grey"), [(2, b"\0\x1b", [0, 85, 170, 255]), (4, b"\0\x0f\x5a", [0, 255, 85, 170])]
+)
+def test_two_and_four_bits_fill_the_range(tmp_path: Path, depth: int, row: bytes, grey: list[int]) -> None:
+    (tmp_path / "x.png").write_bytes(png(4, 1, depth, 0, row))
+    np.testing.assert_array_equal(one(tmp_path / "x.png"), [grey])
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGB", "RGBA", "PA"])
+def test_grey_in_other_clothes_is_exact(tmp_path: Path, mode: str) -> None:
+    pixels = stack(1)[0]
+    suffix = "tif" if mode == "PA" else "png"
+    Image.fromarray(pixels).convert(mode).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_array_equal(one(tmp_path / f"x.{suffix}"), pixels)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    image = Image.frombytes("P", (2, 2), bytes([0, 1, 2, 1]))
+    image.putpalette([9, 9, 9, 200, 200, 200, 77, 77, 77])
+    image.save(tmp_path / "x.png")
+    np.testing.assert_array_equal(one(tmp_path / "x.png"), [[9, 200], [77, 200]])
+
+
+def test_grey_jpeg_equals_pillow(tmp_path: Path) -> None:
+    pixels = stack(1, 16, 16)[0]
+    for name, mode in {"x.jpg": "L", "y.jpeg": "RGB"}.items():
+        Image.fromarray(pixels).convert(mode).save(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            np.testing.assert_array_equal(one(tmp_path / name), np.asarray(image.convert("L")))
+
+
+COLOUR = 'colour; convert to grey first, by Image.convert("L")'
+CLEAR = "transparent pixels; put the image on a background and save without alpha"
+DEEP = "16-bit colour or alpha, which would be cut to 8 bits; save as 16-bit grey"
+
+
+def test_colour_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    pixels = np.full((4, 4, 3), 100, np.uint8)
+    for channel in range(3):
+        coloured = pixels.copy()
+        coloured[1, 2, channel] += 1
+        Image.fromarray(coloured).save(tmp_path / "x.png")
+        assert reason(tmp_path / "x.png") == COLOUR
+    image = Image.frombytes("P", (2, 1), bytes([0, 1]))
+    image.putpalette([9, 9, 9, 1, 2, 3])
+    image.save(tmp_path / "p.png")
+    assert reason(tmp_path / "p.png") == COLOUR
+    Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg")
+    assert reason(tmp_path / "c.jpg") == 'colour (CMYK); convert to grey first, by Image.convert("L")'
+
+
+def test_transparency_is_refused_unless_it_is_opaque(tmp_path: Path) -> None:
+    for mode in ("LA", "RGBA"):
+        image = Image.new(mode, (4, 4))
+        image.putalpha(255)
+        image.save(tmp_path / "opaque.png")
+        assert not one(tmp_path / "opaque.png").any()
+        image.putalpha(254)
+        image.save(tmp_path / "clear.png")
+        assert reason(tmp_path / "clear.png") == CLEAR
+
+
+@pytest.mark.parametrize(("depth", "row"), [(8, b"\0\x05\x06"), (16, b"\0\x00\x05\x00\x06")])
+def test_a_transparent_grey_level_is_refused_where_it_occurs(tmp_path: Path, depth: int, row: bytes) -> None:
+    for level, occurs in ((5, True), (7, False)):
+        (tmp_path / "x.png").write_bytes(png(2, 1, depth, 0, row, chunk(b"tRNS", struct.pack(">H", level))))
+        if occurs:
+            assert reason(tmp_path / "x.png") == CLEAR
+        else:
+            np.testing.assert_array_equal(one(tmp_path / "x.png"), [[5, 6]])
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(4, 2), (2, 3), (6, 4)])
+def test_sixteen_bits_are_never_cut(tmp_path: Path, colour: int, channels: int) -> None:
+    (tmp_path / "x.png").write_bytes(png(1, 1, 16, colour, b"\0" + b"\x12\x34" * channels))
+    assert reason(tmp_path / "x.png") == DEEP
+
+
+def test_floating_point_tiff_is_refused(tmp_path: Path) -> None:
+    Image.new("F", (4, 4)).save(tmp_path / "x.tif")
+    assert reason(tmp_path / "x.tif") == "floating point pixels; scale and save them as 8-bit or 16-bit integers"
+
+
+def test_several_pages_are_refused(tmp_path: Path) -> None:
+    tiff(tmp_path / "x.tif", stack(1)[0], pages=3)
+    message = "3 pages; save each as a file of its own, or pass them as an (n, h, w) array"
+    assert reason(tmp_path / "x.tif") == message
+    frames = [Image.fromarray(image) for image in stack(3)]
+    frames[0].save(tmp_path / "x.png", save_all=True, append_images=frames[1:])
+    assert reason(tmp_path / "x.png") == message
+
+
+# --- Broken files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("save", [{"format": "PNG"}, {"format": "TIFF"}, {"format": "TIFF", "compression": "tiff_lzw"},
+                                  {"format": "JPEG"}, {"format": "BMP"}], ids=str)  # fmt: skip
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_file_cut_anywhere_fails_or_is_exact(
+    tmp_path: Path, save: dict[str, str], dtype: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if dtype == "uint16" and save["format"] in ("JPEG", "BMP"):
+        pytest.skip("8 bits only")
+    pixels = stack(1, 9, 7, dtype)[0]
+    whole = tmp_path / "x"
+    Image.fromarray(pixels).save(whole, **save)  # type: ignore[arg-type]
+    data = whole.read_bytes()
+    expected = images._decoded(str(whole))
+    failures = 0
+    for length in range(0, len(data), 3):
+        whole.write_bytes(data[:length])
+        found = images._attempted(images._decoded, str(whole))
+        if isinstance(found, str):
+            failures += 1
+        else:
+            np.testing.assert_array_equal(found, expected)
+    assert failures >= len(data) // 3 - 8
+    assert capfd.readouterr() == ("", "")
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"\xff\xd8\xff", b""])
+)
+def test_noise_never_escapes_as_an_exception(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, magic: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise"
+    path.write_bytes(magic + data)
+    assert isinstance(images._attempted(images._decoded, str(path)), str | np.ndarray)
+
+
+def test_empty_and_foreign_files(tmp_path: Path) -> None:
+    for name in ("x.png", "x.npy", "x.npz"):
+        (tmp_path / name).write_bytes(b"")
+        assert reason(tmp_path / name) == "empty file (0 bytes)"
+    (tmp_path / "y.png").write_bytes(b"GIF89a")
+    assert reason(tmp_path / "y.png") == "no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'GIF8')"
+    (tmp_path / "z").write_bytes(b"id,label")
+    assert reason(tmp_path / "z") == "no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'id,l')"
+
+
+def test_a_file_without_its_suffix_is_read_where_it_is_listed(tmp_path: Path) -> None:
+    Image.fromarray(stack(1)[0]).save(tmp_path / "x", "PNG")
+    np.testing.assert_array_equal(one(tmp_path / "x"), stack(1)[0])
+
+
+def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.png").write_bytes(png(20000, 20000, 8, 0, b"\0"))
+    remedy = "more than the limit of 67108864; crop or resample the image"
+    assert reason(tmp_path / "x.png") == f"20000x20000 pixels, {remedy}"
+    tiff(tmp_path / "x.tif", np.empty((1, 2**27), np.uint8)[:, :1].repeat(2, 1))
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    struct.pack_into("<I", data, data.index(struct.pack("<HHI", 256, 4, 1)) + 8, 2**28)
+    (tmp_path / "x.tif").write_bytes(data)
+    assert reason(tmp_path / "x.tif") == f"1x268435456 pixels, {remedy}"
+    monkeypatch.setattr(images, "_BYTES", 2000)
+    (tmp_path / "y.png").write_bytes(bytes(2001))
+    assert reason(tmp_path / "y.png") == "2001 bytes, more than the limit of 2000"
+
+
+def test_out_of_memory_is_no_fault_of_the_file() -> None:
+    def read() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        images._attempted(read)
+
+
+def test_an_error_without_text_is_named_by_its_type() -> None:
+    assert images._reason(EOFError()) == "cannot be decoded: EOFError"
+    assert images._reason(OSError("broken data stream")) == "cannot be decoded: broken data stream"
+
+
+def test_rows_are_conserved(tmp_path: Path) -> None:
+    write(tmp_path, stack(20))
+    for i in (0, 3, 4, 19):
+        (tmp_path / f"{i}.png").write_bytes(b"broken")
+    kept = [i for i in range(20) if i not in (0, 3, 4, 19)]
+    for block, threads in itertools.product((1, 3, 20, 50), (1, 3)):
+        parts = list(images.blocks(tmp_path, block=block, threads=threads))
+        assert all(len(part) + len(part.failed) == block for part in parts[:-1])
+        assert sum(len(part) + len(part.failed) for part in parts) == 20
+        np.testing.assert_array_equal(np.concatenate([part.pixels for part in parts if len(part)]), stack(20)[kept])
+    found = images.load(tmp_path)
+    assert found.names == tuple(f"{i}.png" for i in kept)
+    assert [failure.name for failure in found.failed] == ["0.png", "3.png", "4.png", "19.png"]
+    with raises("source: 0.png: no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'brok')"):
+        images.load(tmp_path, on_error="raise")
+    with raises("source: 0.png: no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'brok')"):
+        list(images.blocks(tmp_path, on_error="raise", threads=3))
+
+
+# --- Arrays ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [("uint8", "uint8"), ("uint16", "uint16"), ("int8", "uint8"), (">u2", "uint16"), ("int16", "uint16"),
+     ("int64", "uint16"), ("uint64", "uint16"), (">i4", "uint16")],
+)  # fmt: skip
+def test_integer_arrays_are_exact(dtype: str, kept: str) -> None:
+    pixels = (stack() // 2).astype(dtype)
+    found = images.load(pixels)
+    assert found.pixels.dtype == kept
+    np.testing.assert_array_equal(found.pixels, pixels)
+
+
+def test_bool_arrays_become_black_and_white() -> None:
+    found = images.load(stack() > 100)
+    assert found.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(found.pixels, (stack() > 100) * 255)
+
+
+def test_an_array_is_not_copied() -> None:
+    pixels = stack(100)
+    assert np.shares_memory(images.load(pixels).pixels, pixels)
+    assert all(np.shares_memory(part.pixels, pixels) for part in images.blocks(pixels, block=7))
+
+
+def test_slices_come_back_as_they_are() -> None:
+    held = Slices(stack(3), ("a", "b", "c"), (Failure("d", "broken"), Failure("e", "broken")), 4)
+    assert images.load(held) is held
+    for on_error in ("collect", "raise"):
+        parts = [task() for task in images.plan(held, block=2, on_error=on_error)]
+        assert [(len(part), len(part.failed), part.ignored) for part in parts] == [(0, 2, 4), (2, 0, 0), (1, 0, 0)]
+    again = images.load([held, held])
+    assert (again.names, again.failed, again.ignored) == (held.names * 2, held.failed * 2, 8)
+
+
+class Tensor:
+    """Something that NumPy can read, as tensors are."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return stack()
+
+
+def test_anything_that_numpy_reads_is_an_array() -> None:
+    np.testing.assert_array_equal(images.load(Tensor()).pixels, stack())  # type: ignore[arg-type]
+
+
+ARRAY = "source: expected an (n, h, w) array of integers"
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "rest"),
+    [
+        ((8, 6), "uint8", "; pass a single image as image[None]"),
+        ((3, 8, 6, 1), "uint8", "; remove the channel by images.squeeze(3)"),
+        ((3, 1, 8, 6), "uint8", "; remove the channel by images.squeeze(1)"),
+        ((3, 8, 6, 3), "uint8", ""),
+        ((), "uint8", ""),
+        ((3, 8, 6), "float32", "; convert, for values from 0 to 1 by np.rint(images * 255).astype(np.uint8)"),
+        ((3, 8, 6), "complex64", ""),
+    ],
+)
+def test_other_arrays_are_refused_with_the_remedy(shape: tuple[int, ...], dtype: str, rest: str) -> None:
+    for source in (np.zeros(shape, dtype), [np.zeros(shape, dtype)]):
+        with raises(f"{ARRAY}, got ndarray of shape {shape} and dtype {dtype}{rest}"):
+            images.load(source)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8), (3, 0, 8), (3, 8, 0)])
+def test_arrays_without_pixels_are_refused(shape: tuple[int, ...]) -> None:
+    with raises(f"{ARRAY}, none of them 0, got ndarray of shape {shape} and dtype uint8"):
+        images.load(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_integers_out_of_range_are_refused(value: int) -> None:
+    pixels = np.zeros((3, 2, 2), np.int64)
+    pixels[1, 0, 0] = value
+    low, high = min(value, 0), max(value, 0)
+    with raises(f"source: image 1: values from {low} to {high}, outside 0 to 65535; scale them"):
+        images.load(pixels)
+
+
+@pytest.mark.parametrize(
+    ("source", "got"),
+    [
+        (None, "None (NoneType)"),
+        (5, "5 (int)"),
+        (b"folder", "b'folder' (bytes)"),
+        ({"a": 1}, "{'a': 1} (dict)"),
+        ({"a.png"}, "{'a.png'} (set)"),
+        ([1, 2], "1 (int)"),
+        ([], "an empty list"),
+        ((), "an empty tuple"),
+    ],
+)
+def test_anything_else_is_refused(source: Any, got: str) -> None:
+    what = "source: expected a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
+    with raises(f"{what}, got {got}"):
+        images.load(source)
+
+
+def test_paths_are_text() -> None:
+    class Odd:
+        def __fspath__(self) -> bytes:
+            return b"folder"
+
+    with raises("source: expected paths as text, got b'folder' (bytes)"):
+        images.load(Odd())  # type: ignore[arg-type]
+
+
+# --- .npy and .npz ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "int32", "bool"])
+def test_npy_stacks(tmp_path: Path, dtype: str) -> None:
+    pixels = stack(5).astype(dtype)
+    path = tmp_path / "x.npy"
+    np.save(path, pixels)
+    found = images.load(path)
+    assert found.names == tuple(f"{path.as_posix()}[{i}]" for i in range(5))
+    np.testing.assert_array_equal(found.pixels, images.load(pixels).pixels)
+    parts = list(images.blocks(tmp_path, block=2))
+    assert [part.names for part in parts] == [("x.npy[0]", "x.npy[1]"), ("x.npy[2]", "x.npy[3]"), ("x.npy[4]",)]
+
+
+def test_npy_of_one_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.asfortranarray(stack(1)[0]))
+    found = images.load(tmp_path)
+    assert found.names == ("x.npy",)
+    np.testing.assert_array_equal(found.pixels, stack(1))
+
+
+def test_tasks_of_npy_hold_paths_only(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((100, 64, 64), np.uint8))
+    tasks = list(images.plan(tmp_path / "x.npy", block=50))
+    assert [len(task()) for task in tasks] == [50, 50]
+    assert all(len(pickle.dumps(task)) < 1000 for task in tasks)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "rest"),
+    [
+        ((2, 3), "float32", "; convert, for values from 0 to 1 by np.rint(images * 255).astype(np.uint8)"),
+        ((3,), "uint8", ""),
+        ((1, 3, 3, 3), "uint8", ""),
+        ((0, 3, 3), "uint8", ""),
+    ],
+)
+def test_npy_of_something_else(tmp_path: Path, shape: tuple[int, ...], dtype: str, rest: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(shape, dtype))
+    expected = f"expected (h, w) or (n, h, w) integers, got shape {shape} and dtype {dtype}{rest}"
+    assert reason(tmp_path / "x.npy") == expected
+
+
+def test_npy_with_objects_or_noise_or_missing_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([{}]), allow_pickle=True)
+    assert "Python objects" in reason(path)
+    path.write_bytes(b"PK\3\4noise")
+    assert reason(path) == "no .npy file (begins with b'PK\\x03\\x04no')"
+    np.save(path, stack(5))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert reason(path).startswith("cannot be decoded: ")
+
+
+def test_npy_cut_after_the_plan_fails_image_by_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", stack(3))
+    tasks = images.plan(tmp_path, block=3)
+    task = next(tasks)
+    (tmp_path / "x.npy").write_bytes(b"")
+    assert task().failed == tuple(Failure(f"x.npy[{i}]", "empty file (0 bytes)") for i in range(3))
+
+
+def test_npy_with_a_value_out_of_range_loses_that_image(tmp_path: Path) -> None:
+    pixels = stack(3).astype(np.int32)
+    pixels[1, 0, 0] = -7
+    np.save(tmp_path / "x.npy", pixels)
+    found = images.load(tmp_path)
+    assert found.names == ("x.npy[0]", "x.npy[2]")
+    assert found.failed == (
+        Failure("x.npy[1]", f"values from -7 to {pixels[1].max()}, outside 0 to 65535; scale them"),
+    )
+
+
+def test_npz(tmp_path: Path) -> None:
+    pixels = stack(4)
+    bad = np.full((1, 8, 6), 70000)
+    np.savez(tmp_path / "x.npz", some=pixels[:3], labels=np.arange(3), last=pixels[3], real=np.zeros((2, 2)), bad=bad)
+    found = images.load(tmp_path)
+    assert found.names == ("x.npz[some][0]", "x.npz[some][1]", "x.npz[some][2]", "x.npz[last]")
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert [failure.name for failure in found.failed] == ["x.npz[real]", "x.npz[bad][0]"]
+    assert found.failed[1].reason == "values from 70000 to 70000, outside 0 to 65535; scale them"
+    assert found.ignored == 1
+    assert sum(task().ignored for task in images.plan(tmp_path, block=1)) == 1
+
+
+def test_npz_without_images(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", labels=np.arange(3))
+    assert reason(tmp_path / "x.npz") == "holds no (h, w) or (n, h, w) array"
+    (tmp_path / "x.npz").write_bytes(b"noise")
+    assert reason(tmp_path / "x.npz") == "cannot be decoded: File is not a zip file"
+
+
+# --- Size and depth --------------------------------------------------------------------------------------------------
+
+
+def test_mixed_sizes_are_all_named(tmp_path: Path) -> None:
+    write(tmp_path, stack(40), "a{}.png")
+    write(tmp_path, stack(2, 9, 6), "b{}.png")
+    write(tmp_path, stack(40, 7, 7), "c{}.png")
+    for threads in (1, 4):
+        with raises(
+            "source: expected one height x width and bit depth, got 8x6 8-bit (a0.png), 9x6 8-bit (b0.png), "
+            "7x7 8-bit (c0.png); pass size=(8, 6) to resample"
+        ):
+            images.load(tmp_path, threads=threads)
+
+
+def test_many_sizes_are_counted() -> None:
+    source = [np.zeros((1, 4, 4 + i), np.uint8) for i in range(40)]
+    with pytest.raises(InputError, match=r"4x15 8-bit \(11\), and 28 more; pass size=\(4, 4\) to resample$"):
+        images.load(source)
+
+
+def test_mixed_depths_are_named() -> None:
+    with raises(
+        "source: expected one height x width and bit depth, got 8x6 8-bit (0), 8x6 16-bit (3); "
+        "save all with the same bit depth"
+    ):
+        images.load([stack(3), stack(2, dtype="uint16")])
+    with raises(
+        "source: expected one height x width and bit depth, got 8x6 8-bit (0), 7x6 16-bit (3); "
+        "pass size=(8, 6) to resample and save all with the same bit depth"
+    ):
+        images.load([stack(3), stack(2, 7, dtype="uint16")])
+
+
+@pytest.mark.parametrize("block", [1, 3, 5, 8])
+def test_a_stream_is_held_against_its_first_image(block: int) -> None:
+    source = [stack(3), stack(2, 7)]
+    for threads in (1, 3):
+        stream = images.blocks(source, block=block, threads=threads)
+        with raises(
+            "source: expected one height x width and bit depth, got 8x6 8-bit (0), 7x6 8-bit (3); "
+            "pass size=(8, 6) to resample"
+        ):
+            list(stream)
+
+
+def test_a_plan_is_held_against_what_is_expected() -> None:
+    real = Slices(stack(1), ("real 1.png",))
+    for expect in (real, real.layout):
+        good, bad = images.plan([stack(2), stack(2, 7)], block=2, expect=expect, argument="fake")
+        assert len(good()) == 2
+        with raises(
+            "fake: expected height x width 8x6 8-bit like real 1.png, got 7x6 8-bit (2); pass size=(8, 6) to resample"
+        ):
+            bad()
+    (task,) = images.plan(stack(2, 7), block=2, expect=real, size=(8, 6))
+    assert task().layout == real.layout
+    empty = Slices(np.empty((0, 4, 4), np.uint8), ())
+    (task,) = images.plan(stack(2), block=2, expect=empty)
+    assert len(task()) == 2
+
+
+def test_a_block_without_images_has_the_expected_shape(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"")
+    (task,) = images.plan(tmp_path, block=2, expect=Layout(8, 6, "uint16"))
+    assert task().pixels.shape == (0, 8, 6)
+    assert task().pixels.dtype == np.uint16
+    (task,) = images.plan(tmp_path, block=2)
+    assert task().pixels.shape == (0, 0, 0)
+
+
+def test_agree() -> None:
+    first, other = Slices(stack(1), ("a",)), Slices(stack(1, 7), ("b",))
+    assert images.agree(None, first[:0]) is None
+    layout = images.agree(None, first)
+    assert layout == Layout(8, 6, "uint8")
+    assert layout is not None
+    assert layout.origin == "a"
+    assert images.agree(layout, first[:0]) is layout
+    assert images.agree(layout, first) is layout
+    with raises(
+        "fake: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (b); "
+        "pass size=(8, 6) to resample"
+    ):
+        images.agree(layout, other, argument="fake")
+
+
+def test_concatenate() -> None:
+    first = Slices(stack(2), ("a", "b"), (Failure("x", "broken"),), 1)
+    second = Slices(stack(3), ("c", "d", "e"), (Failure("y", "broken"),), 2)
+    joined = images.concatenate(first, second[:0], second)
+    np.testing.assert_array_equal(joined.pixels, np.concatenate([stack(2), stack(3)]))
+    assert joined.names == ("a", "b", "c", "d", "e")
+    assert joined.failed == first.failed + second.failed
+    assert joined.ignored == 3
+    with raises(
+        "source: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (f); "
+        "pass size=(8, 6) to resample"
+    ):
+        images.concatenate(first, Slices(stack(1, 7), ("f",)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(("size", "shape"), [(4, (4, 4)), ((4, 12), (4, 12)), ([16, 3], (16, 3))])
+def test_resampling(dtype: str, size: Any, shape: tuple[int, int]) -> None:
+    pixels = stack(3, dtype=dtype)
+    found = images.load([pixels, stack(2, *shape, dtype=dtype)], size=size)
+    assert found.pixels.shape == (5, *shape)
+    assert found.pixels.dtype == dtype
+    expected = [
+        np.asarray(Image.fromarray(image.astype(np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR))
+        for image in pixels
+    ]
+    np.testing.assert_array_equal(found.pixels[:3], np.rint(expected))
+    np.testing.assert_array_equal(found.pixels[3:], stack(2, *shape, dtype=dtype))
+
+
+def test_resampling_stays_in_range() -> None:
+    pixels = np.full((1, 9, 9), 65535, np.uint16)
+    assert (images.load(pixels, size=4).pixels == 65535).all()
+    assert images.load(Slices(pixels, ("a",)), size=4).height == 4
+
+
+@pytest.mark.parametrize("size", [0, (0, 4), (4, -1)])
+def test_sizes_are_positive(size: Any) -> None:
+    with pytest.raises(InputError, match=r"^size: expected an integer of at least 1, got (0|-1)$"):
+        images.load(stack(), size=size)
+
+
+def test_other_wrong_arguments() -> None:
+    with raises("size: expected an integer of at least 1, got (1, 2, 3) (tuple)"):
+        images.load(stack(), size=(1, 2, 3))  # type: ignore[arg-type]
+    with raises("size: expected at most 67108864 pixels, got 8193x8193"):
+        images.load(stack(), size=8193)
+    with raises("on_error: expected one of 'collect', 'raise', got 'ignore' (str)"):
+        images.load(stack(), on_error="ignore")
+    with raises("on_error: expected one of 'collect', 'raise', got 'ignore' (str)"):
+        images.plan(stack(), block=2, on_error="ignore")
+    with raises("block: expected an integer of at least 1, got 0"):
+        images.blocks(stack(), block=0)
+    with raises("threads: expected an integer of at least 1, got 0"):
+        images.blocks(stack(), threads=0)
+    with raises("threads: expected an integer of at least 1, got 0"):
+        images.load(stack(), threads=0)
+
+
+# --- Streams ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_comes_out_whatever_the_blocks_and_threads(tmp_path: Path) -> None:
+    write(tmp_path, stack(7))
+    (tmp_path / "3.png").write_bytes(b"")
+
+    def source() -> Iterator[Any]:
+        yield stack(5)
+        yield tmp_path
+        yield [Slices(stack(2), ("a", "b")), stack(1)]
+        yield (image[None] for image in stack(3))
+
+    whole = images.load(source(), threads=1)
+    assert len(whole) == 5 + 6 + 2 + 1 + 3
+    assert whole.names[-4:] == ("5", "6", "7", "8")
+    for block, threads in itertools.product((1, 2, 3, 100), (1, 2, 5)):
+        parts = list(images.blocks(source(), block=block, threads=threads))
+        assert all(len(part) + len(part.failed) == block for part in parts[:-1])
+        assert sum((part.names for part in parts), ()) == whole.names
+        assert sum((part.failed for part in parts), ()) == whole.failed
+        np.testing.assert_array_equal(np.concatenate([part.pixels for part in parts if len(part)]), whole.pixels)
+        again = images.load(source(), threads=threads)
+        np.testing.assert_array_equal(again.pixels, whole.pixels)
+
+
+def test_an_iterator_is_consumed_as_slowly_as_its_blocks() -> None:
+    taken = 0
+
+    def source() -> Iterator[Array]:
+        nonlocal taken
+        for _ in range(1000):
+            taken += 1
+            yield stack(2)
+
+    stream = images.blocks(source(), block=4, threads=2)
+    assert taken == 0
+    next(stream)
+    assert 0 < taken <= 20
+    stream.close()
+    assert taken <= 20
+    tasks = images.plan(source(), block=4)
+    next(tasks)
+    assert taken <= 22
+
+
+def test_an_iterator_may_reuse_its_array() -> None:
+    def source() -> Iterator[Array]:
+        buffer = np.empty((1, 4, 4), np.uint8)
+        for value in range(50):
+            buffer[:] = value
+            yield buffer
+
+    for block in (1, 8):
+        values = [int(image[0, 0]) for part in images.blocks(source(), block=block, threads=4) for image in part]
+        assert values == list(range(50))
+    np.testing.assert_array_equal(images.load(source()).pixels[:, 0, 0], range(50))
+
+
+def test_a_wrong_item_is_an_error_at_its_turn() -> None:
+    def source() -> Iterator[Any]:
+        yield stack(4)
+        yield "nowhere"
+        raise AssertionError
+
+    for threads in (1, 3):
+        stream = images.blocks(source(), block=2, threads=threads)
+        assert [len(next(stream)), len(next(stream))] == [2, 2]
+        with raises("source: expected an existing folder or file, got 'nowhere'"):
+            next(stream)
+
+
+def test_an_error_of_the_iterator_itself_passes_through() -> None:
+    def source() -> Iterator[Array]:
+        yield stack(4)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        images.load(source())
+
+
+def test_an_empty_iterator_has_no_image() -> None:
+    with raises("source: expected at least one usable image, got none"):
+        images.load(iter([]))
+    with raises("source: expected at least one usable image, got none"):
+        list(images.blocks(iter([])))
+    assert list(images.plan(iter([]), block=2)) == []
+
+
+def test_threads_end_when_a_stream_is_abandoned(tmp_path: Path) -> None:
+    write(tmp_path, stack(50))
+    before = threading.active_count()
+    stream = images.blocks(tmp_path, block=2, threads=3)
+    next(stream)
+    assert threading.active_count() > before
+    stream.close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)  # pragma: no cover
+    assert threading.active_count() == before
+
+
+def test_tasks_can_be_pickled(tmp_path: Path) -> None:
+    write(tmp_path, stack(5))
+    for source in (tmp_path, stack(5), Slices(stack(5), tuple("abcde"))):
+        for task in images.plan(source, block=2):
+            again = pickle.loads(pickle.dumps(task))()
+            np.testing.assert_array_equal(again.pixels, task().pixels)
+            assert again.names == task().names
+
+
+def test_errors_can_be_pickled() -> None:
+    (task,) = images.plan([stack(1), stack(1, 7)], block=4)
+    with pytest.raises(InputError) as caught:
+        task()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert again.layouts == caught.value.layouts
+
+
+def test_silent_unless_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, stack(5))
+    images.load(tmp_path)
+    assert capfd.readouterr() == ("", "")
+    images.load(tmp_path, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "5/5" in err
+    images.load(iter([tmp_path]), progress=True)
+    assert "5image" in capfd.readouterr().err
+
+
+# --- Medical formats -------------------------------------------------------------------------------------------------
+
+
+def dicom(path: Path, pixels: Array, *, frames: int = 1, without: tuple[str, ...] = (), **tags: Any) -> None:
+    pytest.importorskip("pydicom")
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.Rows, data.Columns = pixels.shape[-2:]
+    data.SamplesPerPixel = 1
+    data.PhotometricInterpretation = "MONOCHROME2"
+    data.BitsAllocated = data.BitsStored = 8 * pixels.itemsize
+    data.HighBit = data.BitsStored - 1
+    data.PixelRepresentation = int(pixels.dtype.kind == "i")
+    if frames > 1:
+        data.NumberOfFrames = frames
+    raw = pixels.tobytes()
+    data.add_new("PixelData", "OB" if pixels.itemsize == 1 else "OW", raw + b"\0" * (len(raw) % 2))
+    for tag, value in tags.items():
+        setattr(data, tag, value)
+    for tag in without:
+        delattr(data, tag)
+    data.save_as(path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_dicom_of_unsigned_values_is_kept(tmp_path: Path, dtype: str) -> None:
+    pixels = stack(1, dtype=dtype)[0]
+    dicom(tmp_path / "x.dcm", pixels)
+    found = one(tmp_path / "x.dcm")
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, pixels)
+
+
+def test_dicom_hounsfield_units_have_1024_added(tmp_path: Path) -> None:
+    units = np.array([[-1024, -1000, 0], [40, 3071, -1]], np.int16)
+    dicom(tmp_path / "signed.dcm", units)
+    dicom(tmp_path / "rescaled.dcm", (units + 1024).astype(np.uint16), RescaleSlope="1", RescaleIntercept="-1024")
+    dicom(tmp_path / "halved.dicom", (units * 2 + 4096).astype(np.uint16), RescaleSlope="0.5", RescaleIntercept="-2048")
+    dicom(tmp_path / "intercept.dcm", (units + 1024).astype(np.uint16), RescaleIntercept="-1024")
+    found = images.load(tmp_path)
+    assert found.names == ("halved.dicom", "intercept.dcm", "rescaled.dcm", "signed.dcm")
+    assert found.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(found.pixels, np.broadcast_to(units.astype(int) + 1024, (4, 2, 3)))
+
+
+def test_dicom_monochrome1_is_inverted(tmp_path: Path) -> None:
+    pixels = stack(1, dtype="uint16")[0] >> 4
+    dicom(tmp_path / "x.dcm", pixels, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(one(tmp_path / "x.dcm"), 4095 - pixels)
+    units = np.array([[-1000, 5]], np.int16)
+    dicom(tmp_path / "y.dcm", units, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(one(tmp_path / "y.dcm"), -1 - units + 1024)
+
+
+def test_dicom_without_suffix_is_recognised(tmp_path: Path) -> None:
+    dicom(tmp_path / "IM0001", stack(1)[0])
+    np.testing.assert_array_equal(one(tmp_path / "IM0001"), stack(1)[0])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "text"),
+    [
+        (np.zeros((2, 2), np.int16) - 2000, {}, "values from -2000.0 to -2000.0, outside -1024 to 64511; scale them"),
+        (np.ones((2, 2), np.uint16), {"RescaleSlope": "0.3"},
+         "values that are not whole numbers; scale and round them"),
+        (np.zeros((3, 2, 2), np.uint8), {"frames": 3},
+         "3 pages; save each as a file of its own, or pass them as an (n, h, w) array"),
+        (np.zeros((2, 2), np.uint8), {"PhotometricInterpretation": "RGB"}, "colour (RGB); convert to grey first"),
+        (np.zeros((2, 2), np.uint8), {"without": ("PixelData",)}, "a DICOM file without pixels"),
+        (np.zeros((2, 2), np.uint8), {"ModalityLUTSequence": []},
+         "a modality lookup table; apply it and save the result"),
+        (np.zeros((2, 2), np.uint8), {"Rows": 20000, "Columns": 20000},
+         "20000x20000 pixels, more than the limit of 67108864; crop or resample the image"),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_dicom_that_cannot_be_used(tmp_path: Path, pixels: Array, options: dict[str, Any], text: str) -> None:
+    dicom(tmp_path / "x.dcm", pixels, **options)
+    assert reason(tmp_path / "x.dcm") == text
+
+
+def test_broken_dicom(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    (tmp_path / "x.dcm").write_bytes(b"noise" * 100)
+    assert reason(tmp_path / "x.dcm").startswith("cannot be decoded: File is missing DICOM File Meta")
+    dicom(tmp_path / "y.dcm", stack(1)[0])
+    data = (tmp_path / "y.dcm").read_bytes()
+    (tmp_path / "y.dcm").write_bytes(data[:-20])
+    assert reason(tmp_path / "y.dcm").startswith("cannot be decoded: ")
+
+
+def nifti(path: Path, values: Array, **scale: float) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(values, np.eye(4))
+    if scale:
+        image.header.set_slope_inter(**scale)
+    nibabel.save(image, path)
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_nifti_slices_run_along_the_last_axis(tmp_path: Path, suffix: str, dtype: str) -> None:
+    pixels = stack(5, dtype=dtype)
+    nifti(tmp_path / f"x.{suffix}", pixels.T)
+    found = images.load(tmp_path)
+    assert found.names == tuple(f"x.{suffix}[{i}]" for i in range(5))
+    assert found.pixels.dtype == dtype
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert [len(part) for part in images.blocks(tmp_path, block=2)] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32", "float64"])
+def test_nifti_hounsfield_units_have_1024_added(tmp_path: Path, dtype: str) -> None:
+    units = (stack(3, dtype="uint16").astype(np.int32) // 16 - 1024).astype(dtype)
+    nifti(tmp_path / "x.nii", units.T[..., None])
+    np.testing.assert_array_equal(images.load(tmp_path).pixels, units.astype(np.int32) + 1024)
+
+
+def test_nifti_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii"
+    nifti(path, np.zeros((2, 2, 3, 2), np.uint8))
+    assert reason(path) == (
+        "expected (x, y, z) numbers, got shape (2, 2, 3, 2) and dtype uint8; save one volume a file"
+    )
+    nifti(path, np.zeros((2, 2, 3), np.complex64))
+    assert reason(path) == "expected (x, y, z) numbers, got shape (2, 2, 3) and dtype complex64; save one volume a file"
+    path.write_bytes(b"")
+    assert reason(path) == "empty file (0 bytes)"
+    path.write_bytes(b"noise" * 100)
+    assert reason(path).startswith("cannot be decoded: ")
+
+
+def test_nifti_loses_only_the_slices_that_do_not_fit(tmp_path: Path) -> None:
+    values = np.zeros((2, 2, 4), np.float64)
+    values[0, 0, 1], values[0, 0, 2], values[1, 1, 3] = 0.5, 1e6, np.nan
+    nifti(tmp_path / "x.nii", values)
+    found = images.load(tmp_path)
+    assert found.names == ("x.nii[0]",)
+    assert found.failed == (
+        Failure("x.nii[1]", "values that are not whole numbers; scale and round them"),
+        Failure("x.nii[2]", "values from 0.0 to 1000000.0, outside -1024 to 64511; scale them"),
+        Failure("x.nii[3]", "values from nan to nan, outside -1024 to 64511; scale them"),
+    )
+
+
+def test_scaled_nifti(tmp_path: Path) -> None:
+    nifti(tmp_path / "x.nii", stack(2).T, slope=2, inter=-100)
+    found = images.load(tmp_path)
+    np.testing.assert_array_equal(found.pixels, stack(2).astype(int) * 2 - 100 + 1024)
+
+
+@pytest.mark.parametrize(("module", "name"), [("pydicom", "x.dcm"), ("nibabel", "x.nii.gz")])
+def test_absent_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / name).write_bytes(b"anything")
+    assert reason(tmp_path / name) == f'needs {module}; pip install "fingerprint[medical]"'
+    with pytest.raises(InputError, match=re.escape('pip install "fingerprint[medical]"')):
+        images.load(tmp_path / name)
+
+
+def test_pillow_is_loaded_late() -> None:
+    code = "import sys, fingerprint.images; assert not {'PIL', 'tqdm', 'scipy', 'numba', 'pydicom'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
