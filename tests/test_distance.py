@@ -231,26 +231,29 @@ def test_nearest_finds_a_copy_at_distance_zero():
 def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
     monkeypatch.setattr(distance, "_BLOCK", 4)
     real = noise(2, (16, 16))
-    count = 400 if JIT else 30
+    count = 400 if JIT else 50
 
     def stream(n):
         for i in range(n):
             yield noise(4, (16, 16), seed=i)
 
-    nearest(real, stream(3), threads=2)
+    nearest(real, stream(3), threads=1)
     gc.collect()
     peaks = []
     for n in (count // 10, count):
         tracemalloc.start()
-        result = nearest(real, stream(n), threads=2, k=3)
+        result = nearest(real, stream(n), threads=1, k=3)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert result.indices.max() < 4 * count
     assert peaks[1] < 1.5 * peaks[0]
 
 
-def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path):
+@pytest.mark.parametrize("block", [1, 256])
+def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path, monkeypatch, block):
     from PIL import Image
+
+    monkeypatch.setattr(distance, "_BLOCK", block)
 
     for side in ("real", "fake"):
         (tmp_path / side).mkdir()
