@@ -1,0 +1,75 @@
+"""Reading and ranking 10,000 synthetic slices, against Pillow decoding the same files on as many threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fingerprint
+from fingerprint import _threads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+THREADS = _threads.resolve(None)
+ROUNDS = 3
+
+
+def decode(files: list[Path]) -> int:
+    """Decode files with Pillow alone, and return the sum of all pixels."""
+
+    def part(first: int) -> int:
+        total = 0
+        for file in files[first :: 4 * THREADS]:
+            with Image.open(file) as image:
+                total += int(np.asarray(image).sum())
+        return total
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return sum(pool.map(part, range(4 * THREADS)))
+
+
+def stream(folder: Path) -> int:
+    """Decode a folder in blocks, and return the sum of all pixels."""
+    return sum(int(block.pixels.sum()) for block in fingerprint.blocks(folder))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def results_agree(collection: Path) -> None:
+    """Compare before anything is timed; also compiles."""
+    files = sorted((collection / "fake").iterdir())[:200]
+    assert decode(files) == sum(int(block.pixels.sum()) for block in fingerprint.blocks(files))
+    ranking = fingerprint.rank(collection / "real", files, method="correlation")
+    distances = fingerprint.distances(collection / "real", files, metric="correlation")
+    assert ranking.scores.tolist() == sorted(-distances.min(axis=1), reverse=True)
+    assert len(fingerprint.rank(collection / "real", files)) == len(distances)
+
+
+@pytest.mark.benchmark(group="read 10,000 PNG slices")
+def test_decode_with_pillow(benchmark, collection):
+    files = sorted((collection / "fake").iterdir())
+    benchmark.extra_info.update(peer="Pillow", images=len(files))
+    benchmark.pedantic(decode, args=(files,), rounds=ROUNDS)
+
+
+@pytest.mark.benchmark(group="read 10,000 PNG slices")
+def test_blocks(benchmark, collection):
+    benchmark.extra_info.update(images=10_000)
+    benchmark.pedantic(stream, args=(collection / "fake",), rounds=ROUNDS)
+
+
+@pytest.mark.benchmark(group="rank 200 x 10,000 PNG slices")
+def test_rank_decode_with_pillow(benchmark, collection):
+    files = sorted((collection / "fake").iterdir())
+    benchmark.extra_info.update(peer="Pillow, decoding alone", images=len(files))
+    benchmark.pedantic(decode, args=(files,), rounds=ROUNDS)
+
+
+@pytest.mark.benchmark(group="rank 200 x 10,000 PNG slices")
+def test_rank(benchmark, collection):
+    benchmark.extra_info.update(images=10_000, pairs=2_000_000)
+    benchmark.pedantic(fingerprint.rank, args=(collection / "real", collection / "fake"), rounds=ROUNDS)
