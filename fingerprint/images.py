@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import sys
 import threading
 import warnings
@@ -801,11 +802,15 @@ def _at(path: object, how: _How, *, inside: bool) -> Iterator[_Entry]:
     """Yield what is at a path; names of files in a folder are paths inside it, or begin with the folder."""
     if not isinstance(path, str):
         raise InputError(f"{how.argument}: expected paths as text, got {_check.describe(path)}")
-    name = Path(path).as_posix()
-    if Path(path).is_dir():
-        yield from _in_folder(path, "" if inside else f"{name}/", how)
-    elif Path(path).is_file() or (not inside and path.lower().endswith(_SUFFIXES)):
-        yield _File(path, _printable(name))
+    where = Path(path)
+    try:
+        mode = where.stat().st_mode
+    except (OSError, ValueError):
+        mode = 0
+    if stat.S_ISDIR(mode):
+        yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", how)
+    elif stat.S_ISREG(mode) or (not mode and not inside and path.lower().endswith(_SUFFIXES)):
+        yield _File(path, _printable(where.as_posix()))
     else:
         raise InputError(f"{how.argument}: expected an existing folder or file, got {path!r}")
 
@@ -837,10 +842,14 @@ def _in_folder(folder: str, prefix: str, how: _How) -> Iterator[_Entry]:
                 folders += 1
                 if how.recursive and not hidden:
                     (linked if entry.is_symlink() else waiting).append((entry.path, f"{name}{entry.name}/"))
-            elif hidden or not entry.name.lower().endswith(_SUFFIXES + _UNSUPPORTED):
-                ignored += 1
-            else:
+            elif (
+                not hidden
+                and entry.name.lower().endswith(_SUFFIXES + _UNSUPPORTED)
+                and (entry.is_file() or entry.is_symlink())  # reading a pipe would never end; a dead link is a failure
+            ):
                 files.append(_File(entry.path, _printable(name + entry.name)))
+            else:
+                ignored += 1
     if not files:
         other = f"{ignored} other files" if ignored else "no file"
         remedy = "; pass recursive=True to read the folders in it" if folders and not how.recursive else ""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,6 +183,16 @@ def test_other_files_are_ignored_and_counted(tmp_path: Path) -> None:
     found = images.load(tmp_path)
     assert (len(found), found.ignored, found.failed) == (3, 6, ())
     assert [part.ignored for part in images.blocks(tmp_path, block=2)] == [6, 0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path, stack(1))
+    os.mkfifo(tmp_path / "pipe.png")
+    found = images.load(tmp_path)
+    assert (found.names, found.ignored) == (("0.png",), 1)
+    with raises(f"source: expected an existing folder or file, got {str(tmp_path / 'pipe.png')!r}"):
+        images.load([tmp_path / "pipe.png"])
 
 
 def test_unsupported_images_fail_rather_than_vanish(tmp_path: Path) -> None:
@@ -475,14 +486,20 @@ def test_several_pages_are_refused(tmp_path: Path) -> None:
 # --- Broken files ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("save", [{"format": "PNG"}, {"format": "TIFF"}, {"format": "TIFF", "compression": "tiff_lzw"},
-                                  {"format": "JPEG"}, {"format": "BMP"}], ids=str)  # fmt: skip
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    ("dtype", "save"),
+    [
+        ("uint8", {"format": "PNG"}),
+        ("uint16", {"format": "PNG"}),
+        ("uint8", {"format": "TIFF"}),
+        ("uint16", {"format": "TIFF", "compression": "tiff_lzw"}),
+        ("uint8", {"format": "JPEG"}),
+        ("uint8", {"format": "BMP"}),
+    ],
+)
 def test_a_file_cut_anywhere_fails_or_is_exact(
     tmp_path: Path, save: dict[str, str], dtype: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if dtype == "uint16" and save["format"] in ("JPEG", "BMP"):
-        pytest.skip("8 bits only")
     pixels = stack(1, 9, 7, dtype)[0]
     whole = tmp_path / "x"
     Image.fromarray(pixels).save(whole, **save)  # type: ignore[arg-type]
@@ -771,6 +788,11 @@ def test_npz(tmp_path: Path) -> None:
     assert sum(task().ignored for task in images.plan(tmp_path, block=1)) == 1
 
 
+def test_npz_of_images_alone(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", stack(2))
+    assert images.load(tmp_path).names == ("x.npz[arr_0][0]", "x.npz[arr_0][1]")
+
+
 def test_npz_without_images(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", labels=np.arange(3))
     assert reason(tmp_path / "x.npz") == "holds no (h, w) or (n, h, w) array"
@@ -968,6 +990,19 @@ def test_an_iterator_is_consumed_as_slowly_as_its_blocks() -> None:
     tasks = images.plan(source(), block=4)
     next(tasks)
     assert taken <= 22
+
+
+def test_memory_is_bounded_by_the_blocks(tmp_path: Path) -> None:
+    mapped = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(2000, 128, 128))
+    del mapped
+    tracemalloc.start()
+    try:
+        count = sum(len(part) for part in images.blocks(tmp_path / "x.npy", block=20, threads=2))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 2000
+    assert peak < 10 * 20 * 128 * 128
 
 
 def test_an_iterator_may_reuse_its_array() -> None:
