@@ -262,9 +262,9 @@ def load(
 def _uniform(tasks: Iterator[Task], how: _How, threads: int, advance: Callable[[int], object]) -> Iterator[Slices]:
     """Yield the blocks; if they are of several layouts, raise at the end, when all are known."""
     layouts: dict[Layout, None] = {}
-    for found in _threads.map_ordered(_attempt, tasks, threads=threads):
-        if isinstance(found, _MixedError):
-            layouts |= dict.fromkeys(found.layouts)
+    for found in _threads.map_ordered(Task.read, tasks, threads=threads):
+        if not isinstance(found, Slices):
+            layouts |= dict.fromkeys(found)
             continue
         if found.layout:
             layouts.setdefault(found.layout)
@@ -458,6 +458,8 @@ def none_usable(source: Source, failed: Iterable[Failure], *, argument: str = "s
 
 @dataclass(frozen=True)
 class _How:
+    """Options of reading."""
+
     argument: str
     size: tuple[int, int] | None
     on_error: str
@@ -496,6 +498,13 @@ class Task:
         InputError
             If images differ in size or depth, or on request if a file cannot be used.
         """
+        found = self.read()
+        if isinstance(found, Slices):
+            return found
+        raise _mixed(self.how.argument, found, expected=self.how.expect is not None)
+
+    def read(self) -> Slices | tuple[Layout, ...]:
+        """Read the block; if images differ in size or depth, return what was found instead."""
         how, expect = self.how, self.how.expect
         match self.parts:
             case (_Held() as held,) if held.fits(how):
@@ -523,20 +532,14 @@ class Task:
                 out[len(names)] = pixels
                 names.append(name)
         if len(layouts) > 1:
-            raise _mixed(how.argument, layouts, expected=expect is not None)
+            return tuple(layouts)
         if out is None:
             empty = (0, expect.height, expect.width) if expect else (0, 0, 0)
             out = np.empty(empty, expect.dtype if expect else np.uint8)
         return Slices(out[: len(names)], tuple(names), tuple(failed), self.ignored)
 
 
-class _MixedError(InputError):
-    """Images differ in size or depth; `layouts` lists what was found."""
-
-    layouts: tuple[Layout, ...] = ()
-
-
-def _mixed(argument: str, layouts: Iterable[Layout], *, expected: bool = False) -> _MixedError:
+def _mixed(argument: str, layouts: Iterable[Layout], *, expected: bool = False) -> InputError:
     found = list(layouts)
     shown = [f"{layout} ({layout.origin})" for layout in found]
     if len(found) > _SHOWN:
@@ -549,16 +552,7 @@ def _mixed(argument: str, layouts: Iterable[Layout], *, expected: bool = False) 
         remedies.append("save all with the same bit depth")
     rule = f"height x width {first} like {first.origin}" if expected else "one height x width and bit depth"
     shown = shown[expected:]
-    error = _MixedError(f"{argument}: expected {rule}, got {', '.join(shown)}; {' and '.join(remedies)}")
-    error.layouts = tuple(found)
-    return error
-
-
-def _attempt(task: Task) -> Slices | _MixedError:
-    try:
-        return task()
-    except _MixedError as error:
-        return error
+    return InputError(f"{argument}: expected {rule}, got {', '.join(shown)}; {' and '.join(remedies)}")
 
 
 def _joined(parts: Iterable[Slices], known: int | None = None) -> Slices:
