@@ -220,6 +220,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
         (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     except OSError:  # pragma: no cover
         pytest.skip("links are not allowed here")
+    (tmp_path / "z").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "a" / "1.png").symlink_to(tmp_path / "a" / "0.png")
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nothing")
     found = images.load(tmp_path, recursive=True)
