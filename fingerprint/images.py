@@ -406,13 +406,15 @@ def agree(layout: Layout | None, part: Slices, *, argument: str = "source") -> L
     return layout or found
 
 
-def concatenate(first: Slices, *others: Slices) -> Slices:
+def concatenate(first: Slices, *others: Slices, argument: str = "source") -> Slices:
     """Join collections of one size and depth.
 
     Parameters
     ----------
     first, *others : Slices
         Not changed.
+    argument : str
+        What error messages call them.
 
     Returns
     -------
@@ -426,7 +428,7 @@ def concatenate(first: Slices, *others: Slices) -> Slices:
     """
     layout: Layout | None = None
     for part in (first, *others):
-        layout = agree(layout, part)
+        layout = agree(layout, part, argument=argument)
     return _joined((first, *others), sum(map(len, (first, *others))))
 
 

@@ -897,10 +897,10 @@ def test_concatenate() -> None:
     assert joined.failed == first.failed + second.failed
     assert joined.ignored == 3
     with raises(
-        "source: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (f); "
+        "reference: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (f); "
         "pass size=(8, 6) to resample"
     ):
-        images.concatenate(first, Slices(stack(1, 7), ("f",)))
+        images.concatenate(first, Slices(stack(1, 7), ("f",)), argument="reference")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
