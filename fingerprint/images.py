@@ -979,7 +979,7 @@ def _plugins() -> tuple[tuple[bytes, Callable[[bytes], Any]], ...]:
     from PIL.TiffImagePlugin import TiffImageFile
 
     def tiff(data: bytes) -> TiffImageFile:
-        # a cut directory is only a warning, and makes libtiff write to stderr later; filters are global, hence the lock
+        # a cut directory is only a warning, and makes libtiff write to stderr later
         with _filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "Corrupt EXIF data|Tag data larger than file")
@@ -995,7 +995,7 @@ def _plugins() -> tuple[tuple[bytes, Callable[[bytes], Any]], ...]:
     )
 
 
-_filters = threading.Lock()
+_filters = threading.Lock()  # filters of warnings are global: one thread at a time may change them
 
 
 def _limit(width: int, height: int) -> None:
@@ -1154,7 +1154,9 @@ def _volume(path: str) -> Any:
 def _dicom(data: bytes) -> Array:
     import pydicom
 
-    header = pydicom.dcmread(io.BytesIO(data))
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what a lenient reader puts right
+        header = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in header:
         raise _UnusableError("a DICOM file without pixels")
     meaning = header.get("PhotometricInterpretation")

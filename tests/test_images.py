@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -1104,7 +1105,7 @@ def dicom(path: Path, pixels: Array, *, frames: int = 1, without: tuple[str, ...
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
     meta.MediaStorageSOPInstanceUID = "1.2.3"
-    data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    data = FileDataset(None, {}, b"\0" * 128, meta, is_implicit_VR=False, is_little_endian=True)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     data.Rows, data.Columns = pixels.shape[-2:]
     data.SamplesPerPixel = 1
@@ -1156,6 +1157,19 @@ def test_dicom_monochrome1_is_inverted(tmp_path: Path) -> None:
 def test_dicom_without_suffix_is_recognised(tmp_path: Path) -> None:
     dicom(tmp_path / "IM0001", stack(1)[0])
     np.testing.assert_array_equal(one(tmp_path / "IM0001"), stack(1)[0])
+
+
+def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dicom(tmp_path / "x.dcm", stack(1)[0])
+    read = pydicom.dcmread
+
+    def dcmread(file: Any) -> Any:
+        warnings.warn("Expected explicit VR, but found implicit VR", stacklevel=2)
+        return read(file)
+
+    monkeypatch.setattr(pydicom, "dcmread", dcmread)
+    np.testing.assert_array_equal(one(tmp_path / "x.dcm"), stack(1)[0])
 
 
 @pytest.mark.parametrize(
