@@ -296,7 +296,7 @@ def rank(
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     on_error: str = "collect",
-    block: int = 256,
+    block: int = 128,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -362,7 +362,7 @@ def rank(
     failed = {"real": slices.failed}
     if reference is not None:
         unused = images.load(reference, threads=threads, argument="reference", **reading)
-        known = images.concatenate(slices, unused)
+        known = images.concatenate(slices, unused, argument="reference")
         failed["reference"] = unused.failed
     patients = None if groups is None else _patients(groups, known)
     height, width = known.pixels.shape[1:]

@@ -149,7 +149,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
         for v, (view, found) in enumerate(compared.items()):
             if view.relative:
                 found = _views.relative(found, real.scales[v], _local_scale(found, real.groups))
-            nearest = np.argsort(found, axis=1, kind="stable")[:, :kept]
+            nearest = _smallest(found, kept)
             indices[v, :, :kept] = nearest
             distances[v, :, :kept] = np.take_along_axis(found, nearest, axis=1)
             counts[v] = _histogram(found)
@@ -247,6 +247,15 @@ def _histogram(found: Array) -> Array:
     bins = np.clip((found.view(np.int64) >> _SHIFT) - _FIRST_BIN, 0, _BINS - 1)
     bins += np.arange(len(found))[:, None] * _BINS
     return np.bincount(bins.ravel(), minlength=len(found) * _BINS).reshape(len(found), _BINS)
+
+
+def _smallest(distances: Array, k: int) -> Array:
+    """Return the columns of the k smallest values of every row, ascending; of equal ones the lower column first."""
+    bound = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
+    rows, columns = np.nonzero(distances <= bound)
+    order = np.lexsort((columns, distances[rows, columns], rows))
+    first = np.searchsorted(rows, np.arange(len(distances)))
+    return np.asarray(columns[order][first[:, None] + np.arange(k)])
 
 
 def _local_scale(distances: Array, groups: Array) -> Array:

@@ -217,3 +217,11 @@ def test_bins_are_ascending_and_16_to_a_doubling() -> None:
             np.searchsorted(edges, extremes[0], side="right").clip(0, len(edges) - 1), minlength=len(edges)
         ).tolist()
     )
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_the_smallest_are_those_of_a_stable_sort(columns, levels, random) -> None:
+    matrix = np.array([[float(random.randrange(levels)) for _ in range(columns)] for _ in range(5)])
+    for k in range(1, columns + 1):
+        expected = np.argsort(matrix, axis=1, kind="stable")[:, :k]
+        assert summaries._smallest(matrix, k).tolist() == expected.tolist()
