@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint.images import Failure, Slices, Source
+    from fingerprint.scores import Neighbours
     from fingerprint.summary import Summary
 
 Array = NDArray[Any]
@@ -355,8 +356,98 @@ def rank(
     _check.choice("method", method, scores.METHODS)
     _check.integer("k", k, minimum=1)
     _check.integer("block", block, minimum=1)
-    threads = _threads.resolve(threads)
     chosen = scores.METHODS[method]
+    seen = collect(
+        real,
+        fake,
+        reference=reference,
+        groups=groups,
+        metrics=chosen.metrics,
+        k=max(k, chosen.k),
+        size=size,
+        recursive=recursive,
+        on_error=on_error,
+        block=block,
+        threads=threads,
+        executor=executor,
+        progress=progress,
+    )
+    names, patients, n_real = seen.known.names, seen.groups, seen.n_real
+    found = scores.score(chosen, seen.neighbours)
+    mine, null = found[:n_real], found[n_real:]
+    order = sorted(range(n_real), key=lambda i: (-mine[i], images.natural_key(names[i]), i))
+    tested = None if reference is None else scores.p_values(mine, null)
+    params = {
+        "method": method,
+        "views": [view.name for view in seen.summary.views],
+        "distance": seen.summary.views[0].name,
+        "k": k,
+        "size": [seen.known.height, seen.known.width],
+        "reference": None if reference is None else len(null),
+        "grouped": patients is not None,
+    }
+    return Ranking(
+        names=tuple(names[i] for i in order),
+        scores=mine[order],
+        evidence=tuple(_matches(seen.summary, i, k) for i in order),
+        p_values=None if tested is None else tested[order],
+        q_values=None if tested is None else scores.q_values(tested)[order],
+        groups=None if patients is None else tuple(patients[i] for i in order),
+        n_fake=seen.summary.n_fake,
+        failed=MappingProxyType(seen.failed),
+        params=MappingProxyType(params),
+    )
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Real images after one pass over the synthetic ones.
+
+    Parameters
+    ----------
+    known : Slices
+        The real images, then those of the reference.
+    n_real : int
+        How many of them are no reference.
+    groups : tuple of str or None
+        Patient of each.
+    summary : Summary
+        What the pass left behind.
+    neighbours : list of Neighbours
+        What the statistics see, one entry for each view.
+    failed : dict
+        From the name of a collection to its `Failure`s.
+    """
+
+    known: Slices
+    n_real: int
+    groups: tuple[str, ...] | None
+    summary: Summary
+    neighbours: list[Neighbours]
+    failed: dict[str, tuple[Failure, ...]]
+
+
+def collect(
+    real: Source,
+    fake: Source,
+    *,
+    reference: Source | None,
+    groups: Groups | None,
+    metrics: tuple[str, ...],
+    k: int,
+    size: int | tuple[int, int] | None,
+    recursive: bool,
+    on_error: str,
+    block: int,
+    threads: int | None,
+    executor: Executor | None,
+    progress: bool,
+) -> Collected:
+    """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
+
+    `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`.
+    """
+    threads = _threads.resolve(threads)
     reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
     slices = known = images.load(real, threads=threads, argument="real", **reading)
     failed = {"real": slices.failed}
@@ -365,40 +456,23 @@ def rank(
         known = images.concatenate(slices, unused, argument="reference")
         failed["reference"] = unused.failed
     patients = None if groups is None else _patients(groups, known)
-    height, width = known.pixels.shape[1:]
-    compared = tuple(views.View(1, metric) for metric in chosen.metrics) or views.pyramid(height, width)
+    compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
     prepared = summaries.prepare(known.pixels, compared, groups=codes, threads=threads)
-    worker = engine.Worker(prepared, max(k, chosen.k))
+    worker = engine.Worker(prepared, k)
     blocks = images.plan(fake, block=block, expect=known, argument="fake", **reading)
     with _threads.bar(progress, unit="image", total=None) as advance:
         summary = engine.summarise(worker, blocks, threads=threads, executor=executor, advance=advance)
+    failed["fake"] = summary.failed
     if not summary.n_fake:
         raise images.none_usable(fake, summary.failed, argument="fake")
-    seen = scores.neighbours(prepared, summary)
-    found = scores.score(chosen, seen)
-    mine, null = found[: len(slices)], found[len(slices) :]
-    order = sorted(range(len(slices)), key=lambda i: (-mine[i], images.natural_key(slices.names[i]), i))
-    tested = None if reference is None else scores.p_values(mine, null)
-    params = {
-        "method": method,
-        "views": [view.name for view in compared],
-        "distance": compared[0].name,
-        "k": k,
-        "size": [height, width],
-        "reference": None if reference is None else len(null),
-        "grouped": patients is not None,
-    }
-    return Ranking(
-        names=tuple(slices.names[i] for i in order),
-        scores=mine[order],
-        evidence=tuple(_matches(summary, i, k) for i in order),
-        p_values=None if tested is None else tested[order],
-        q_values=None if tested is None else scores.q_values(tested)[order],
-        groups=None if patients is None else tuple(patients[i] for i in order),
-        n_fake=summary.n_fake,
-        failed=MappingProxyType(failed | {"fake": summary.failed}),
-        params=MappingProxyType(params),
+    return Collected(
+        known=known,
+        n_real=len(slices),
+        groups=None if patients is None else tuple(patients),
+        summary=summary,
+        neighbours=scores.neighbours(prepared, summary),
+        failed=failed,
     )
 
 
