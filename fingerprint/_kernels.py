@@ -236,45 +236,46 @@ _sum_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), _B32, _D4, 1, 1, 1)
 
 
 @kernel
-def pack(pixels, rows, columns, flip, mask, group, planes):  # type: ignore[no-untyped-def]
-    """Write images 16 * group, ... into planes[:, group], in the layout above.
+def pack(pixels, rows, columns, flip, mask, first, last, planes):  # type: ignore[no-untyped-def]
+    """Write images 16 * group, ... into planes[:, group], in the layout above, for the groups first to last.
 
     A plane holds the bits `mask` of the pixels with their bits `flip` inverted; the second plane those 8 bits up. The
     64-byte steps are shaped (16, 64) for bytes and (16, 32) for 16-bit numbers. An absent image and the padding are as
     pixels of 0.
     """
     width = planes.shape[4]
-    images = min(16, pixels.shape[0] - 16 * group)
-    step = 0
-    for r in range(4):
-        for c in range(4):
-            lane = 0
-            for y in range(rows[r], rows[r + 1]):
-                x = columns[c]
-                while x < columns[c + 1]:
-                    run = min(width - lane, columns[c + 1] - x)
-                    for i in range(images):
-                        source = pixels[16 * group + i, y, x : x + run]
-                        for plane in range(planes.shape[0]):
-                            target = planes[plane, group, step, i, lane : lane + run]
-                            if run == 64:  # of fixed length, a loop compiles to vector moves
-                                for p in range(64):
-                                    target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
-                            elif run == 32:
-                                for p in range(32):
-                                    target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
-                            else:
-                                for p in range(run):
-                                    target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
-                    x += run
-                    lane += run
-                    if lane == width:
-                        lane = 0
-                        step += 1
-            if lane:
-                planes[:, group, step, :, lane:] = flip
-                step += 1
-    planes[:, group, :, images:, :] = flip
+    for group in range(first, last):
+        images = min(16, pixels.shape[0] - 16 * group)
+        step = 0
+        for r in range(4):
+            for c in range(4):
+                lane = 0
+                for y in range(rows[r], rows[r + 1]):
+                    x = columns[c]
+                    while x < columns[c + 1]:
+                        run = min(width - lane, columns[c + 1] - x)
+                        for i in range(images):
+                            source = pixels[16 * group + i, y, x : x + run]
+                            for plane in range(planes.shape[0]):
+                                target = planes[plane, group, step, i, lane : lane + run]
+                                if run == 64:  # of fixed length, a loop compiles to vector moves
+                                    for p in range(64):
+                                        target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                                elif run == 32:
+                                    for p in range(32):
+                                        target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                                else:
+                                    for p in range(run):
+                                        target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                        x += run
+                        lane += run
+                        if lane == width:
+                            lane = 0
+                            step += 1
+                if lane:
+                    planes[:, group, step, :, lane:] = flip
+                    step += 1
+        planes[:, group, :, images:, :] = flip
 
 
 @kernel
@@ -293,13 +294,14 @@ def totals(pixels, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def moments_portable(planes, zeros, starts, group, sums, products):  # type: ignore[no-untyped-def]
-    """Sum each of the 16 tiles of the images of a group, and the products of their planes.
+def moments_portable(planes, zeros, starts, first, last, sums, products):  # type: ignore[no-untyped-def]
+    """Sum each of the 16 tiles of the images of the groups first to last, and the products of their planes.
 
     Into `sums` (planes, images, 16) and, for each plane and those after it, `products` (planes, planes, images, 16),
     int64. `zeros` is a chunk of steps of zeros.
     """
-    for i in range(16):
+    for image in range(16 * first, 16 * last):
+        group, i = image // 16, image % 16
         for t in range(16):
             for p in range(planes.shape[0]):
                 for q in range(p, planes.shape[0]):
@@ -314,15 +316,15 @@ def moments_portable(planes, zeros, starts, group, sums, products):  # type: ign
                             y = np.int32(y + np.int32(v * np.int32(planes[q, group, step, i, n])))
                         total += x
                         product += y
-                    sums[p, 16 * group + i, t] = total
-                    products[p, q, 16 * group + i, t] = product
+                    sums[p, image, t] = total
+                    products[p, q, image, t] = product
 
 
 @kernel
-def moments_avx2(planes, zeros, starts, group, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
+def moments_avx2(planes, zeros, starts, first, last, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Like `moments_portable`."""
-    for i in range(16):
-        image = 16 * group + i
+    for image in range(16 * first, 16 * last):
+        group, i = image // 16, image % 16
         for t in range(16):
             sums[:, image, t] = 0
             products[:, :, image, t] = 0
@@ -337,10 +339,10 @@ def moments_avx2(planes, zeros, starts, group, sums, products):  # type: ignore[
 
 
 @kernel
-def moments_avx512(planes, zeros, starts, group, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
+def moments_avx512(planes, zeros, starts, first, last, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Like `moments_portable`."""
-    for i in range(16):
-        image = 16 * group + i
+    for image in range(16 * first, 16 * last):
+        group, i = image // 16, image % 16
         for t in range(16):
             sums[:, image, t] = 0
             products[:, :, image, t] = 0
@@ -396,11 +398,11 @@ def larger_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
         row += np.maximum(image, others).sum(axis=1)
 
 
-def moments_numpy(planes: Any, zeros: Any, starts: Any, group: int, sums: Any, products: Any) -> None:
+def moments_numpy(planes: Any, zeros: Any, starts: Any, first: int, last: int, sums: Any, products: Any) -> None:
     """Like `moments_portable`, without the compiler."""
-    images = slice(16 * group, 16 * group + 16)
+    images = slice(16 * first, 16 * last)
     for t in range(16):
-        values = [_rows(plane[group, None], starts[t], starts[t + 1], np.int64) for plane in planes]
+        values = [_rows(plane[first:last], starts[t], starts[t + 1], np.int64) for plane in planes]
         for p, plane in enumerate(values):
             sums[p, images, t] = plane.sum(axis=1)
             for q in range(p, len(values)):
@@ -555,6 +557,33 @@ def fold(c, left, right, area, worst, total):  # type: ignore[no-untyped-def]
         for j in range(c.shape[1]):
             worst[i, j] = max(worst[i, j], (left[i] + right[j] - 2 * c[i, j]) / area)
             total[i, j] += c[i, j]
+
+
+@kernel
+def euclidean(c, left, right, area, out):  # type: ignore[no-untyped-def]
+    """Root mean squared differences out (n_right, n_left) from dot products c (left, right) and sums of squares."""
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[j, i] = np.sqrt((left[i] + right[j] - 2 * c[i, j]) / area)
+
+
+@kernel
+def correlation(c, left, right, area, out):  # type: ignore[no-untyped-def]
+    """1 - Pearson out (n_right, n_left) from dot products c (left, right) and, of each side, (4, n) int64.
+
+    These are the sum, the mean rounded down, the sum less `area` times that, and the sum of the squares about it.
+    Pixels less their means keep every integer small enough for 64 bits, and for float64 as far as images go.
+    """
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            about = c[i, j] - left[1, i] * right[0, j] - right[1, j] * left[2, i]
+            covariance = about - left[2, i] * right[2, j] / area
+            x = left[3, i] - left[2, i] * left[2, i] / area
+            y = right[3, j] - right[2, j] * right[2, j] / area
+            if x > 0 and y > 0:
+                out[j, i] = min(max(1 - covariance / np.sqrt(x * y), 0.0), 2.0)
+            else:
+                out[j, i] = 1.0 if x > 0 or y > 0 else 0.0
 
 
 @kernel

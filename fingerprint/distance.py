@@ -254,15 +254,15 @@ def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict
     zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
     moments = _kernels.KERNELS["moments"][_kernels.available("moments")[0]]
 
-    def step(group: int) -> None:
+    def step(part: slice) -> None:
         if "planes" in arrays:
-            _kernels.pack(pixels, rows, columns, zero, byte, group, arrays["planes"])
+            _kernels.pack(pixels, rows, columns, zero, byte, part.start, part.stop, arrays["planes"])
         if dots:
-            moments(arrays["planes"], zeros, starts, group, arrays["tile sums"], products)
+            moments(arrays["planes"], zeros, starts, part.start, part.stop, arrays["tile sums"], products)
         if "words" in arrays:
-            _kernels.pack(pixels, rows, columns, sign, word, group, arrays["words"])
+            _kernels.pack(pixels, rows, columns, sign, word, part.start, part.stop, arrays["words"])
 
-    _threads.run(step, range(groups), threads=threads)
+    _threads.run(step, _slices(groups, -(-groups // threads)), threads=threads)
     if dots:
         arrays["squares"] = products[0, 0]
         if wide:
@@ -323,33 +323,21 @@ def _dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) ->
         out["tiles"][:, part] = np.sqrt(worst[: part.stop - part.start, : a.count].T)
     else:
         total = _dot(a, b, part, 0, starts[-1], lambda sums: sums.sum(axis=1))
-    dots = total[: part.stop - part.start, : a.count].T
-    squares = right.sum(axis=1)[: a.count, None], left.sum(axis=1)[: part.stop - part.start]
+    area = int(areas.sum())
     if "euclidean" in out:
-        out["euclidean"][:, part] = np.sqrt((squares[0] + squares[1] - 2 * dots) / areas.sum())
+        _kernels.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, part])
     if "correlation" in out:
-        weights = np.array([1, 256])[: len(a.arrays["tile sums"])]
-        sums = [np.einsum("p,pnt->n", weights, side.arrays["tile sums"]) for side in (a, b)]
-        pair = sums[0][: a.count, None], sums[1][part]
-        out["correlation"][:, part] = _correlation(dots, squares, pair, int(areas.sum()))
+        sides = _about_means(b, rows, area), _about_means(a, slice(None), area)
+        _kernels.correlation(total, *sides, area, out["correlation"][:, part])
 
 
-def _correlation(dots: Array, squares: tuple[Array, Array], sums: tuple[Array, Array], n: int) -> Array:
-    """Return 1 - Pearson from integers, each image taken about its mean rounded down, so that they stay small."""
-    means = sums[0] // n, sums[1] // n
-    rests = sums[0] - n * means[0], sums[1] - n * means[1]
-
-    def about_means(products: Array, i: int, j: int) -> Array:
-        result: Array = products - means[i] * sums[j] - means[j] * rests[i] - rests[i] * rests[j] / n
-        return result
-
-    variances = about_means(squares[0], 0, 0), about_means(squares[1], 1, 1)
-    norm = np.sqrt(variances[0] * variances[1])
-    result = np.ones(dots.shape)
-    np.subtract(1, np.divide(about_means(dots, 0, 1), norm, out=np.zeros_like(norm), where=norm > 0), out=result)
-    result[(variances[0] == 0) & (variances[1] == 0)] = 0
-    result.clip(0, 2, out=result)
-    return result
+def _about_means(side: Prepared, rows: slice, area: int) -> Array:
+    """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
+    planes = side.arrays["tile sums"][:, rows].sum(axis=2)
+    sums = planes[0] if len(planes) == 1 else planes[0] + (planes[1] << 8)
+    means = sums // area
+    rests = sums - area * means
+    return np.stack([sums, means, rests, side.arrays["squares"][rows].sum(axis=1) - means * (sums + rests)])
 
 
 def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:

@@ -251,7 +251,7 @@ def load(
     entries = _entries(source, how)
     whole = len(entries) == 1 and isinstance(entries[0], np.ndarray) and size is None
     tasks = _tasks(entries, how, sys.maxsize if whole else _LOAD_BLOCK)
-    known = sum(isinstance(entry, _File | _Lost) for entry in entries) if all(map(_is_counted, entries)) else None
+    known = None if whole else _count(entries)
     with _threads.bar(progress, unit="image", total=known) as advance:
         found = _joined(_uniform(tasks, how, workers, advance), known)
     if not len(found):
@@ -374,6 +374,29 @@ def plan(
     layout = expect.layout if isinstance(expect, Slices) else expect
     how = _How(argument, _size(size), on_error, bool(recursive), layout)
     return _tasks(_entries(source, how), how, block)
+
+
+def count(source: Source, *, recursive: bool = False, argument: str = "source") -> int | None:
+    """Return how many images a collection has, failing ones included, without reading them.
+
+    Parameters
+    ----------
+    source, recursive
+        As for `blocks`.
+    argument : str
+        What error messages call the source.
+
+    Returns
+    -------
+    int or None
+        None where only reading it can tell: iterators, and files that may hold several images.
+
+    Raises
+    ------
+    InputError
+        If the source is wrong.
+    """
+    return _count(_entries(source, _How(argument, None, "collect", recursive)))
 
 
 def agree(layout: Layout | None, part: Slices, *, argument: str = "source") -> Layout | None:
@@ -724,13 +747,6 @@ class _Wrong(_Whole):
         raise InputError(self.message)
 
 
-def _is_counted(entry: object) -> bool:
-    """Say whether it is known how many images an entry has."""
-    return isinstance(entry, _Ignored | _Lost) or (
-        isinstance(entry, _File) and not entry.path.lower().endswith(_ARRAYS + _NIFTI)
-    )
-
-
 _Part: TypeAlias = _File | _Stack | _Held | _Lost | _Known | _Wrong
 
 
@@ -747,6 +763,21 @@ class _Later:
 
 
 _Entry: TypeAlias = _File | _Lost | _Ignored | _Later | Slices | Array
+
+
+def _count(entries: Iterable[_Entry]) -> int | None:
+    """Return how many images and failures there are; None if only reading tells."""
+    total = 0
+    for entry in entries:
+        if isinstance(entry, _Later) or (isinstance(entry, _File) and entry.path.lower().endswith(_ARRAYS + _NIFTI)):
+            return None
+        if isinstance(entry, Slices):
+            total += len(entry) + len(entry.failed)
+        elif isinstance(entry, np.ndarray):
+            total += len(entry)
+        elif not isinstance(entry, _Ignored):
+            total += entry.count
+    return total
 
 
 def _entries(source: Source, how: _How) -> list[_Entry]:

@@ -1276,3 +1276,17 @@ def test_absent_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_pillow_is_loaded_late() -> None:
     code = "import sys, fingerprint.images; assert not {'PIL', 'tqdm', 'scipy', 'numba', 'pydicom'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_count_tells_how_many_images_there_are_without_reading_them(tmp_path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    (tmp_path / "notes.csv").write_bytes(b"")
+    array = np.zeros((4, 8, 8), np.uint8)
+    assert images.count(tmp_path) == 3
+    assert images.count([tmp_path, array, Slices(array, tuple("abcd"), failed=(Failure("e", "empty"),))]) == 12
+    assert images.count(iter([array])) is None
+    np.save(tmp_path / "stack.npy", array)
+    assert images.count(tmp_path) is None
+    with pytest.raises(InputError, match="fake: expected"):
+        images.count("/no/such/folder", argument="fake")

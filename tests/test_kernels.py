@@ -66,8 +66,8 @@ def packed(pixels, pack, *, flip=0):
     groups = -(-n // 16)
     out = np.full((planes, groups, starts(shape, width)[-1], 16, width), 77, dtype)
     mask, bits = (pixels.dtype.type(v) for v in ((0xFFFF if words else 0xFF), flip))
-    for group in range(groups):
-        pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, group, out)
+    pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, 0, 1, out)
+    pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, 1, groups, out)
     return out
 
 
@@ -188,9 +188,9 @@ def test_moments_are_those_of_the_tiles(form, name, dtype):
     products = np.empty((len(planes), len(planes), n, 16), np.int64)
     kernel = _kernels.KERNELS["moments"][name]
     at = starts(shape, 64)
-    for group in range(planes.shape[1]):
-        zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
-        (form(kernel) if name == "portable" else kernel)(planes, zeros, at, group, sums, products)
+    zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
+    for first, last in [(0, 1), (1, planes.shape[1])]:
+        (form(kernel) if name == "portable" else kernel)(planes, zeros, at, first, last, sums, products)
     rows = [unpacked(plane, n).astype(int) for plane in planes]
     for t in range(16):
         part = np.s_[:, 64 * at[t] : 64 * at[t + 1]]
@@ -213,6 +213,23 @@ def test_fold_keeps_the_worst_tile_and_adds_the_products(form):
     form(_kernels.fold)(c, np.array([20]), np.array([30, 40]), 4, worst, total)
     np.testing.assert_array_equal(worst, [[11.0, 12.5]])
     np.testing.assert_array_equal(total, [[13, 25]])
+
+
+def test_euclidean_and_correlation_from_products(form):
+    pixels = images(5, (2, 3), np.uint8).reshape(5, -1).astype(np.int64)
+    left, right = pixels[:4], pixels[1:]
+    c, out = left @ right.T, np.empty((4, 4))
+    form(_kernels.euclidean)(c, (left**2).sum(axis=1), (right**2).sum(axis=1), 6, out)
+    np.testing.assert_array_equal(out, naive.matrix(naive.euclidean, right[:, None], left[:, None]))
+
+    def side(rows):
+        sums = rows.sum(axis=1)
+        means = sums // 6
+        return np.stack([sums, means, sums - 6 * means, ((rows - means[:, None]) ** 2).sum(axis=1)])
+
+    form(_kernels.correlation)(c, side(left), side(right), 6, out)
+    expected = naive.matrix(naive.correlation, right[:, None], left[:, None])
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-14)
 
 
 def test_squared_gaps_are_those_of_the_oracle(form):
