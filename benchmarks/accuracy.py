@@ -1,18 +1,21 @@
 """How well every method tells used from unused real images, on sets whose truth is known.
 
-    python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--methods NAME …] [--out table.md]
+    python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--methods NAME …] [--readme README.md]
 
 A set is a folder with the folders `used`, `not_used` and `generated`, and optionally `groups.json` (file name to
 patient). The truth is used for measuring only. Intervals are 95 % bootstrap intervals, over patients where the set has
-them; "patients known" says whether the ranking was told.
+them; "patients known" says whether the ranking was told. Cells: AUC (interval), TPR at 1 % FPR.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
+
+from table import insert
 
 import fingerprint
 from fingerprint.scores import METHODS
@@ -34,44 +37,46 @@ LABELS = {
 }
 
 
-def measure(folder: Path, method: str, groups: dict[str, str] | None, *, grouped: bool) -> str:
-    """Rank a set by one method, compare with the truth, and return a row of the table."""
-    start = time.perf_counter()
+def measure(folder: Path, method: str, groups: dict[str, str] | None, *, grouped: bool) -> fingerprint.Evaluation:
+    """Rank a set by one method and compare with the truth."""
     ranking = fingerprint.rank(
         [folder / "used", folder / "not_used"], folder / "generated", groups=groups if grouped else None, method=method
     )
-    seconds = time.perf_counter() - start
     used = [Path(name).parent.name == "used" for name in ranking.names]
     patients = [groups[Path(name).name] for name in ranking.names] if groups else None
-    found = fingerprint.evaluate(used, ranking.scores, groups=patients)
-    auc, tpr = found.roc_auc, found.tpr_at_1_percent_fpr
-    return (
-        f"| {folder.name} | {'known' if grouped else 'unknown'} | {LABELS[method]} "
-        f"| {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}) | {tpr.value:.2f} | {seconds:.1f} |"
-    )
+    return fingerprint.evaluate(used, ranking.scores, groups=patients)
 
 
 def main() -> None:
-    """Print the table, and write it where asked."""
+    """Print the measures as they come, then the table, which --readme puts into the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", type=Path)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--readme", type=Path)
     options = parser.parse_args()
-    lines = [
-        "| set | patients | statistic | AUC (95 % interval) | TPR at 1 % FPR | seconds |",
-        "|---|---|---|---|---|---|",
-    ]
-    print(*lines, sep="\n", flush=True)
+    cells: dict[str, list[str]] = {method: [] for method in options.methods}
+    columns = []
     for folder in options.sets:
         file = folder / "groups.json"
         groups = json.loads(file.read_text()) if file.exists() else None
         for grouped in (False, True) if groups else (False,):
+            columns.append(f"{folder.name}, patients {'known' if grouped else 'unknown'}")
             for method in options.methods:
-                lines.append(measure(folder, method, groups, grouped=grouped))
-                print(lines[-1], flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+                start = time.perf_counter()
+                found = measure(folder, method, groups, grouped=grouped)
+                auc, tpr = found.roc_auc, found.tpr_at_1_percent_fpr.value
+                cells[method].append(f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), {tpr:.2f}")
+                seconds = time.perf_counter() - start
+                print(f"{columns[-1]}: {method}: {cells[method][-1]} [{seconds:.1f} s]", file=sys.stderr, flush=True)
+    lines = [
+        f"| statistic | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+        *(f"| {LABELS[method]} | {' | '.join(row)} |" for method, row in cells.items()),
+    ]
+    if options.readme:
+        insert(options.readme, "accuracy", "\n".join(lines))
+    else:
+        print("\n".join(lines))
 
 
 if __name__ == "__main__":

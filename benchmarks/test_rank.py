@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from compete import compete
 from PIL import Image
 
 import fingerprint
@@ -49,27 +50,19 @@ def results_agree(collection: Path) -> None:
     assert len(fingerprint.rank(collection / "real", files)) == len(distances)
 
 
-@pytest.mark.benchmark(group="read 10,000 PNG slices")
-def test_decode_with_pillow(benchmark, collection):
+def test_blocks_against_pillow(benchmark, collection):
     files = sorted((collection / "fake").iterdir())
-    benchmark.extra_info.update(peer="Pillow", images=len(files))
-    benchmark.pedantic(decode, args=(files,), rounds=ROUNDS)
+    benchmark.extra_info.update(work="read 10,000 PNG slices in blocks", images=len(files))
+    compete(benchmark, lambda: stream(collection / "fake"), lambda: decode(files), peer="Pillow", rounds=ROUNDS)
 
 
-@pytest.mark.benchmark(group="read 10,000 PNG slices")
-def test_blocks(benchmark, collection):
-    benchmark.extra_info.update(images=10_000)
-    benchmark.pedantic(stream, args=(collection / "fake",), rounds=ROUNDS)
-
-
-@pytest.mark.benchmark(group="rank 200 x 10,000 PNG slices")
-def test_rank_decode_with_pillow(benchmark, collection):
+def test_rank_against_pillow(benchmark, collection):
     files = sorted((collection / "fake").iterdir())
-    benchmark.extra_info.update(peer="Pillow, decoding alone", images=len(files))
-    benchmark.pedantic(decode, args=(files,), rounds=ROUNDS)
-
-
-@pytest.mark.benchmark(group="rank 200 x 10,000 PNG slices")
-def test_rank(benchmark, collection):
-    benchmark.extra_info.update(images=10_000, pairs=2_000_000)
-    benchmark.pedantic(fingerprint.rank, args=(collection / "real", collection / "fake"), rounds=ROUNDS)
+    benchmark.extra_info.update(work="rank 200 against 10,000 PNG slices", images=len(files), pairs=200 * len(files))
+    compete(
+        benchmark,
+        lambda: fingerprint.rank(collection / "real", collection / "fake"),
+        lambda: decode(files),
+        peer="Pillow, decoding alone",
+        rounds=ROUNDS,
+    )

@@ -2,12 +2,14 @@
 
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
+from fingerprint.decisions import Decisions
 from fingerprint.distance import Nearest, distances, nearest
 from fingerprint.evaluation import Evaluation, evaluate
 from fingerprint.images import Failure, Slices, blocks, load
 from fingerprint.ranking import Group, Match, Ranking, Row, rank
 
 __all__ = [
+    "Decisions",
     "Evaluation",
     "Failure",
     "Group",

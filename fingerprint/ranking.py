@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _threads, engine, images, scores, views
+from fingerprint import _check, _threads, decisions, engine, images, scores, views
 from fingerprint import summary as summaries
 from fingerprint._check import InputError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint.decisions import Decisions
     from fingerprint.images import Failure, Slices, Source
     from fingerprint.scores import Neighbours
     from fingerprint.summary import Summary
@@ -196,6 +197,32 @@ class Ranking:
             Group(name, float(np.mean([row.score for row in rows])), tuple(rows)) for name, rows in members.items()
         ]
         return tuple(sorted(found, key=lambda group: (-group.score, images.natural_key(group.name))))
+
+    def decide(self, *, false_discovery_rate: float = 0.1) -> Decisions:
+        """Decide which images to call used; "no evidence" is a possible answer.
+
+        With a reference by the q-values. Without one, only where the scores fall into two groups, which are then taken
+        for unused and used images: an assumption that nothing tests.
+
+        Parameters
+        ----------
+        false_discovery_rate : float
+            Largest share of wrong calls, on average, among the images that are called used; 0.0001 to 0.5.
+
+        Returns
+        -------
+        Decisions
+            In the order of the ranking, with the rule and its assumption in words.
+
+        Raises
+        ------
+        InputError
+            If the rate is out of range.
+        """
+        rate = _check.number("false_discovery_rate", false_discovery_rate, minimum=1e-4, maximum=0.5)
+        if self.q_values is not None:
+            return decisions.by_reference(self.names, self.scores, self.q_values, rate)
+        return decisions.by_mixture(self.names, self.scores, rate)
 
     def summary(self) -> str:
         """Return a text for people: the first rows, how to read them, and what failed.
@@ -442,26 +469,29 @@ def collect(
     threads: int | None,
     executor: Executor | None,
     progress: bool,
+    called: tuple[str, str] = ("real", "reference"),
 ) -> Collected:
     """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
 
-    `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`.
+    `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`. `called` is what the
+    messages call the two collections of real images.
     """
     threads = _threads.resolve(threads)
     reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    slices = known = images.load(real, threads=threads, argument="real", **reading)
-    failed = {"real": slices.failed}
+    slices = known = images.load(real, threads=threads, argument=called[0], **reading)
+    failed = {called[0]: slices.failed}
     if reference is not None:
-        unused = images.load(reference, threads=threads, argument="reference", **reading)
-        known = images.concatenate(slices, unused, argument="reference")
-        failed["reference"] = unused.failed
+        unused = images.load(reference, threads=threads, argument=called[1], **reading)
+        known = images.concatenate(slices, unused, argument=called[1])
+        failed[called[1]] = unused.failed
     patients = None if groups is None else _patients(groups, known)
     compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
     prepared = summaries.prepare(known.pixels, compared, groups=codes, threads=threads)
     worker = engine.Worker(prepared, k)
     blocks = images.plan(fake, block=block, expect=known, argument="fake", **reading)
-    with _threads.bar(progress, unit="image", total=None) as advance:
+    total = images.count(fake, recursive=recursive, argument="fake") if progress else None
+    with _threads.bar(progress, unit="image", total=total) as advance:
         summary = engine.summarise(worker, blocks, threads=threads, executor=executor, advance=advance)
     failed["fake"] = summary.failed
     if not summary.n_fake:

@@ -22,6 +22,7 @@ ORDER = [
     "summary",
     "engine",
     "scores",
+    "decisions",
     "ranking",
     "evaluation",
     "challenge",
