@@ -37,7 +37,7 @@ def slices(n: int, seed: int, dtype: type = np.uint8) -> np.ndarray:
     rows = coarse[:, low] * (1 - part)[:, None] + coarse[:, low + 1] * part[:, None]
     smooth = rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
     smooth = smooth.astype(np.float32) / 8 + 0.5 + rng.normal(scale=0.02, size=smooth.shape).astype(np.float32)
-    return (smooth.clip(0, 1) * np.iinfo(dtype).max).round().astype(dtype)
+    return np.ascontiguousarray((smooth.clip(0, 1) * np.iinfo(dtype).max).round(), dtype)
 
 
 @pytest.fixture(scope="module")
