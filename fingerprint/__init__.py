@@ -3,6 +3,7 @@
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
 from fingerprint.decisions import Decisions
+from fingerprint.detector import Detector, Prediction, Predictions, fit, load_detector
 from fingerprint.distance import Nearest, distances, nearest
 from fingerprint.evaluation import Evaluation, evaluate
 from fingerprint.images import Failure, Slices, blocks, load
@@ -10,12 +11,15 @@ from fingerprint.ranking import Group, Match, Ranking, Row, rank
 
 __all__ = [
     "Decisions",
+    "Detector",
     "Evaluation",
     "Failure",
     "Group",
     "InputError",
     "Match",
     "Nearest",
+    "Prediction",
+    "Predictions",
     "Ranking",
     "Row",
     "Slices",
@@ -24,7 +28,9 @@ __all__ = [
     "challenge",
     "distances",
     "evaluate",
+    "fit",
     "load",
+    "load_detector",
     "nearest",
     "phantoms",
     "rank",

@@ -25,6 +25,7 @@ ORDER = [
     "decisions",
     "ranking",
     "evaluation",
+    "detector",
     "challenge",
     "_anatomy",
     "phantoms",

@@ -47,7 +47,7 @@ def test_docstrings_document_every_parameter(name: str) -> None:
 def test_everything_after_the_collections_is_keyword_only(name: str) -> None:
     parameters = inspect.signature(getattr(fingerprint, name)).parameters.values()
     positional = [parameter.name for parameter in parameters if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
-    assert len(positional) <= 2
+    assert len(positional) <= 3
     for parameter in parameters:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             assert parameter.default is inspect.Parameter.empty

@@ -1,0 +1,620 @@
+"""Detector: learn from a few labelled real images how to weigh the evidence and where to cut."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint import _check, ranking, scores
+from fingerprint._check import InputError
+from fingerprint.evaluation import MEASURES, Estimate, evaluate
+from fingerprint.summary import bin_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from fingerprint.images import Failure, Source
+    from fingerprint.ranking import Collected, Groups
+    from fingerprint.scores import Neighbours
+
+Array = NDArray[Any]
+
+_KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
+_NEAREST = 8.0  # doublings nearer than similar real images that count: an identical copy is finite evidence
+_FEWER = 10  # prominence: how much nearer the nearest comes when there are ten times as many synthetic images
+_PENALTIES = (1.0, 10.0, 100.0)
+_FOLDS = 5
+_FORMAT, _VERSION = "fingerprint detector", 1
+
+
+class Prediction(NamedTuple):
+    """The answer for one real image.
+
+    Parameters
+    ----------
+    name : str
+        Of the real image.
+    probability : float
+        That it was used, 0 to 1.
+    used : bool
+        The decision.
+    """
+
+    name: str
+    probability: float
+    used: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Result of `Detector.predict`: a list of `Prediction`, in the order of the real images.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) real images.
+    probabilities : ndarray
+        (n,) float64 from 0 to 1; higher = more likely used. They mean what they say as far as images, generator and
+        share of used images are like those of the development set. A low one is no proof that an image was not used.
+    used : ndarray
+        (n,) bool: probability of at least one half.
+    n_fake : int
+        Number of synthetic images compared.
+    share : float or None
+        Share of used images that was given.
+    failed : mapping of str to tuple of Failure
+        Files of ``"real"`` and ``"fake"`` that could not be used.
+    """
+
+    names: tuple[str, ...]
+    probabilities: Array
+    used: Array
+    n_fake: int
+    share: float | None
+    failed: Mapping[str, tuple[Failure, ...]]
+
+    def __len__(self) -> int:
+        """Return the number of real images."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Prediction:
+        """Return the answer for the image at a position, from 0."""
+        return Prediction(self.names[index], float(self.probabilities[index]), bool(self.used[index]))
+
+    def __iter__(self) -> Iterator[Prediction]:
+        """Iterate over the answers."""
+        return (self[i] for i in range(len(self)))
+
+    def __str__(self) -> str:
+        """Return the numbers in one line, and what failed."""
+        lines = [f"{int(self.used.sum())} of {len(self)} real images are called used, by {self.n_fake} synthetic ones"]
+        for side, failures in self.failed.items():
+            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
+        return "\n".join(lines)
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Return the columns name, probability and used (0 or 1) as CSV, and write it to `path` where given."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", "probability", "used"])
+        writer.writerows([one.name, one.probability, int(one.used)] for one in self)
+        return _written(text.getvalue(), path)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return all of it as JSON, and write it to `path` where given."""
+        rows = [one._asdict() for one in self]
+        failed = {side: [asdict(failure) for failure in failures] for side, failures in self.failed.items()}
+        content = {"n_fake": self.n_fake, "share": self.share, "rows": rows, "failed": failed}
+        return _written(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A logistic regression on a few statistics, learnt by `fit`.
+
+    The log odds that an image was used are ``intercept + sum(weights * (statistics - centres) / spreads)``. No weight
+    is negative: nearer never speaks for unused.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+        Names of the statistics, all in doublings of a distance. ``nearness``, one for each view: how often the distance
+        to the nearest synthetic image must be doubled to reach similar real images. ``prominence``: how much nearer the
+        nearest of all synthetic images is than the nearest of a tenth of them, a mean over the views.
+    weights, centres, spreads : tuple of float
+        One for each input.
+    intercept : float
+        Log odds of an image with average statistics.
+    n_fake : int
+        Number of synthetic images that the statistics refer to: those of the development set. Against more, they are
+        averages over all subsets of this number.
+    n_used, n_unused : int
+        Real images it was learnt from.
+    penalty : float
+        Strength of the regularisation, chosen by cross-validation.
+    expected : mapping of str to Estimate
+        Measures of `fingerprint.evaluate`, each with its 95 % interval, on images that were left out (nested
+        cross-validation, patients kept together): what to expect of images like these.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> used, unused = demo.real.pixels[demo.used], demo.real.pixels[~demo.used]
+    >>> detector = fingerprint.fit(used[:10], unused[:10], demo.fake)
+    >>> len(detector.predict(demo.real, demo.fake))
+    24
+    """
+
+    inputs: tuple[str, ...]
+    weights: tuple[float, ...]
+    centres: tuple[float, ...]
+    spreads: tuple[float, ...]
+    intercept: float
+    n_fake: int
+    n_used: int
+    n_unused: int
+    penalty: float
+    expected: Mapping[str, Estimate]
+
+    def predict(
+        self,
+        real: Source,
+        fake: Source,
+        *,
+        share: float | None = None,
+        groups: Groups | None = None,
+        size: int | tuple[int, int] | None = None,
+        recursive: bool = False,
+        on_error: str = "collect",
+        block: int = 256,
+        threads: int | None = None,
+        executor: Executor | None = None,
+        progress: bool = False,
+    ) -> Predictions:
+        """Tell for real images whether the generator of the synthetic ones was trained on them.
+
+        Parameters
+        ----------
+        real, fake
+            As for `fingerprint.rank`; of `fake` at least `n_fake`.
+        share : float, optional
+            Share of used images among `real`, where it is known, 0.01 to 0.99. All log odds are then moved alike until
+            the probabilities agree with it, which also takes out what another generator, contrast or number of real
+            images does to all of them. Without it nothing is assumed about the share, but those things have to be as
+            they were in the development set.
+        groups, size, recursive, on_error, block, threads, executor, progress
+            As for `fingerprint.rank`. Give groups if, and only if, `fit` had them.
+
+        Returns
+        -------
+        Predictions
+            In the order of `real`.
+
+        Raises
+        ------
+        InputError
+            As `fingerprint.rank`; if there are too few synthetic images, or images of another size than `fit` had.
+        """
+        if share is not None:
+            share = _check.number("share", share, minimum=0.01, maximum=0.99)
+        seen = ranking.collect(
+            real,
+            fake,
+            reference=None,
+            groups=groups,
+            metrics=(),
+            k=_KEPT,
+            size=size,
+            recursive=recursive,
+            on_error=on_error,
+            block=block,
+            threads=threads,
+            executor=executor,
+            progress=progress,
+        )
+        names = input_names(seen)
+        if names != self.inputs:
+            raise InputError(
+                f"real: expected images with the statistics {', '.join(self.inputs)}, as the detector was fitted on, "
+                f"got {', '.join(names)}; use images of the same size, or size="
+            )
+        if seen.summary.n_fake < self.n_fake:
+            raise InputError(
+                f"fake: expected at least {self.n_fake} synthetic images, as the detector was fitted with, got "
+                f"{seen.summary.n_fake}; fit with n_fake={seen.summary.n_fake}"
+            )
+        values = (inputs(seen.neighbours, self.n_fake) - np.array(self.centres)) / np.array(self.spreads)
+        logits = _logits(values, np.array([self.intercept, *self.weights]))
+        if share is not None:
+            logits = _moved(logits, share)
+        probabilities = _sigmoid(logits)
+        return Predictions(seen.known.names, probabilities, logits >= 0, seen.summary.n_fake, share, seen.failed)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the detector as JSON, to be read by `fingerprint.load_detector`.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        """
+        content = asdict(self) | {
+            "expected": {name: [_null(value) for value in estimate] for name, estimate in self.expected.items()}
+        }
+        text = json.dumps({"format": _FORMAT, "version": _VERSION} | content, indent=1, allow_nan=False)
+        Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+    def __str__(self) -> str:
+        """Return the weights and what to expect, for reading."""
+        lines = [
+            f"Fitted on {self.n_used} used and {self.n_unused} unused real images, {self.n_fake} synthetic ones",
+            *(f"  {weight:6.3f} x {name}" for name, weight in zip(self.inputs, self.weights, strict=True)),
+            "Expected of images like these (cross-validated, 95 % intervals):",
+            *(f"  {name}: {self.expected[name]}" for name in ("accuracy", "f1", "kappa", "roc_auc")),
+        ]
+        if self.expected["roc_auc"].low <= 0.5:
+            lines.append("That may be chance: do not rely on its decisions.")
+        return "\n".join(lines)
+
+
+def fit(
+    used: Source,
+    unused: Source,
+    fake: Source,
+    *,
+    groups: Groups | None = None,
+    n_fake: int | None = None,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 256,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Detector:
+    """Learn from labelled real images how to tell used from unused ones.
+
+    Parameters
+    ----------
+    used, unused, fake
+        Real images that the generator was trained on, real images that it was not, and its synthetic ones; each as for
+        `fingerprint.rank`. At least ten real images on each side.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones.
+        Patients are then kept together in every fold. Without, slices of one patient may stand on both sides of a fold,
+        and `Detector.expected` is too good.
+    n_fake : int, optional
+        Number of synthetic images that the statistics refer to, at least 10 and at most as many as in `fake`; all of
+        them by default. A detector can be used with as many or more.
+    seed : int
+        Seed of the folds.
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+
+    Returns
+    -------
+    Detector
+        With its weights and what to expect of it.
+
+    Raises
+    ------
+    InputError
+        As `fingerprint.rank`; if there are fewer than ten images, or two patients, on a side.
+
+    Notes
+    -----
+    The nearest of 10,000 synthetic images is nearer than the nearest of 500. So the statistics are expected values over
+    all subsets of `n_fake` images, worked out exactly from the order of the distances, and do not change with how many
+    there are. The penalty draws the weights towards equal, positive ones: with few patients a development set can show
+    the opposite of what holds, by chance.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> detector = fingerprint.fit(demo.real.pixels[demo.used], demo.real.pixels[~demo.used], demo.fake)
+    >>> detector.n_used, all(weight >= 0 for weight in detector.weights)
+    (12, True)
+    """
+    start = _check.integer("seed", seed, minimum=0)
+    seen = ranking.collect(
+        used,
+        fake,
+        reference=unused,
+        groups=groups,
+        metrics=(),
+        k=_KEPT,
+        size=size,
+        recursive=recursive,
+        on_error=on_error,
+        block=block,
+        threads=threads,
+        executor=executor,
+        progress=progress,
+        called=("used", "unused"),
+    )
+    total, n_used = len(seen.known), seen.n_real
+    if min(n_used, total - n_used) < 2 * _FOLDS:
+        raise InputError(
+            f"used, unused: expected at least {2 * _FOLDS} images each, got {n_used} and {total - n_used}; add some"
+        )
+    available = seen.summary.n_fake
+    compared = available if n_fake is None else _check.integer("n_fake", n_fake, minimum=_FEWER, maximum=available)
+    labels = (np.arange(total) < n_used).astype(np.int64)
+    units = np.arange(total) if seen.groups is None else np.unique(seen.groups, return_inverse=True)[1]
+    if min(len(np.unique(units[labels == label])) for label in (0, 1)) < 2:
+        raise InputError("groups: expected at least two patients among used and among unused images, got one; add some")
+    values = inputs(seen.neighbours, compared)
+    left_out = np.full(total, n_used / total)
+    for inside, outside in _folds(labels, units, start):
+        left_out[outside] = _sigmoid(
+            _learn(values[inside], labels[inside], units[inside], start).logits(values[outside])
+        )
+    measured = evaluate(labels, left_out, threshold=0.5, groups=None if seen.groups is None else units.tolist())
+    model = _learn(values, labels, units, start)
+    return Detector(
+        inputs=input_names(seen),
+        weights=tuple(model.coefficients[1:].tolist()),
+        centres=tuple(model.centres.tolist()),
+        spreads=tuple(model.spreads.tolist()),
+        intercept=float(model.coefficients[0]),
+        n_fake=compared,
+        n_used=n_used,
+        n_unused=total - n_used,
+        penalty=model.penalty,
+        expected={name: getattr(measured, name) for name in MEASURES},
+    )
+
+
+def load_detector(path: str | PathLike[str]) -> Detector:
+    """Read a detector that `Detector.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Detector
+        As it was.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist, or is no detector of this version.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> detector = fingerprint.fit(demo.real.pixels[demo.used], demo.real.pixels[~demo.used], demo.fake)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "detector.json"
+    >>> detector.save(path)
+    >>> fingerprint.load_detector(path) == detector
+    True
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"path: expected a file that Detector.save wrote, got {path!r}: {error}") from None
+    kind = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
+    if kind != (_FORMAT, _VERSION):
+        raise InputError(
+            f"path: expected a detector of version {_VERSION}, got {path} of format {kind[0]!r} and version "
+            f"{kind[1]!r}; fit it anew"
+        )
+    try:
+        return _restored(content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"path: expected a complete detector, got {path}: {type(error).__name__} {error}") from None
+
+
+def _restored(content: dict[str, Any]) -> Detector:
+    lists = {name: tuple(map(float, content[name])) for name in ("weights", "centres", "spreads")}
+    if {len(values) for values in lists.values()} != {len(content["inputs"])}:
+        raise ValueError("inputs and weights differ in number")
+    return Detector(
+        inputs=tuple(map(str, content["inputs"])),
+        **lists,
+        intercept=float(content["intercept"]),
+        n_fake=int(content["n_fake"]),
+        n_used=int(content["n_used"]),
+        n_unused=int(content["n_unused"]),
+        penalty=float(content["penalty"]),
+        expected={
+            name: Estimate(*(math.nan if v is None else v for v in content["expected"][name])) for name in MEASURES
+        },
+    )
+
+
+# --- Statistics ------------------------------------------------------------------------------------------------------
+
+
+def input_names(seen: Collected) -> tuple[str, ...]:
+    """Return the names of the columns of `inputs`."""
+    return (*(f"nearness ({view.name})" for view in seen.summary.views), "prominence")
+
+
+def inputs(seen: Sequence[Neighbours], n_fake: int) -> Array:
+    """Return the statistics of a detector, as if there were `n_fake` synthetic images.
+
+    Parameters
+    ----------
+    seen : sequence of Neighbours
+        One for each view, of n real images.
+    n_fake : int
+        At most as many as there are.
+
+    Returns
+    -------
+    ndarray
+        (n, n_views + 1) float64; higher = more likely used.
+    """
+    columns, prominence = [], np.zeros(len(seen[0].nearest))
+    for view in seen:
+        similar = scores.nearness(view) + _log2(view.nearest[:, 0])
+        nearest = expected_nearest(view, n_fake, least=similar - _NEAREST)
+        columns.append(similar - nearest)
+        prominence += expected_nearest(view, max(1, n_fake // _FEWER), least=similar - _NEAREST) - nearest
+    return np.stack([*columns, prominence / len(seen)], axis=1)
+
+
+def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -math.inf) -> Array:
+    """Return the expected logarithm of the distance to the nearest of `count` random synthetic images.
+
+    Of all subsets of `count` out of N images the share in which the r-th nearest is the nearest is
+    ``comb(N - r, count - 1) / comb(N, count)``. The nearest distances are known exactly, further ones by the bin of
+    `fingerprint.summary.bin_edges`, to 1/32 of a doubling.
+
+    Parameters
+    ----------
+    seen : Neighbours
+        Of n real images.
+    count : int
+        1 to the number of synthetic images.
+    least : ndarray or float
+        (n,) smallest value to count, for any distance.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64, to base 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> distances = np.array([[1.0, 2.0, 4.0]])
+    >>> seen = scores.Neighbours(distances, *4 * (np.zeros((1, 0)),), n_fake=3)
+    >>> expected_nearest(seen, 2).round(6)  # 0 in two of three pairs, 1 in the third
+    array([0.333333])
+    """
+    total = seen.n_fake
+    known = min(seen.nearest.shape[1], total)
+    floor = np.broadcast_to(least, len(seen.nearest))[:, None]
+    beyond = _none_of(np.arange(known + 1), total, count)
+    exact = np.maximum(_log2(seen.nearest[:, :known]), floor)
+    # sums over rows in fixed order, which a matrix product does not promise
+    result = (exact * (beyond[:-1] - beyond[1:])).sum(axis=1)
+    if known < total and beyond[-1] > 0:
+        edges = bin_edges()
+        middles = np.log2(np.append(edges[:-1], edges[-2])) - 1 / 32
+        ranks = np.maximum(np.cumsum(seen.counts, axis=1), known)
+        beyond = _none_of(np.concatenate([np.full((len(ranks), 1), known), ranks], axis=1), total, count)
+        result += (np.maximum(middles, floor) * (beyond[:, :-1] - beyond[:, 1:])).sum(axis=1)
+    return np.asarray(result)
+
+
+def _none_of(nearest: Array, total: int, count: int) -> Array:
+    """Return the share of the subsets of `count` out of `total` images that hold none of the `nearest` ones."""
+    from scipy.special import gammaln
+
+    rest = total - nearest
+    possible = rest >= count
+    logs = (
+        gammaln(rest + 1) - gammaln(np.maximum(rest - count, 0) + 1) - gammaln(total + 1) + gammaln(total - count + 1)
+    )
+    return np.where(possible, np.exp(np.minimum(logs, 0.0)), 0.0)
+
+
+def _log2(distances: Array) -> Array:
+    return np.asarray(np.log2(np.maximum(distances, 1e-12)))
+
+
+# --- Learning --------------------------------------------------------------------------------------------------------
+
+
+class _Model(NamedTuple):
+    coefficients: Array
+    centres: Array
+    spreads: Array
+    penalty: float
+
+    def logits(self, values: Array) -> Array:
+        return _logits((values - self.centres) / self.spreads, self.coefficients)
+
+
+def _learn(values: Array, labels: Array, units: Array, seed: int) -> _Model:
+    """Fit with the penalty of the lowest cross-validated loss."""
+    losses = []
+    for penalty in _PENALTIES:
+        loss = 0.0
+        for inside, outside in _folds(labels, units, seed + 1):
+            logits = _optimised(values[inside], labels[inside], penalty).logits(values[outside])
+            loss += float((np.logaddexp(0, logits) - labels[outside] * logits).sum())
+        losses.append(loss)
+    return _optimised(values, labels, _PENALTIES[int(np.argmin(losses))])
+
+
+def _optimised(values: Array, labels: Array, penalty: float) -> _Model:
+    """Return the logistic regression with weights of at least 0, drawn towards equal ones of 1 together."""
+    from scipy.optimize import minimize
+
+    centres, spreads = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
+    scaled = (values - centres) / spreads
+    prior = np.full(values.shape[1], 1 / values.shape[1])
+
+    def loss(coefficients: Array) -> tuple[float, Array]:
+        logits, off = _logits(scaled, coefficients), coefficients[1:] - prior
+        rest = _sigmoid(logits) - labels
+        value = (np.logaddexp(0, logits) - labels * logits).sum() + penalty / 2 * (off**2).sum()
+        return float(value), np.append(rest.sum(), (rest[:, None] * scaled).sum(axis=0) + penalty * off)
+
+    bounds = [(None, None), *[(0.0, None)] * len(prior)]
+    found = minimize(loss, np.append(0.0, prior), jac=True, bounds=bounds, method="L-BFGS-B")
+    return _Model(found.x, centres, spreads, penalty)
+
+
+def _folds(labels: Array, units: Array, seed: int) -> Iterator[tuple[Array, Array]]:
+    """Yield which images are inside and outside of each fold; units stay whole, both labels are spread evenly."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(units.max() + 1, np.int64)
+    for label in (1, 0):
+        members = rng.permutation(np.unique(units[labels == label]))
+        fold[members] = np.arange(len(members)) % _FOLDS
+    for number in range(_FOLDS):
+        outside = fold[units] == number
+        if outside.any() and 0 < labels[~outside].sum() < (~outside).sum():
+            yield ~outside, outside
+
+
+def _logits(scaled: Array, coefficients: Array) -> Array:
+    total = np.full(len(scaled), coefficients[0])
+    for weight, column in zip(coefficients[1:], scaled.T, strict=True):
+        total += weight * column
+    return total
+
+
+def _sigmoid(logits: Array) -> Array:
+    return np.asarray(0.5 + 0.5 * np.tanh(logits / 2))
+
+
+def _moved(logits: Array, share: float) -> Array:
+    """Add to all log odds what makes the mean probability the share."""
+    from scipy.optimize import brentq
+
+    reach = float(np.abs(logits).max()) + 10
+    return logits + brentq(lambda shift: float(_sigmoid(logits + shift).mean()) - share, -reach, reach)
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _written(text: str, path: str | PathLike[str] | None) -> str:
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    return text
