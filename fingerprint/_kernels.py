@@ -699,17 +699,33 @@ def windows16(pixels, first, rows, constants, columns, sums, squares, spreads): 
 
 
 @kernel
-def quadruples(pixels, first, rows, out):  # type: ignore[no-untyped-def]
-    """Write four pixels down as one uint32, for `rows` rows of windows and the four rows after them."""
+def quadruples(pixels, first, rows, flip, out):  # type: ignore[no-untyped-def]
+    """Write pixels down the column as uint32, with the bits `flip` inverted, for up to four rows of windows.
+
+    Out of each window's seven pixels, four go to out[:, k] and the other three to out[:, k + 4].
+    """
     for i in range(pixels.shape[0]):
-        for k in range(min(rows + 4, pixels.shape[1] - 2 - first)):
-            p, q, r = pixels[i, first + k], pixels[i, first + k + 1], pixels[i, first + k + 2]
-            t = pixels[i, min(first + k + 3, pixels.shape[1] - 1)]  # beyond the last row no sum takes it
-            four = out[i, k]
-            for c in range(p.shape[0]):
-                low = np.uint32(np.uint32(p[c]) | np.uint32(np.uint32(q[c]) << np.uint32(8)))
-                high = np.uint32(np.uint32(r[c]) | np.uint32(np.uint32(t[c]) << np.uint32(8)))
-                four[c] = np.uint32(low | np.uint32(high << np.uint32(16)))
+        for k in range(rows):
+            for half in range(2):
+                top = first + k + 4 * half
+                p, q, r = pixels[i, top], pixels[i, top + 1], pixels[i, top + 2]
+                t = pixels[i, top + 3 - half]
+                keep = np.uint32(0xFFFFFFFF) if half == 0 else np.uint32(0x00FFFFFF)
+                four = out[i, k + 4 * half]
+                for c in range(p.shape[0]):
+                    low = np.uint32(np.uint32(p[c]) | np.uint32(np.uint32(q[c]) << np.uint32(8)))
+                    high = np.uint32(np.uint32(r[c]) | np.uint32(np.uint32(t[c]) << np.uint32(8)))
+                    both = np.uint32(low | np.uint32(high << np.uint32(16)))
+                    four[c] = np.uint32(np.uint32(both ^ flip) & keep)
+
+
+@kernel
+def lessen(sums, out):  # type: ignore[no-untyped-def]
+    """Take 49 * 128 off the sums of windows, as `_row` takes them of its second side."""
+    for i in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            for c in range(sums.shape[2]):
+                out[i, k, c] = np.int32(sums[i, k, c] - 49 * 128)
 
 
 @kernel
@@ -775,9 +791,17 @@ def ssim8_portable(a, b, constants, left, right, work, lanes, out):  # type: ign
                         for c in range(w):
                             column[c] = np.int32(column[c] + np.int32(np.int32(x[c]) * np.int32(y[c])))
                 for k in range(count):
-                    x, y = a[i, first + k + 6], b[j, first + k + 6]
-                    for c in range(w):
-                        column[c] = np.int32(column[c] + np.int32(np.int32(x[c]) * np.int32(y[c])))
+                    r = first + k
+                    x, y = a[i, r + 6], b[j, r + 6]
+                    if r == 0:
+                        for c in range(w):
+                            column[c] = np.int32(column[c] + np.int32(np.int32(x[c]) * np.int32(y[c])))
+                    else:
+                        u, v = a[i, r - 1], b[j, r - 1]
+                        for c in range(w):
+                            less = np.int32(np.int32(u[c]) * np.int32(v[c]))
+                            more = np.int32(np.int32(x[c]) * np.int32(y[c]))
+                            column[c] = np.int32(column[c] + np.int32(more - less))
                     for c in range(w - 1):
                         pairs[c] = np.int32(column[c] + column[c + 1])
                     third, fifth, last = pairs[2:], pairs[4:], column[6:]
@@ -799,9 +823,6 @@ def ssim8_portable(a, b, constants, left, right, work, lanes, out):  # type: ign
                         row,
                         lanes[i, j],
                     )
-                    x, y = a[i, first + k], b[j, first + k]
-                    for c in range(w):
-                        column[c] = np.int32(column[c] - np.int32(np.int32(x[c]) * np.int32(y[c])))
     similarity(lanes, n * (h - 6), out)
 
 
@@ -812,7 +833,7 @@ def ssim16(a, b, constants, left, right, work, lanes, out):  # type: ignore[no-u
     n = w - 6
     c1 = np.float32(0.5) * constants[0]
     c2 = np.float32(0.5) * constants[1]
-    pairs, products, spread = np.empty(w, np.float64), np.empty(n, np.float64), np.empty(n, np.float64)
+    pairs, products, spread = np.empty(w, np.float64), np.empty(n, np.float32), np.empty(n, np.float32)
     row, sixteen = np.empty(n, np.float32), np.empty(16, np.float32)
     lanes[:] = 0.0
     work[:] = 0.0
@@ -830,16 +851,24 @@ def ssim16(a, b, constants, left, right, work, lanes, out):  # type: ignore[no-u
                         for c in range(w):
                             column[c] += np.float64(x[c]) * np.float64(y[c])
                 for k in range(count):
-                    x, y = a[i, first + k + 6], b[j, first + k + 6]
-                    for c in range(w):
-                        column[c] += np.float64(x[c]) * np.float64(y[c])
+                    r = first + k
+                    x, y = a[i, r + 6], b[j, r + 6]
+                    if r == 0:
+                        for c in range(w):
+                            column[c] += np.float64(x[c]) * np.float64(y[c])
+                    else:
+                        u, v = a[i, r - 1], b[j, r - 1]
+                        for c in range(w):
+                            less = np.float64(u[c]) * np.float64(v[c])
+                            column[c] += np.float64(x[c]) * np.float64(y[c]) - less
                     for c in range(w - 1):
                         pairs[c] = column[c] + column[c + 1]
                     third, fifth, last = pairs[2:], pairs[4:], column[6:]
                     s, t = left[1][i, k], right[1][j, k]
                     for c in range(n):
-                        products[c] = s[c] * t[c]
-                        spread[c] = 49.0 * ((pairs[c] + third[c]) + (fifth[c] + last[c])) - products[c]
+                        p = s[c] * t[c]
+                        products[c] = p
+                        spread[c] = 49.0 * ((pairs[c] + third[c]) + (fifth[c] + last[c])) - p
                     ratios(
                         products,
                         sixteen,
@@ -853,21 +882,18 @@ def ssim16(a, b, constants, left, right, work, lanes, out):  # type: ignore[no-u
                         row,
                         lanes[i, j],
                     )
-                    x, y = a[i, first + k], b[j, first + k]
-                    for c in range(w):
-                        column[c] -= np.float64(x[c]) * np.float64(y[c])
     similarity(lanes, n * (h - 6), out)
 
 
 def _ssim_row() -> Any:
     """Return an intrinsic that adds the similarities of one row of windows of a pair, 16 at a time, to 16 lanes.
 
-    f(quadruples, of b, bytes to the fourth row after, sums, of b, squares, of b, spreads, of b, vectors, C1 / 2,
-    C2 / 2, lanes), of addresses. Beyond the last window the spreads are infinite, and add nothing.
+    f(quadruples, of b, bytes to the fourth row after, sums, of b, these lessened, squares, of b, spreads, of b,
+    vectors, C1 / 2, C2 / 2, lanes), of addresses. Beyond the last window the spreads are infinite, and add nothing.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
-        x, y, below, p, q, left, right, tall, high, vectors, c1, c2, lanes = arguments
+        x, y, below, p, q, less, left, right, tall, high, vectors, c1, c2, lanes = arguments
         floats, doubles = ir.VectorType(ir.FloatType(), 16), ir.VectorType(ir.DoubleType(), 16)
 
         def const(value: int) -> Any:
@@ -885,11 +911,11 @@ def _ssim_row() -> Any:
             return builder.shuffle_vector(first, nothing, ir.Constant(_W16, [0] * 16))
 
         def column(offset: Any) -> Any:
-            """Add up a (b - 128) down seven pixels: four, and the first three of the next four."""
+            """Add up a (b - 128) down seven pixels: four, and three."""
             total = ir.Constant(_W16, None)
-            for mask, place in ((0xFFFFFFFF, [offset]), (0x00FFFFFF, [below, offset])):
-                four = builder.and_(read(_W16, x, *place), _splat(_W16, mask))
-                total = _vnni(512)(builder, total, four, read(_W16, y, *place))
+            for place in ([offset], [below, offset]):
+                pixels = read(_W16, x, *place), read(_W16, y, *place)
+                total = _call(builder, "llvm.x86.avx512.vpdpbusd.512", [total, *pixels], _W16)
             return total
 
         def shift(low: Any, up: Any, n: int) -> Any:
@@ -916,7 +942,7 @@ def _ssim_row() -> Any:
 
             product = multiply(sums, others)
             # 49 S - s(a) s(b), where S is short of 128 s(a)
-            short = multiply(sums, builder.sub(others, _splat(_W16, 49 * 128)))
+            short = multiply(sums, read(_W16, less, offset))
             spread = builder.sub(builder.mul(seven, _splat(_W16, 49)), short)
             above = builder.fmul(
                 builder.fadd(builder.sitofp(product, floats), c1), builder.fadd(builder.sitofp(spread, floats), c2)
@@ -943,6 +969,7 @@ def _ssim_row() -> Any:
         below: Any,
         p: Any,
         q: Any,
+        less: Any,
         left: Any,
         right: Any,
         tall: Any,
@@ -952,7 +979,7 @@ def _ssim_row() -> Any:
         c2: Any,
         lanes: Any,
     ) -> Any:
-        return types.void(*[types.int64] * 10, types.float32, types.float32, types.int64), generate
+        return types.void(*[types.int64] * 11, types.float32, types.float32, types.int64), generate
 
     return row
 
@@ -974,8 +1001,9 @@ def ssim8_avx512(a, b, constants, left, right, work, lanes, out):  # type: ignor
         count = min(rows, h - 6 - first)
         windows8(a, first, count, constants, left[0], left[1], left[2], left[3])
         windows8(b, first, count, constants, right[0], right[1], right[2], right[3])
-        quadruples(a, first, count, left[4])
-        quadruples(b, first, count, right[4])
+        quadruples(a, first, count, np.uint32(0), left[4])
+        quadruples(b, first, count, np.uint32(0x80808080), right[4])
+        lessen(right[1], right[5])
         for i0 in range(0, a.shape[0], 4):
             for j0 in range(0, b.shape[0], 4):
                 for k in range(count):
@@ -985,8 +1013,9 @@ def ssim8_avx512(a, b, constants, left, right, work, lanes, out):  # type: ignor
                         for j in range(j0, min(j0 + 4, b.shape[0])):
                             y, q = right[4][j, k].ctypes.data, right[1][j, k].ctypes.data
                             v, t = right[2][j, k].ctypes.data, right[3][j, k].ctypes.data
+                            less = right[5][j, k].ctypes.data
                             z = lanes[i, j].ctypes.data
-                            _row(x, y, below, p, q, u, v, s, t, vectors, c1, c2, z)
+                            _row(x, y, below, p, q, less, u, v, s, t, vectors, c1, c2, z)
     similarity(lanes, (w - 6) * (h - 6), out)
 
 

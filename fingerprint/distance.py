@@ -27,8 +27,8 @@ _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
-_SSIM_PART = 32  # a task's images a side
-_SSIM_ROWS = 4  # rows of windows prepared at a time
+_SSIM_PART = 64  # a task's images a side
+_SSIM_ROWS = 2  # rows of windows prepared at a time, at most four
 _DOTS = {"euclidean", "correlation", "tiles"}
 _TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
 _TILE_REGISTERS[0] = 1
@@ -372,7 +372,7 @@ def _ssim_side(n: int, width: int, narrow: bool) -> tuple[Array, ...]:
     squares, spreads = (_aligned(sums.shape, np.float32) for _ in range(2))
     quadruples = _aligned((n, _SSIM_ROWS + 4, padded), np.uint32)
     sums[:], squares[:], spreads[:], quadruples[:] = 0, 1, np.inf, 0
-    return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples
+    return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples, _aligned(sums.shape, np.int32)
 
 
 def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
