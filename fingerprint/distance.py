@@ -604,7 +604,7 @@ class _Best:
         self.k, self.seen = k, 0
         self.distances = np.empty((n, 0))
         self.indices = np.empty((n, 0), np.int64)
-        self._names: dict[int, str] = {}  # of these indices
+        self._names: dict[int, str] = {}  # of these indices, and of some that were among them
 
     def add(self, matrix: Array, names: Sequence[str]) -> None:
         """Take in the distances to the next images."""
@@ -631,7 +631,8 @@ class _Best:
             self.distances[rows], self.indices[rows] = values, indices
         else:
             self.distances, self.indices = values, indices
-        self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
+        if len(self._names) > 4 * self.indices.size:
+            self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
 
     def names(self) -> tuple[tuple[str, ...], ...]:
         """Return the names, (n, k)."""
