@@ -23,7 +23,7 @@ from fingerprint import _check, _threads
 from fingerprint._check import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from os import PathLike
 
 Array = NDArray[Any]
@@ -397,6 +397,57 @@ def count(source: Source, *, recursive: bool = False, argument: str = "source") 
         If the source is wrong.
     """
     return _count(_entries(source, _How(argument, None, "collect", recursive)))
+
+
+def pick(
+    source: Source,
+    names: Sequence[str],
+    *,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    argument: str = "source",
+) -> Slices:
+    """Read some images of a collection again.
+
+    Parameters
+    ----------
+    source, size, recursive
+        As for `blocks`.
+    names : sequence of str
+        Names as `blocks` gives them; of several images of one name the first is meant.
+    argument : str
+        What error messages call the source.
+
+    Returns
+    -------
+    Slices
+        The images of these names, in this order.
+
+    Raises
+    ------
+    InputError
+        If the source is an iterator, or has no usable image of a name.
+    """
+    how = _How(argument, _size(size), "collect", recursive)
+    entries = _entries(source, how)
+    if any(isinstance(entry, _Later) for entry in entries):
+        raise InputError(f"{argument}: an iterator cannot be read a second time; pass a folder, a list or an array")
+    several = _ARRAYS + _NIFTI
+    needed = [
+        entry
+        for entry in entries
+        if not isinstance(entry, _File) or entry.name in names or entry.path.lower().endswith(several)
+    ]
+    found: dict[str, Array] = {}
+    for task in _tasks(needed, how, _LOAD_BLOCK):
+        part = task()
+        for name, image in zip(part.names, part.pixels, strict=True):
+            if name in names:
+                found.setdefault(name, image.copy())
+    for name in names:
+        if name not in found:
+            raise InputError(f"{argument}: expected a usable image named {name!r}, found none")
+    return Slices(np.stack([found[name] for name in names]), tuple(names))
 
 
 def agree(layout: Layout | None, part: Slices, *, argument: str = "source") -> Layout | None:

@@ -115,7 +115,7 @@ class Ranking:
         (n,) names of the real images.
     scores : ndarray
         (n,) float64, descending.
-    evidence : tuple of tuple of Match
+    matches : tuple of tuple of Match
         (n, k) nearest synthetic images, nearest first.
     p_values : ndarray, optional
         (n,) float64: share of unused reference images with at least such a score. Only with a reference, and valid as
@@ -142,7 +142,7 @@ class Ranking:
 
     names: tuple[str, ...]
     scores: Array
-    evidence: tuple[tuple[Match, ...], ...]
+    matches: tuple[tuple[Match, ...], ...]
     p_values: Array | None
     q_values: Array | None
     groups: tuple[str, ...] | None
@@ -164,7 +164,7 @@ class Ranking:
             p_value=None if self.p_values is None else float(self.p_values[i]),
             q_value=None if self.q_values is None else float(self.q_values[i]),
             group=None if self.groups is None else self.groups[i],
-            evidence=self.evidence[i],
+            evidence=self.matches[i],
         )
 
     def __iter__(self) -> Iterator[Row]:
@@ -416,7 +416,7 @@ def rank(
     return Ranking(
         names=tuple(names[i] for i in order),
         scores=mine[order],
-        evidence=tuple(_matches(seen.summary, i, k) for i in order),
+        matches=tuple(_matches(seen.summary, i, k) for i in order),
         p_values=None if tested is None else tested[order],
         q_values=None if tested is None else scores.q_values(tested)[order],
         groups=None if patients is None else tuple(patients[i] for i in order),

@@ -1290,3 +1290,20 @@ def test_count_tells_how_many_images_there_are_without_reading_them(tmp_path) ->
     assert images.count(tmp_path) is None
     with pytest.raises(InputError, match="fake: expected"):
         images.count("/no/such/folder", argument="fake")
+
+
+def test_pick_reads_images_again_by_name(tmp_path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (4, 8, 6), dtype=np.uint8)
+    for i in range(3):
+        Image.fromarray(array[i]).save(tmp_path / f"{i}.png")
+    np.save(tmp_path / "stack.npy", array)
+    wanted = ["stack.npy[3]", "2.png", "0.png"]
+    found = images.pick(tmp_path, wanted)
+    assert found.names == tuple(wanted)
+    assert np.array_equal(found.pixels, array[[3, 2, 0]])
+    assert np.array_equal(images.pick([array[:2], array[2:]], ["3", "1"]).pixels, array[[3, 1]])
+    assert images.pick(tmp_path, ["1.png"], size=4).pixels.shape == (1, 4, 4)
+    with pytest.raises(InputError, match=r"fake: expected a usable image named '9\.png', found none"):
+        images.pick(tmp_path, ["9.png"], argument="fake")
+    with pytest.raises(InputError, match="fake: an iterator cannot be read a second time"):
+        images.pick(iter([array]), ["1"], argument="fake")
