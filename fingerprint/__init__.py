@@ -2,21 +2,29 @@
 
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
+from fingerprint.attribution import Attributed, Attribution, attribute
+from fingerprint.auditing import Comparison, audit, compare
 from fingerprint.decisions import Decisions
 from fingerprint.detector import Detector, Prediction, Predictions, fit, load_detector
 from fingerprint.distance import Nearest, distances, nearest
-from fingerprint.evaluation import Evaluation, evaluate
+from fingerprint.evaluation import Audit, Estimate, Evaluation, Measures, evaluate
 from fingerprint.images import Failure, Slices, blocks, load
 from fingerprint.ranking import Group, Match, Ranking, Row, rank
 
 __all__ = [
+    "Attributed",
+    "Attribution",
+    "Audit",
+    "Comparison",
     "Decisions",
     "Detector",
+    "Estimate",
     "Evaluation",
     "Failure",
     "Group",
     "InputError",
     "Match",
+    "Measures",
     "Nearest",
     "Prediction",
     "Predictions",
@@ -24,8 +32,11 @@ __all__ = [
     "Row",
     "Slices",
     "__version__",
+    "attribute",
+    "audit",
     "blocks",
     "challenge",
+    "compare",
     "distances",
     "evaluate",
     "fit",

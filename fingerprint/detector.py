@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-_KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
+KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
 _NEAREST = 8.0  # doublings nearer than similar real images that count: an identical copy is finite evidence
 _FEWER = 10  # prominence: how much nearer the nearest comes when there are ten times as many synthetic images
 _PENALTIES = (1.0, 10.0, 100.0)
@@ -214,7 +214,7 @@ class Detector:
             reference=None,
             groups=groups,
             metrics=(),
-            k=_KEPT,
+            k=KEPT,
             size=size,
             recursive=recursive,
             on_error=on_error,
@@ -335,7 +335,7 @@ def fit(
         reference=unused,
         groups=groups,
         metrics=(),
-        k=_KEPT,
+        k=KEPT,
         size=size,
         recursive=recursive,
         on_error=on_error,
@@ -343,7 +343,7 @@ def fit(
         threads=threads,
         executor=executor,
         progress=progress,
-        called=("used", "unused"),
+        called=("used", "unused", "fake"),
     )
     total, n_used = len(seen.known), seen.n_real
     if min(n_used, total - n_used) < 2 * _FOLDS:

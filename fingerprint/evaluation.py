@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,9 +18,11 @@ from fingerprint._check import InputError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike
+
+    from fingerprint.images import Failure
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -649,6 +651,8 @@ class Audit:
         Number of permutations, seed of the random numbers.
     copying : Copying or None
         The data-copying statistic, where it was worked out.
+    failed : mapping of str to tuple of Failure
+        Files that could not be used, where images were read.
     """
 
     auc: Estimate
@@ -668,6 +672,7 @@ class Audit:
     n_permutations: int
     seed: int
     copying: Copying | None = None
+    failed: Mapping[str, tuple[Failure, ...]] = field(default_factory=dict)
 
     @property
     def leaks(self) -> bool:
@@ -712,12 +717,12 @@ class Audit:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["quantity", "value", "low", "high"])
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for one in fields(self):
+            value = getattr(self, one.name)
             if isinstance(value, Estimate):
-                writer.writerow([field.name, *value])
-            elif value is not None and not isinstance(value, Copying):
-                writer.writerow([field.name, value, "", ""])
+                writer.writerow([one.name, *value])
+            elif isinstance(value, (int, float)):
+                writer.writerow([one.name, value, "", ""])
         if self.copying is not None:
             writer.writerows([f"copying_{name}", getattr(self.copying, name), "", ""] for name in _COPYING)
         return _written(text.getvalue(), path)
@@ -738,7 +743,10 @@ class Audit:
         if self.copying is not None:
             z, p_value = self.copying.z, self.copying.p_value
             lines.append(f"Data-copying statistic C_T = {z:.2f} (far below 0: copying), p = {p_value:.2g}.")
-        return "\n".join([*lines, self.null])
+        lines.append(self.null)
+        for side, failures in self.failed.items():
+            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
+        return "\n".join(lines)
 
 
 _COPYING = ("z", "p_value", "closer")

@@ -469,12 +469,12 @@ def collect(
     threads: int | None,
     executor: Executor | None,
     progress: bool,
-    called: tuple[str, str] = ("real", "reference"),
+    called: tuple[str, str, str] = ("real", "reference", "fake"),
 ) -> Collected:
     """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
 
     `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`. `called` is what the
-    messages call the two collections of real images.
+    messages call the three collections.
     """
     threads = _threads.resolve(threads)
     reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
@@ -489,13 +489,13 @@ def collect(
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
     prepared = summaries.prepare(known.pixels, compared, groups=codes, threads=threads)
     worker = engine.Worker(prepared, k)
-    blocks = images.plan(fake, block=block, expect=known, argument="fake", **reading)
-    total = images.count(fake, recursive=recursive, argument="fake") if progress else None
+    blocks = images.plan(fake, block=block, expect=known, argument=called[2], **reading)
+    total = images.count(fake, recursive=recursive, argument=called[2]) if progress else None
     with _threads.bar(progress, unit="image", total=total) as advance:
         summary = engine.summarise(worker, blocks, threads=threads, executor=executor, advance=advance)
-    failed["fake"] = summary.failed
+    failed[called[2]] = summary.failed
     if not summary.n_fake:
-        raise images.none_usable(fake, summary.failed, argument="fake")
+        raise images.none_usable(fake, summary.failed, argument=called[2])
     return Collected(
         known=known,
         n_real=len(slices),

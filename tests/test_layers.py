@@ -26,6 +26,8 @@ ORDER = [
     "ranking",
     "evaluation",
     "detector",
+    "auditing",
+    "attribution",
     "challenge",
     "_anatomy",
     "phantoms",

@@ -1,0 +1,363 @@
+"""Audit: does a generator leak which images it was trained on, and which of two generators leaks more."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint import _check, detector, distance, images, ranking, scores
+from fingerprint.evaluation import Audit, Copying, Estimate, audit_scores, data_copying
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from fingerprint.images import Failure, Slices, Source
+    from fingerprint.ranking import Groups
+
+Array = NDArray[Any]
+
+
+def audit(
+    used: Source,
+    unused: Source,
+    fake: Source,
+    *,
+    groups: Groups | None = None,
+    method: str = "default",
+    level: float = 0.05,
+    false_positive_rate: float = 0.05,
+    power: float = 0.8,
+    confidence: float = 0.95,
+    n_permutations: int = 9999,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 256,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Audit:
+    """Test whether a generator leaks which real images it was trained on, and how much.
+
+    All real images are scored together, as `fingerprint.rank` does without knowing which is which. Then the scores of
+    used and of unused ones are compared.
+
+    Parameters
+    ----------
+    used, unused, fake
+        Real images that the generator was trained on, real images of the same kind that it was not, and its synthetic
+        ones; each as for `fingerprint.rank`. Best is a random split, made before training.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones.
+        Patients stay whole in permutations and intervals; nobody may stand on both sides.
+    method : str
+        Score to use, see `fingerprint.rank`.
+    level, false_positive_rate, power, confidence, n_permutations, seed
+        As for `fingerprint.evaluation.audit_scores`.
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+
+    Returns
+    -------
+    Audit
+        Effect size, p-value, leak rate, smallest detectable leak, data-copying statistic, verdict in words. The
+        data-copying statistic (one cell, Euclidean distances) needs the synthetic images a second time, and is left out
+        where they come from an iterator.
+
+    Raises
+    ------
+    InputError
+        As `fingerprint.rank` and `fingerprint.evaluation.audit_scores`.
+
+    Notes
+    -----
+    The p-value is valid if it was random which patients were used. It is no proof of a leak if used and unused images
+    differ in something else, such as the scanner; and no leak shown is no proof that there is none.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> found = fingerprint.audit(demo.real.pixels[demo.used], demo.real.pixels[~demo.used], demo.fake)
+    >>> found.leaks, found.auc.value > 0.5
+    (True, True)
+    """
+    chosen = scores.METHODS[_check.choice("method", method, scores.METHODS)]
+    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    sides = [
+        images.load(source, threads=threads, argument=argument, **reading)
+        for source, argument in ((used, "used"), (unused, "unused"))
+    ]
+    seen = ranking.collect(
+        sides[0],
+        fake,
+        reference=sides[1],
+        groups=groups,
+        metrics=chosen.metrics,
+        k=chosen.k,
+        block=block,
+        threads=threads,
+        executor=executor,
+        progress=progress,
+        called=("used", "unused", "fake"),
+        **reading,
+    )
+    found, n_used = scores.score(chosen, seen.neighbours), seen.n_real
+    result = audit_scores(
+        found[:n_used],
+        found[n_used:],
+        groups=None if seen.groups is None else (seen.groups[:n_used], seen.groups[n_used:]),
+        level=level,
+        false_positive_rate=false_positive_rate,
+        power=power,
+        confidence=confidence,
+        n_permutations=n_permutations,
+        seed=seed,
+    )
+    copying = None if isinstance(fake, Iterator) else _copying(sides[0], sides[1], fake, reading, block, threads)
+    return replace(result, copying=copying, failed=seen.failed)
+
+
+def _copying(
+    used: Slices, unused: Slices, fake: Source, reading: Mapping[str, Any], block: int, threads: int | None
+) -> Copying:
+    """Return the data-copying statistic of all images as one cell."""
+    held_out = distance.nearest(unused, used, k=1, threads=threads).distances[:, 0]
+    generated = [
+        distance.nearest(part, used, k=1, threads=threads).distances[:, 0]
+        for part in images.blocks(fake, block=block, threads=threads, **reading)
+        if len(part)
+    ]
+    return data_copying(np.concatenate(generated), held_out)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Result of `compare`: which of two generators leaks more.
+
+    Parameters
+    ----------
+    difference : Estimate
+        How many doublings nearer the first generator comes to the real images than the second one, on average, with its
+        interval; less the same for the unused images, where there are any. Above 0 = the first one leaks more.
+    auc_a, auc_b : Estimate or None
+        Probability that a used image scores higher than an unused one, under either generator.
+    auc_difference : Estimate or None
+        The first less the second, with its interval.
+    n_real, n_unused : int
+        Images compared.
+    n_fake : int
+        Synthetic images that both sides were brought down to.
+    confidence : float
+        Of the intervals.
+    n_bootstrap, seed : int
+        Bootstrap samples behind them, and the seed.
+    failed : mapping of str to tuple of Failure
+        Files that could not be used.
+    """
+
+    difference: Estimate
+    auc_a: Estimate | None
+    auc_b: Estimate | None
+    auc_difference: Estimate | None
+    n_real: int
+    n_unused: int
+    n_fake: int
+    confidence: float
+    n_bootstrap: int
+    seed: int
+    failed: Mapping[str, tuple[Failure, ...]]
+
+    @property
+    def verdict(self) -> str:
+        """The result in plain words."""
+        which = "first" if self.difference.low > 0 else "second" if self.difference.high < 0 else ""
+        size = f"{self.difference} doublings, {100 * self.confidence:g} % interval"
+        if self.n_unused:
+            return f"The {which} generator leaks more ({size})." if which else f"No difference shown ({size})."
+        text = f"The {which} generator comes nearer" if which else "Neither generator is shown to come nearer"
+        return f"{text} ({size}). A better generator comes nearer as well: unused= takes that out."
+
+    def __str__(self) -> str:
+        """Return the verdict, and what failed."""
+        lines = [self.verdict]
+        for side, failures in self.failed.items():
+            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
+        return "\n".join(lines)
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Return quantity, value, low and high as CSV, and write it to `path` where given."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["quantity", "value", "low", "high"])
+        for name in ("difference", "auc_a", "auc_b", "auc_difference"):
+            if getattr(self, name) is not None:
+                writer.writerow([name, *getattr(self, name)])
+        return _written(text.getvalue(), path)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return all of it as JSON, and write it to `path` where given."""
+        content = {
+            key: value._asdict() if isinstance(value, Estimate) else value for key, value in asdict(self).items()
+        }
+        return _written(json.dumps(content | {"verdict": self.verdict}, indent=2) + "\n", path)
+
+
+def compare(
+    fake_a: Source,
+    fake_b: Source,
+    real: Source,
+    *,
+    unused: Source | None = None,
+    groups: Groups | None = None,
+    confidence: float = 0.95,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 256,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Comparison:
+    """Tell which of two generators, trained on the same real images, leaks more of them.
+
+    Parameters
+    ----------
+    fake_a, fake_b
+        Synthetic images of the two generators, each as for `fingerprint.rank`. Their numbers may differ: the larger
+        side counts as an average over all its subsets of the size of the smaller.
+    real
+        Images that both were trained on.
+    unused : optional
+        Images of the same kind that neither was trained on. Without them the comparison cannot tell a leak from a
+        generator that is merely better.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image, see `fingerprint.rank`; a sequence names first `real`, then `unused`. The bootstrap
+        then draws whole patients.
+    confidence : float
+        Of the intervals, 0.5 to 0.999.
+    n_bootstrap, seed : int
+        Bootstrap samples, at least 100, and their seed.
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+
+    Returns
+    -------
+    Comparison
+        The difference with its interval, and a verdict in words. The interval speaks about other real images (patients)
+        and takes the synthetic ones as they are: give many.
+
+    Raises
+    ------
+    InputError
+        As `fingerprint.rank`, or if a number is out of range.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> used, unused = demo.real.pixels[demo.used], demo.real.pixels[~demo.used]
+    >>> tight = fingerprint.phantoms.generate(used, 60, leak=0)[0]
+    >>> fingerprint.compare(demo.fake, tight, used, unused=unused).difference.value > 0
+    True
+    """
+    level = _check.number("confidence", confidence, minimum=0.5, maximum=0.999)
+    draws = _check.integer("n_bootstrap", n_bootstrap, minimum=100)
+    start = _check.integer("seed", seed, minimum=0)
+    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    known = images.load(real, threads=threads, argument="real", **reading)
+    others = None if unused is None else images.load(unused, threads=threads, argument="unused", **reading)
+    both = [
+        ranking.collect(
+            known,
+            fake,
+            reference=others,
+            groups=groups,
+            metrics=(),
+            k=detector.KEPT,
+            block=block,
+            threads=threads,
+            executor=executor,
+            progress=progress,
+            called=("real", "unused", name),
+            **reading,
+        )
+        for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
+    ]
+    count, n_real, total = min(seen.summary.n_fake for seen in both), len(known), len(both[0].known)
+    evidence = [detector.inputs(seen.neighbours, count)[:, :-1].T for seen in both]
+    found = scores.combine(np.concatenate(evidence, axis=1)).reshape(2, total)
+    patients = both[0].groups
+    units = np.arange(total) if patients is None else np.unique(patients, return_inverse=True)[1]
+    weights = _weights(units, n_real, draws, start)
+    nearer = found[0] - found[1]
+    difference = _means(weights[:, :n_real], nearer[:n_real])
+    aucs = None
+    if others is not None:
+        difference = difference - _means(weights[:, n_real:], nearer[n_real:])
+        aucs = [_aucs(weights, row, n_real) for row in found]
+    return Comparison(
+        difference=_estimate(difference, level),
+        auc_a=None if aucs is None else _estimate(aucs[0], level),
+        auc_b=None if aucs is None else _estimate(aucs[1], level),
+        auc_difference=None if aucs is None else _estimate(aucs[0] - aucs[1], level),
+        n_real=n_real,
+        n_unused=total - n_real,
+        n_fake=count,
+        confidence=level,
+        n_bootstrap=draws,
+        seed=start,
+        failed=both[0].failed | both[1].failed,
+    )
+
+
+def _weights(units: Array, n_real: int, draws: int, seed: int) -> Array:
+    """Return how often each image is drawn, (1 + draws, n): once each, then units with replacement on each side."""
+    rng = np.random.default_rng(seed)
+    sides = []
+    for side in (units[:n_real], units[n_real:]):
+        members, code = np.unique(side, return_inverse=True)
+        if len(members):
+            drawn = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
+            sides.append(np.concatenate([np.ones((1, len(side)), np.int64), drawn[:, code]]))
+    return np.concatenate(sides, axis=1)
+
+
+def _means(weights: Array, values: Array) -> Array:
+    return np.asarray((weights * values).sum(axis=1) / weights.sum(axis=1))
+
+
+def _aucs(weights: Array, values: Array, n_real: int) -> Array:
+    """Return the AUC of the first `n_real` against the others, under each row of weights."""
+    order = np.argsort(values, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
+    used = weights * (np.arange(len(values)) < n_real)
+    hits, misses = (np.cumsum(side[:, order], axis=1)[:, ends] for side in (used, weights - used))
+    below = np.concatenate([np.zeros((len(weights), 1), np.int64), misses[:, :-1]], axis=1)
+    pairs = (np.diff(hits, axis=1, prepend=0) * (below + misses)).sum(axis=1)
+    return np.asarray(pairs / (2 * hits[:, -1] * misses[:, -1]))
+
+
+def _estimate(values: Array, confidence: float) -> Estimate:
+    """Return the first value with the central share of the others."""
+    low, high = np.quantile(values[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
+def _written(text: str, path: str | PathLike[str] | None) -> str:
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    return text

@@ -1,0 +1,87 @@
+"""Attribution: from which training set a generated image stems."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import fingerprint
+from fingerprint import InputError
+
+
+def images(n: int, seed: int, size: int = 16) -> np.ndarray:
+    coarse = np.random.default_rng(seed).uniform(0, 255, (n, size // 4, size // 4))
+    return np.kron(coarse, np.ones((1, 4, 4))).round().astype(np.uint8)
+
+
+def blurred(originals: np.ndarray, n: int, seed: int, noise: float = 60) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    picked = originals[rng.integers(len(originals), size=n)]
+    return np.clip(picked + np.kron(rng.normal(0, noise, (n, 4, 4)), np.ones((1, 4, 4))), 0, 255).astype(np.uint8)
+
+
+SETS = {"a": images(30, 1), "b": images(30, 2), "c": images(90, 3)}
+GENERATED = np.concatenate([blurred(SETS[name], 20, seed, 40) for seed, name in enumerate("abc")])
+TRUTH = np.repeat(list("abc"), 20)
+
+
+def test_every_image_goes_to_its_set() -> None:
+    found = fingerprint.attribute(GENERATED, SETS)
+    assert np.mean([one.source == truth for one, truth in zip(found, TRUTH, strict=True)]) > 0.8
+    assert found.scores.shape == (60, 3)
+    assert found.n_compared == 30
+
+
+def test_a_larger_set_does_not_win_by_its_size() -> None:
+    strangers = images(200, 9)
+    found = fingerprint.attribute(strangers, SETS)
+    share = np.mean([one.source == "c" for one in found])
+    assert 0.15 < share < 0.5
+
+
+def test_the_order_of_the_sets_changes_nothing() -> None:
+    found = fingerprint.attribute(GENERATED, SETS)
+    turned = fingerprint.attribute(GENERATED, dict(reversed(SETS.items())))
+    assert [one.source for one in turned] == [one.source for one in found]
+    np.testing.assert_allclose(turned.scores[:, ::-1], found.scores, rtol=1e-12)
+
+
+def test_small_margins_are_undecided() -> None:
+    found = fingerprint.attribute(GENERATED, SETS, least_margin=0.5)
+    assert [one.source is None for one in found] == (found.margins < 0.5).tolist()
+    ordered = np.sort(found.scores, axis=1)
+    assert found.margins.tolist() == (ordered[:, 2] - ordered[:, 1]).tolist()
+    undecided = sum(one.source is None for one in found)
+    assert 0 < undecided < 60
+    assert f"{undecided:6} of 60 undecided" in str(found)
+    assert "undecided" not in str(fingerprint.attribute(GENERATED, SETS))
+
+
+def test_results_can_be_read_and_written(tmp_path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"")
+    found = fingerprint.attribute(GENERATED, {**SETS, "d": [SETS["a"][:30], broken]}, least_margin=0.3)
+    rows = list(csv.reader(found.to_csv(tmp_path / "a.csv").splitlines()))
+    assert rows[0] == ["name", "source", "margin", "a", "b", "c", "d"]
+    assert [row[1] or None for row in rows[1:]] == [one.source for one in found]
+    content = json.loads(found.to_json(tmp_path / "a.json"))
+    assert content["rows"][0]["scores"]["a"] == found.scores[0, 0]
+    assert content["failed"]["d"][0]["reason"]
+    assert "failed, d: " in str(found)
+    assert len(found) == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sources": {"a": SETS["a"]}}, r"sources: expected a mapping from name to images of at least two sets"),
+        ({"sources": [SETS["a"], SETS["b"]]}, r"sources: expected a mapping"),
+        ({"least_margin": -1}, r"least_margin: expected a number of at least 0, got -1"),
+        ({"generated": "nowhere"}, r"generated: "),
+        ({"sources": {"a": SETS["a"], "b": "nowhere"}}, r"sources\['b'\]: "),
+    ],
+)
+def test_errors_say_what_is_wrong(arguments, message) -> None:
+    with pytest.raises(InputError, match=message):
+        fingerprint.attribute(**({"generated": GENERATED, "sources": SETS} | arguments))
