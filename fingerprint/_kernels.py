@@ -371,7 +371,7 @@ def transpose(a, out):  # type: ignore[no-untyped-def]
 
 def _rows(side: Any, first: int, last: int, kind: type) -> Any:
     """Return the numbers of each image in the steps first to last, as rows of another type."""
-    return side[:, first:last].swapaxes(1, 2).reshape(16 * len(side), -1).astype(kind)
+    return side[:, first:last].swapaxes(1, 2).reshape(16 * len(side), (last - first) * side.shape[3]).astype(kind)
 
 
 def dot_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:

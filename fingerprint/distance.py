@@ -520,12 +520,15 @@ def distances(
         a, b = slices.pixels, others.pixels
     left = prepare(a, metric, threads=workers)
 
+    starts = range(0, len(b), _BLOCK)
+    inner = 1 if len(starts) >= workers else workers
+
     def step(start: int) -> tuple[int, Array]:
-        return start, block(left, prepare(b[start : start + _BLOCK], metric))
+        return start, block(left, prepare(b[start : start + _BLOCK], metric, threads=inner), threads=inner)
 
     out = np.empty((len(a), len(b)))
     with _threads.bar(progress, total=len(b), unit="image") as advance:
-        for start, part in _threads.map_ordered(step, range(0, len(b), _BLOCK), threads=workers):
+        for start, part in _threads.map_ordered(step, starts, threads=workers):
             out[:, start : start + _BLOCK] = part
             advance(part.shape[1])
     return out
@@ -611,15 +614,21 @@ class _Best:
         start, self.seen = self.seen, self.seen + len(names)
         full = self.indices.shape[1] == self.k
         near = matrix <= self.distances[:, -1:] if full else np.ones(matrix.shape, bool)
-        rows = np.flatnonzero(near.any(axis=1))
+        counts = near.sum(axis=1)
+        rows = np.flatnonzero(counts)
         if not rows.size:
             return
-        near = near[rows]
-        columns = np.argsort(~near, axis=1, kind="stable")[:, : near.sum(axis=1).max()]
-        self._names.update((start + c, names[c]) for c in np.unique(columns).tolist())
-        new = np.take_along_axis(np.where(near, matrix[rows], np.inf), columns, axis=1)
+        at, columns = np.nonzero(near)
+        self._names.update((start + c, names[c]) for c in set(columns.tolist()))
+        counts = counts[rows]
+        firsts = np.cumsum(counts) - counts
+        place = np.repeat(np.arange(len(rows)), counts), np.arange(len(at)) - np.repeat(firsts, counts)
+        new = np.full((len(rows), counts.max()), np.inf)
+        new[place] = matrix[at, columns]
+        which = np.repeat(start + columns[firsts, None], new.shape[1], axis=1)
+        which[place] = start + columns
         values = np.concatenate([self.distances[rows], new], axis=1)
-        indices = np.concatenate([self.indices[rows], start + columns], axis=1)
+        indices = np.concatenate([self.indices[rows], which], axis=1)
         order = np.argsort(values, axis=1, kind="stable")
         ascending = np.take_along_axis(values, order, axis=1)
         ties = np.isfinite(ascending[:, 1:]) & (ascending[:, 1:] == ascending[:, :-1])
