@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fingerprint
+from fingerprint import _commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,10 @@ _EXAMPLES = """examples:
   fingerprint rank real/ fake/ --out ranking.csv             the whole table
   fingerprint rank real/ fake/ --reference known_unused/     with p- and q-values
   fingerprint distances real/ fake/ --metric ssim --out d.npy
+  fingerprint fit used/ unused/ fake/ --out detector.json    learn from labelled images
+  fingerprint predict detector.json real/ fake/              decide
+  fingerprint audit used/ unused/ fake/                      does the generator leak?
+  fingerprint challenge run dev/ test/ --out run.csv         the whole task of the challenge
 
 exit status: 0 = done, 1 = done, but some files could not be used, 2 = wrong use"""
 
@@ -74,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     distances.add_argument("--out", required=True, metavar="FILE", help=".npy (float64) or .csv (with names)")
     distances.set_defaults(run=_distances)
 
+    _commands.add(commands, _shown)
+
     demo = commands.add_parser(
         "demo", help="draw phantoms and a generator that leaks, rank them, compare with the truth"
     )
@@ -82,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_threads(demo)
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _shown(options: argparse.Namespace) -> int:
+    text, failed = options.question(options)
+    print(text)
+    return _SOME_FAILED if failed else _OK
 
 
 def _add_collections(command: argparse.ArgumentParser) -> None:
@@ -101,7 +113,7 @@ def _rank(options: argparse.Namespace) -> int:
         options.real,
         options.fake,
         reference=options.reference,
-        groups=None if options.groups is None else _read_groups(options.groups),
+        groups=None if options.groups is None else _commands.read_groups(options.groups),
         method=options.method,
         k=options.neighbours,
         size=options.size,
@@ -115,16 +127,6 @@ def _rank(options: argparse.Namespace) -> int:
         ranking.to_json(options.json)
     print(ranking.summary())
     return _SOME_FAILED if any(ranking.failed.values()) else _OK
-
-
-def _read_groups(path: str) -> dict[str, object]:
-    try:
-        groups = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise fingerprint.InputError(f"--groups: expected JSON, got {path}: {error}") from None
-    if not isinstance(groups, dict):
-        raise fingerprint.InputError(f"--groups: expected a JSON object from file name to patient, got {path}")
-    return groups
 
 
 def _distances(options: argparse.Namespace) -> int:

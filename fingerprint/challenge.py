@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint import _check
+from fingerprint import _check, images
 from fingerprint._check import InputError
+from fingerprint.detector import fit
 from fingerprint.evaluation import evaluate
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fingerprint.detector import Detector, Predictions
     from fingerprint.evaluation import Evaluation
 
 EDITIONS = (2023, 2025)
@@ -375,6 +377,123 @@ def score_run(
         seed=seed,
         confidence=confidence,
     )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `answer` did.
+
+    Parameters
+    ----------
+    detector : Detector
+        Fitted on the development part; says what to expect.
+    predictions : Predictions
+        For the test part, as in the run file.
+    edition : int
+        2023 or 2025: the format of the run file.
+    """
+
+    detector: Detector
+    predictions: Predictions
+    edition: int
+
+    def __str__(self) -> str:
+        """Return both for reading."""
+        return f"{self.detector}\n{self.predictions}"
+
+
+def answer(
+    development: str | os.PathLike[str],
+    test: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    share: float | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Answer:
+    """Do the whole task: learn from the development part, decide on the test part, write the run file.
+
+    Parameters
+    ----------
+    development, test : path
+        Folders of the two parts, of one edition, see `layout`.
+    path : path
+        Run file to write; what was there is replaced.
+    share : float, optional
+        Share of used images among those of the test, where it is known, see `fingerprint.Detector.predict`.
+    seed, threads, progress
+        As for `fingerprint.fit`.
+
+    Returns
+    -------
+    Answer
+        The detector and its predictions.
+
+    Raises
+    ------
+    InputError
+        If a folder does not hold that part, the editions differ, or an image of the test cannot be read: a run file has
+        to decide on all.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> from fingerprint import challenge, phantoms
+    >>> demo, root = phantoms.demo(n_used=15, n_unused=15, n_fake=20, size=32), pathlib.Path(tempfile.mkdtemp())
+    >>> parts = {"dev/used": demo.real.pixels[demo.used][:12], "dev/not_used": demo.real.pixels[~demo.used][:12]}
+    >>> parts |= {"dev/generated": demo.fake.pixels, "test/generated_1": demo.fake.pixels}
+    >>> for folder, pixels in (parts | {"test/real_unknown_1": demo.real.pixels[-3:]}).items():
+    ...     (root / folder).mkdir(parents=True)
+    ...     for i, image in enumerate(pixels):
+    ...         Image.fromarray(image).save(root / folder / f"{pathlib.Path(folder).name}_{i}.png")
+    >>> _ = challenge.answer(root / "dev", root / "test", root / "run.csv")
+    >>> list(challenge.read_run(root / "run.csv"))
+    ['real_unknown_1_0', 'real_unknown_1_1', 'real_unknown_1_2']
+    """
+    known, unknown = _part("development", development), _part("test", test)
+    if known.edition != unknown.edition:
+        raise InputError(
+            f"test: expected the edition of the development part, {known.edition}, got {unknown.edition}; "
+            "take both from one edition"
+        )
+    target = _path("path", path)
+    if not target.parent.is_dir():
+        raise InputError(f"path: expected a file in an existing folder, got {str(target)!r}; create {target.parent}")
+    n_known, n_unknown = (images.count(part.generated) for part in (known, unknown))
+    detector = fit(
+        _folder(known.used),
+        _folder(known.not_used),
+        known.generated,
+        n_fake=min(n_known, n_unknown) if n_known and n_unknown else None,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+    )
+    predictions = detector.predict(
+        _folder(unknown.unknown), unknown.generated, share=share, threads=threads, progress=progress
+    )
+    lost = predictions.failed["real"]
+    if lost:
+        raise InputError(
+            f"test: expected every real image to be readable, since a run decides on all, got {len(lost)} that are not "
+            f"(first: {lost[0].name}: {lost[0].reason}); replace them"
+        )
+    write_run(target, predictions.names, predictions.used, edition=known.edition)
+    return Answer(detector, predictions, known.edition)
+
+
+def _part(part: str, folder: Any) -> Layout:
+    found = layout(folder)
+    if found.part != part:
+        raise InputError(f"{part}: expected the {part} part of the challenge, got the {found.part} part in {folder}")
+    return found
+
+
+def _folder(path: Path | None) -> Path:
+    assert path is not None
+    return path
 
 
 def _by_id(argument: str, values: Any, edition: int) -> dict[str, Any]:

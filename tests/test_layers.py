@@ -32,6 +32,7 @@ ORDER = [
     "_anatomy",
     "phantoms",
     "__init__",
+    "_commands",
     "__main__",
 ]
 

@@ -1,0 +1,178 @@
+"""The commands that learn, decide and measure: what they print, write and return."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fingerprint
+from fingerprint import challenge
+from fingerprint.__main__ import main
+
+RNG = np.random.default_rng(0)
+DATA = Path(__file__).parent / "data"
+
+
+def images(n: int) -> np.ndarray:
+    return np.kron(RNG.uniform(0, 255, (n, 4, 4)), np.ones((1, 4, 4))).round().astype(np.uint8)
+
+
+USED, UNUSED = images(16), images(16)
+FAKE = np.concatenate([images(20), USED[RNG.integers(16, size=20)] ^ 5])
+
+
+def write(folder: Path, stack: np.ndarray, prefix: str) -> None:
+    folder.mkdir(parents=True)
+    for i, image in enumerate(stack):
+        Image.fromarray(image).save(folder / f"{prefix}_{i:04d}.png")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    for folder, stack in (
+        ("dev/used", USED[:12]),
+        ("dev/not_used", UNUSED[:12]),
+        ("dev/generated", FAKE[::2]),
+        ("test/real_unknown_1", np.concatenate([USED[12:], UNUSED[12:]])),
+        ("test/generated_1", FAKE),
+    ):
+        write(tmp_path / folder, stack, folder.split("/")[1].removesuffix("_1"))
+    return tmp_path
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_fit_then_predict_then_evaluate(parts, capsys) -> None:
+    dev, test = parts / "dev", parts / "test"
+    sides = dev / "used", dev / "not_used", dev / "generated"
+    assert run("fit", *sides, "--n-fake", 15, "--out", parts / "d.json", "--threads", 1) == 0
+    detector = fingerprint.fit(*sides, n_fake=15)
+    assert capsys.readouterr().out == f"{detector}\n"
+    assert fingerprint.load_detector(parts / "d.json") == detector
+
+    unknown, fake = test / "real_unknown_1", test / "generated_1"
+    assert run("predict", parts / "d.json", unknown, fake, "--share", 0.5, "--out", parts / "p.csv") == 0
+    predictions = detector.predict(unknown, fake, share=0.5)
+    assert capsys.readouterr().out == f"{predictions}\n"
+    assert (parts / "p.csv").read_text() == predictions.to_csv()
+
+    (parts / "truth.csv").write_text(
+        "name,used,patient\n" + "".join(f"real_unknown_{i:04d}.png,{int(i < 4)},p{i}\n" for i in range(8))
+    )
+    (parts / "groups.json").write_text(json.dumps({f"real_unknown_{i:04d}.png": i // 2 for i in range(8)}))
+    groups = "--groups", parts / "groups.json"
+    assert run("evaluate", parts / "truth.csv", parts / "p.csv", "--threshold", 0.5, *groups) == 0
+    expected = fingerprint.evaluate(
+        [1] * 4 + [0] * 4, predictions.probabilities, threshold=0.5, groups=[str(i // 2) for i in range(8)]
+    )
+    assert capsys.readouterr().out == f"{expected}\n"
+
+
+def test_evaluate_takes_run_files(tmp_path, capsys) -> None:
+    challenge.write_run(tmp_path / "truth.csv", ["a", "b", "c", "d"], [1, 1, 0, 0])
+    challenge.write_run(tmp_path / "run.csv", ["d", "c", "b", "a"], [0, 1, 1, 1])
+    assert run("evaluate", tmp_path / "truth.csv", tmp_path / "run.csv", "--json", tmp_path / "e.json") == 0
+    expected = fingerprint.evaluate([1, 1, 0, 0], [1, 1, 1, 0])
+    assert capsys.readouterr().out == f"{expected}\n"
+    assert json.loads((tmp_path / "e.json").read_text())["f1"]["value"] == expected.f1.value
+
+
+@pytest.mark.parametrize(
+    ("predicted", "groups", "message"),
+    [
+        ("a,1\n", None, r"run.csv: expected a line for each of the 2 images of .*, found none for 'b' (1 missing)"),
+        ("a,1\nb,x\n", None, "run.csv: expected a name and a number in row 2, got ['b', 'x']"),
+        ("a\n", None, "expected a name and a number in row 1, got ['a']"),
+        ("name,rank\na,1\n", None, "run.csv: expected a column score or probability or used, got name, rank"),
+        ("a,1\nb,0\n", '{"a": 1}', "groups.json: expected a patient for every image, got none for 'b'"),
+        ("a,1\nb,0\n", "[]", "--groups: expected a JSON object from file name to patient, got"),
+        ("a,1\nb,0\n", "{", "--groups: expected JSON, got"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(tmp_path, capsys, predicted, groups, message) -> None:
+    challenge.write_run(tmp_path / "truth.csv", ["a", "b"], [1, 0])
+    (tmp_path / "run.csv").write_text(predicted)
+    options = []
+    if groups is not None:
+        (tmp_path / "groups.json").write_text(groups)
+        options = ["--groups", tmp_path / "groups.json"]
+    assert run("evaluate", tmp_path / "truth.csv", tmp_path / "run.csv", *options) == 2
+    shown = capsys.readouterr().err
+    assert all(part in shown for part in message.split(".*"))
+
+
+def test_audit_prints_the_verdict_and_lists_what_failed(parts, capsys) -> None:
+    dev = parts / "dev"
+    (dev / "generated" / "broken.png").write_bytes(b"")
+    sides = dev / "used", dev / "not_used", dev / "generated"
+    assert run("audit", *sides, "--method", "gan-leaks", "--seed", 1, "--json", parts / "a.json") == 1
+    found = fingerprint.audit(*sides, method="gan-leaks", seed=1)
+    assert capsys.readouterr().out == f"{found}\n"
+    assert (parts / "a.json").read_text() == found.to_json()
+
+
+def test_challenge_run_does_the_whole_task(parts, capsys) -> None:
+    assert run("challenge", "run", parts / "dev", parts / "test", "--out", parts / "run.csv", "--threads", 1) == 0
+    assert f"Run file of 2023: {parts / 'run.csv'}" in capsys.readouterr().out
+    found = challenge.read_run(parts / "run.csv", [f"real_unknown_{i:04d}" for i in range(8)])
+    assert sum(list(found.values())[:4]) > sum(list(found.values())[4:])
+    assert run("challenge", "check", parts / "run.csv", parts / "test") == 0
+    assert "run.csv: no fault" in capsys.readouterr().out
+
+
+def test_challenge_check_names_every_fault(parts, capsys) -> None:
+    (parts / "run.csv").write_text("real_unknown_0000,1\n\nreal_unknown_0001,2\n")
+    assert run("challenge", "check", parts / "run.csv", parts / "test") == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:2] == ["line 2: empty line; remove it", "line 3: label '2'; write 0 (not used) or 1 (used)"]
+    assert len(shown) == 2 + 6  # six ids are missing
+    assert run("challenge", "check", DATA / "right_2025.csv", "--edition", 2025) == 0
+    assert run("challenge", "check", parts / "run.csv", parts / "dev") == 2
+    assert "TEST_DIR: expected the test part, got the development part" in capsys.readouterr().err
+
+
+def test_answer_takes_no_more_synthetic_images_than_the_test_has(parts) -> None:
+    for path in sorted((parts / "test" / "generated_1").iterdir())[15:]:
+        path.unlink()
+    answer = challenge.answer(parts / "dev", parts / "test", parts / "run.csv", share=0.5)
+    assert answer.detector.n_fake == 15
+    assert answer.predictions.share == 0.5
+    assert str(answer) == f"{answer.detector}\n{answer.predictions}"
+
+
+def test_answer_writes_the_run_file_of_2025(parts) -> None:
+    for old, new in (("dev/used", "dev/real_used"), ("dev/not_used", "dev/real_not_used")):
+        (parts / old).rename(parts / new)
+    (parts / "test" / "generated_1").rename(parts / "test" / "generated")
+    (parts / "test" / "real_unknown_1").rename(parts / "test" / "real_unknown")
+    assert challenge.answer(parts / "dev", parts / "test", parts / "run.csv").edition == 2025
+    assert next(iter(challenge.read_run(parts / "run.csv", edition=2025))) == "real_unknown_0000.png"
+
+
+def test_answer_says_what_is_wrong(parts) -> None:
+    dev, test, out = parts / "dev", parts / "test", parts / "run.csv"
+    for arguments, message in (
+        ((test, test, out), r"development: expected the development part of the challenge, got the test part in "),
+        ((dev, dev, out), r"test: expected the test part of the challenge, got the development part in "),
+        ((dev, test, parts / "none" / "run.csv"), r"path: expected a file in an existing folder"),
+    ):
+        with pytest.raises(fingerprint.InputError, match=message):
+            challenge.answer(*arguments)
+    shutil.copytree(test, parts / "other")
+    (parts / "other" / "generated_1").rename(parts / "other" / "generated")
+    (parts / "other" / "real_unknown_1").rename(parts / "other" / "real_unknown")
+    with pytest.raises(
+        fingerprint.InputError, match="test: expected the edition of the development part, 2023, got 2025"
+    ):
+        challenge.answer(dev, parts / "other", out)
+    (test / "real_unknown_1" / "real_unknown_0003.png").write_bytes(b"")
+    with pytest.raises(
+        fingerprint.InputError, match=r"test: expected every real image to be readable.* got 1 that are"
+    ):
+        challenge.answer(dev, test, out)
+    assert not out.exists()
