@@ -1,0 +1,503 @@
+"""Sources: what a collection of images consists of, cut into tasks that read one block each."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint import _check, _files
+from fingerprint._check import InputError
+from fingerprint._slices import Failure, Layout, Slices, layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+Array = NDArray[Any]
+Source: TypeAlias = "str | PathLike[str] | Array | Slices | Iterable[Source]"
+
+_SHOWN = 12  # layouts quoted in an error message
+_WHAT = "a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
+
+
+@dataclass(frozen=True)
+class How:
+    """Options of reading."""
+
+    argument: str
+    size: tuple[int, int] | None
+    on_error: str
+    recursive: bool
+    expect: Layout | None = None
+
+
+# --- Parts of a block ------------------------------------------------------------------------------------------------
+
+
+class _Whole:
+    """Base of what cannot be cut."""
+
+    count = 1
+
+    def cut(self, *_: int) -> Self:
+        return self
+
+
+@dataclass(frozen=True)
+class File(_Whole):
+    """A file, of one image unless `several`."""
+
+    path: str
+    name: str
+
+    @property
+    def several(self) -> bool:
+        """Say whether such a file may hold several images."""
+        return self.path.lower().endswith(_files.SEVERAL)
+
+    def images(self, _: How) -> Iterator[tuple[str, Array | str]]:
+        yield self.name, _files.attempted(_files.decoded, self.path)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Images start to stop of a `.npy` or NIfTI file; of the only image of a file, `single`, the name has no number."""
+
+    path: str
+    name: str
+    start: int
+    stop: int
+    single: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.start
+
+    def cut(self, start: int, stop: int) -> Stack:
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    def images(self, _: How) -> Iterator[tuple[str, Array | str]]:
+        found = _files.attempted(_files.stack_range, self.path, self.start, self.stop)
+        for i in range(self.start, self.stop):
+            name = self.name if self.single else f"{self.name}[{i}]"
+            if isinstance(found, str):
+                yield name, found
+            else:
+                pixels, offset = found
+                yield name, _files.attempted(_files.whole, pixels[i - self.start], offset)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Images in memory."""
+
+    pixels: Array
+    names: tuple[str, ...] | range
+    reused: bool = False  # by an iterator that may write its next item into the same array
+
+    @property
+    def count(self) -> int:
+        return len(self.pixels)
+
+    def cut(self, start: int, stop: int) -> Held:
+        pixels = self.pixels[start:stop]
+        return Held(pixels.copy() if self.reused else pixels, self.names[start:stop])
+
+    def fits(self, how: How) -> bool:
+        """Say whether the pixels are what is wanted, as they are."""
+        right = how.size is None and how.expect in (None, layout_of(self.pixels))
+        return right and self.pixels.dtype in (np.uint8, np.uint16)
+
+    def images(self, how: How) -> Iterator[tuple[str, Array | str]]:
+        for name, pixels in zip(self.names, self.pixels, strict=True):
+            found = _files.attempted(_files.whole, pixels)
+            if isinstance(found, str) and isinstance(self.names, range):
+                raise InputError(f"{how.argument}: image {name}: {found}")
+            yield str(name), found
+
+
+@dataclass(frozen=True)
+class Lost(_Whole):
+    """A file of which it is not even known how many images it has."""
+
+    failure: Failure
+
+    def images(self, _: How) -> Iterator[tuple[str, Array | str]]:
+        yield self.failure.name, self.failure.reason
+
+
+@dataclass(frozen=True)
+class Known:
+    """Failures that the caller has seen already, in `Slices`."""
+
+    failed: tuple[Failure, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.failed)
+
+    def cut(self, start: int, stop: int) -> Known:
+        return Known(self.failed[start:stop])
+
+
+@dataclass(frozen=True)
+class Wrong(_Whole):
+    """A wrong item of an iterator, to be raised when the stream comes to it."""
+
+    message: str
+
+    def images(self, _: How) -> Iterator[tuple[str, Array | str]]:
+        raise InputError(self.message)
+
+
+# each has a `count`, can be `cut`, and but for `Known` gives `images`: a name, and the pixels or why there are none
+Part: TypeAlias = File | Stack | Held | Lost | Known | Wrong
+
+
+@dataclass(frozen=True)
+class Task:
+    """One block of a collection, to be read when it is called; can be pickled.
+
+    Parameters
+    ----------
+    parts : tuple
+        Files, ranges of files, or pixels.
+    how
+        Options of `plan`.
+    ignored : int
+        Files that are no images, counted by this block.
+    """
+
+    parts: tuple[Part, ...]
+    how: How
+    ignored: int = 0
+
+    def __call__(self) -> Slices:
+        """Read the block.
+
+        Returns
+        -------
+        Slices
+            As many images and failures as the block has.
+
+        Raises
+        ------
+        InputError
+            If images differ in size or depth, or on request if a file cannot be used.
+        """
+        found = self.read()
+        if isinstance(found, Slices):
+            return found
+        raise mixed(self.how.argument, found, expected=self.how.expect is not None)
+
+    def read(self) -> Slices | tuple[Layout, ...]:
+        """Read the block; if images differ in size or depth, return what was found instead."""
+        how, expect = self.how, self.how.expect
+        match self.parts:
+            case (Held() as held,) if held.fits(how):
+                return Slices(held.pixels, tuple(map(str, held.names)), (), self.ignored)
+        layouts: dict[Layout, None] = {expect: None} if expect else {}
+        out: Array | None = None
+        names: list[str] = []
+        failed: list[Failure] = []
+        for part in self.parts:
+            if isinstance(part, Known):
+                failed += part.failed
+                continue
+            for name, found in part.images(how):
+                if isinstance(found, str):
+                    if how.on_error == "raise":
+                        raise InputError(f"{how.argument}: {name}: {found}")
+                    failed.append(Failure(name, found))
+                    continue
+                pixels = _files.resampled(found, how.size) if how.size and found.shape != how.size else found
+                if out is None or pixels.shape != out.shape[1:] or pixels.dtype != out.dtype:
+                    layouts.setdefault(layout_of(pixels, name))
+                    if len(layouts) > 1:
+                        continue
+                    out = np.empty((sum(part.count for part in self.parts), *pixels.shape), pixels.dtype)
+                out[len(names)] = pixels
+                names.append(name)
+        if len(layouts) > 1:
+            return tuple(layouts)
+        if out is None:
+            empty = (0, expect.height, expect.width) if expect else (0, 0, 0)
+            out = np.empty(empty, expect.dtype if expect else np.uint8)
+        return Slices(out[: len(names)], tuple(names), tuple(failed), self.ignored)
+
+
+def mixed(argument: str, layouts: Iterable[Layout], *, expected: bool = False) -> InputError:
+    """Return the error that names several layouts, of which the first may be what was `expected` of all."""
+    found = list(layouts)
+    shown = [f"{layout} ({layout.origin})" for layout in found]
+    if len(found) > _SHOWN:
+        shown[_SHOWN:] = [f"and {len(found) - _SHOWN} more"]
+    first = found[0]
+    remedies = []
+    if any((layout.height, layout.width) != (first.height, first.width) for layout in found):
+        remedies.append(f"pass size=({first.height}, {first.width}) to resample")
+    if any(layout.dtype != first.dtype for layout in found):
+        remedies.append("save all with the same bit depth")
+    rule = f"height x width {first} like {first.origin}" if expected else "one height x width and bit depth"
+    shown = shown[expected:]
+    return InputError(f"{argument}: expected {rule}, got {', '.join(shown)}; {' and '.join(remedies)}")
+
+
+# --- What a source consists of ---------------------------------------------------------------------------------------
+
+
+def natural_key(name: str) -> tuple[object, ...]:
+    """Return a sort key that orders the numbers in names by value: ``img2`` before ``img10``.
+
+    Parameters
+    ----------
+    name : str
+        Any text. Different texts have different keys.
+
+    Returns
+    -------
+    tuple
+        To be compared with other such keys only.
+
+    Examples
+    --------
+    >>> sorted(["img10", "img2", "img02"], key=natural_key)
+    ['img02', 'img2', 'img10']
+    """
+    parts: list[object] = re.split("([0-9]+)", name)
+    for i in range(1, len(parts), 2):
+        digits = str(parts[i]).lstrip("0")
+        parts[i] = (len(digits), digits)
+    return (parts, name)
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Files that are no images."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Later:
+    """An iterator, not yet consumed."""
+
+    items: Iterable[Source]
+
+
+Entry: TypeAlias = File | Lost | Ignored | Later | Slices | Array
+
+
+def count_of(entries: Iterable[Entry]) -> int | None:
+    """Return how many images and failures there are; None if only reading tells."""
+    total = 0
+    for entry in entries:
+        if isinstance(entry, Later) or (isinstance(entry, File) and entry.several):
+            return None
+        if isinstance(entry, Slices):
+            total += len(entry) + len(entry.failed)
+        elif isinstance(entry, np.ndarray):
+            total += len(entry)
+        elif not isinstance(entry, Ignored):
+            total += entry.count
+    return total
+
+
+def entries_of(source: Source, how: How) -> list[Entry]:
+    """Return what a source consists of, as far as that is known before an iterator is consumed."""
+    entries = list(_found(source, how, inside=True))
+    if not entries:
+        raise InputError(f"{how.argument}: expected {_WHAT}, got an empty {type(source).__name__}")
+    return entries
+
+
+def _found(source: Any, how: How, *, inside: bool = False) -> Iterator[Entry]:
+    if isinstance(source, str | os.PathLike):
+        yield from _at(os.fspath(source), how, inside=inside)
+    elif isinstance(source, Slices):
+        yield source
+    elif isinstance(source, list | tuple):
+        for item in source:
+            yield from _found(item, how)
+    elif hasattr(source, "__array__"):
+        yield _stack_of_integers(np.asarray(source), how)
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | Mapping | Set):
+        yield Later(source)
+    else:
+        raise InputError(f"{how.argument}: expected {_WHAT}, got {_check.describe(source)}")
+
+
+def _stack_of_integers(array: Array, how: How) -> Array:
+    what = f"{how.argument}: expected an (n, h, w) array of integers"
+    got = f"got {_check.describe(array)}"
+    if array.ndim == 2:
+        raise InputError(f"{what}, {got}; pass a single image as image[None]")
+    if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
+        axis = 1 if array.shape[1] == 1 else 3
+        raise InputError(f"{what}, {got}; remove the channel by images.squeeze({axis})")
+    if array.ndim != 3:
+        raise InputError(f"{what}, {got}")
+    if array.dtype.kind not in "bui":
+        raise InputError(f"{what}, {got}{_files.scale_remedy(array.dtype)}")
+    if 0 in array.shape:
+        raise InputError(f"{what}, none of them 0, {got}")
+    return array
+
+
+def _at(path: object, how: How, *, inside: bool) -> Iterator[Entry]:
+    """Yield what is at a path; names of files in a folder are paths inside it, or begin with the folder."""
+    if not isinstance(path, str):
+        raise InputError(f"{how.argument}: expected paths as text, got {_check.describe(path)}")
+    where = Path(path)
+    try:
+        mode = where.stat().st_mode
+    except (OSError, ValueError):
+        mode = 0
+    if stat.S_ISDIR(mode):
+        yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", how)
+    elif stat.S_ISREG(mode) or (not mode and not inside and path.lower().endswith(_files.SUFFIXES)):
+        yield File(path, _printable(where.as_posix()))
+    else:
+        raise InputError(f"{how.argument}: expected an existing folder or file, got {path!r}")
+
+
+def _in_folder(folder: str, prefix: str, how: How) -> Iterator[Entry]:
+    files: list[File | Lost] = []
+    ignored = folders = 0
+    seen: set[tuple[int, int]] = set()
+    linked: list[tuple[str, str]] = []
+    waiting = [(folder, prefix)]
+    while waiting or linked:
+        # folders before links to them, and each once: links may form a loop
+        path, name = waiting.pop() if waiting else linked.pop(0)
+        try:
+            status = Path(path).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(path) as scan:
+                entries = sorted(scan, key=lambda entry: natural_key(entry.name))
+        except OSError as error:
+            if path == folder:
+                raise InputError(f"{how.argument}: cannot read the folder {folder}: {_files.reason(error)}") from None
+            files.append(Lost(Failure(_printable(name.rstrip("/")), _files.reason(error))))
+            continue
+        for entry in entries:
+            hidden = entry.name.startswith(".")
+            if entry.is_dir():
+                folders += 1
+                if how.recursive and not hidden:
+                    (linked if entry.is_symlink() else waiting).append((entry.path, f"{name}{entry.name}/"))
+            elif (
+                not hidden
+                and entry.name.lower().endswith(_files.SUFFIXES + _files.UNSUPPORTED)
+                and (entry.is_file() or entry.is_symlink())  # reading a pipe would never end; a dead link is a failure
+            ):
+                files.append(File(entry.path, _printable(name + entry.name)))
+            else:
+                ignored += 1
+    if not files:
+        other = f"{ignored} other files" if ignored else "no file"
+        remedy = "; pass recursive=True to read the folders in it" if folders and not how.recursive else ""
+        known = ", ".join(_files.SUFFIXES)
+        raise InputError(f"{how.argument}: expected images ({known}) in the folder {folder}, got {other}{remedy}")
+    if ignored:
+        yield Ignored(ignored)
+    yield from sorted(files, key=lambda file: natural_key(file.name if isinstance(file, File) else file.failure.name))
+
+
+def _printable(name: str) -> str:
+    """Return the name with what is not UTF-8 written as escapes, so that it can be printed and saved."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8") if not name.isascii() else name
+
+
+def tasks_of(entries: Iterable[Entry], how: How, block: int) -> Iterator[Task]:
+    """Yield tasks of a block each, the last one of the rest."""
+    parts: list[Part] = []
+    room, ignored = block, 0
+    for part in _opened(entries, how, [0]):
+        if isinstance(part, Ignored):
+            ignored += part.count
+            continue
+        start = 0
+        while start < part.count:
+            stop = min(part.count, start + room)
+            parts.append(part.cut(start, stop))
+            room -= stop - start
+            start = stop
+            if not room:
+                yield Task(tuple(parts), how, ignored)
+                parts, room, ignored = [], block, 0
+    if parts or ignored:
+        yield Task(tuple(parts), how, ignored)
+
+
+def _opened(entries: Iterable[Entry], how: How, seen: list[int], *, reused: bool = False) -> Iterator[Part | Ignored]:
+    """Yield the parts of entries; `seen` counts the images of arrays, as they are named by their position."""
+    for entry in entries:
+        if isinstance(entry, Later):
+            for item in entry.items:
+                try:
+                    found = list(_found(item, how))
+                except InputError as error:
+                    yield Wrong(str(error))
+                    return
+                yield from _opened(found, how, seen, reused=True)
+        elif isinstance(entry, Slices):
+            yield Ignored(entry.ignored)
+            yield Known(entry.failed)
+            yield Held(entry.pixels, entry.names)
+        elif isinstance(entry, np.ndarray):
+            yield Held(entry, range(seen[0], seen[0] + len(entry)), reused)
+            seen[0] += len(entry)
+        elif isinstance(entry, File):
+            yield from _parts_of(entry)
+        else:
+            yield entry
+
+
+def _parts_of(file: File) -> Iterator[Part | Ignored]:
+    """Yield one file, or the images of a file that may have several."""
+    path = file.path.lower()
+    if path.endswith(".npz"):
+        yield from _npz(file)
+    elif path.endswith(_files.STACKS):
+        length = _files.attempted(_files.stack_length, file.path)
+        if isinstance(length, str):
+            yield Lost(Failure(file.name, length))
+        else:
+            yield Stack(file.path, file.name, 0, 1 if length is None else length, length is None)
+    else:
+        yield file
+
+
+def _npz(file: File) -> Iterator[Part | Ignored]:
+    """Yield the arrays of an archive, each loaded when it is its turn; those of fewer than two axes are no images."""
+    keys = _files.attempted(_files.npz_keys, file.path)
+    if isinstance(keys, str):
+        yield Lost(Failure(file.name, keys))
+        return
+    others = 0
+    for key in keys:
+        name = f"{file.name}[{key}]"
+        array = _files.attempted(_files.npz_member, file.path, key)
+        if isinstance(array, str):
+            yield Lost(Failure(name, array))
+        elif array is None:
+            others += 1
+        else:
+            stack = array.ndim == 3
+            names = tuple(f"{name}[{i}]" for i in range(len(array))) if stack else (name,)
+            yield Held(array if stack else array[None], names)
+    if others == len(keys):
+        yield Lost(Failure(file.name, "holds no (h, w) or (n, h, w) array"))
+    if others:
+        yield Ignored(others)

@@ -1,0 +1,571 @@
+"""Reading files: exact pixels in every format, and for what cannot be used the reason and the remedy."""
+
+import re
+import struct
+import sys
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fingerprint import _files, images
+from fingerprint._check import InputError
+from fingerprint.images import Failure
+
+Array = np.ndarray[Any, Any]
+
+
+def stack(n: int = 3, height: int = 8, width: int = 6, dtype: str = "uint8") -> Array:
+    high = 256 if dtype == "uint8" else 65536
+    return np.random.default_rng(n).integers(0, high, (n, height, width)).astype(dtype)
+
+
+def one(path: Path) -> Array:
+    return images.load(path)[0]
+
+
+def reason(path: Path) -> str:
+    """Return why a file cannot be used, read among good files."""
+    good = path.parent / "a good one.png"
+    Image.fromarray(stack(1)[0]).save(good)
+    found = images.load([good, path])
+    assert found.names == (good.as_posix(),)
+    (failure,) = found.failed
+    assert failure.name == path.as_posix()
+    return failure.reason
+
+
+# --- Exact pixels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "bmp", "PNG"])
+def test_eight_bits_are_exact(tmp_path: Path, suffix: str) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_array_equal(one(tmp_path / f"x.{suffix}"), pixels)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_exact(tmp_path: Path, suffix: str) -> None:
+    pixels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+    found = one(tmp_path / f"x.{suffix}")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, pixels)
+
+
+def tiff(path: Path, pixels: Array, *, order: str = "<", photometric: int = 1, kind: int = 1, pages: int = 1) -> None:
+    """Write an uncompressed grey TIFF by hand, of either byte order."""
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    out = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data)) + data
+    for page in range(pages):
+        entries = {
+            256: pixels.shape[1], 257: pixels.shape[0], 258: 8 * pixels.itemsize, 259: 1, 262: photometric,
+            273: 8, 277: 1, 278: pixels.shape[0], 279: len(data), 339: kind,
+        }  # fmt: skip
+        directory = struct.pack(order + "H", len(entries))
+        directory += b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in entries.items())
+        following = len(out) + len(directory) + 4 if page < pages - 1 else 0
+        out += directory + struct.pack(order + "I", following)
+    path.write_bytes(out)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_tiff_of_either_byte_order_is_exact(tmp_path: Path, order: str) -> None:
+    pixels = stack(1, dtype="uint16")[0]
+    tiff(tmp_path / "x.tif", pixels, order=order)
+    found = one(tmp_path / "x.tif")
+    assert found.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_is_zero_is_inverted(tmp_path: Path, dtype: str) -> None:
+    pixels = stack(1, dtype=dtype)[0]
+    tiff(tmp_path / "x.tif", pixels, photometric=0)
+    np.testing.assert_array_equal(one(tmp_path / "x.tif"), np.iinfo(dtype).max - pixels)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32"])
+def test_wide_and_signed_tiffs_are_exact_where_they_fit(tmp_path: Path, dtype: str) -> None:
+    pixels = np.array([[0, 1], [255, 32767]], dtype)
+    tiff(tmp_path / "x.tif", pixels, kind=2)
+    found = one(tmp_path / "x.tif")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, pixels)
+    tiff(tmp_path / "y.tif", -pixels, kind=2)
+    assert reason(tmp_path / "y.tif") == "values from -32767 to 0, outside 0 to 65535; scale them"
+
+
+def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
+    bits = stack(1)[0] > 127
+    Image.fromarray(bits).save(tmp_path / "x.png")
+    found = one(tmp_path / "x.png")
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, bits * 255)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, colour: int, data: bytes, *chunks: bytes) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "grey"), [(2, b"\0\x1b", [0, 85, 170, 255]), (4, b"\0\x0f\x5a", [0, 255, 85, 170])]
+)
+def test_two_and_four_bits_fill_the_range(tmp_path: Path, depth: int, row: bytes, grey: list[int]) -> None:
+    (tmp_path / "x.png").write_bytes(png(4, 1, depth, 0, row))
+    np.testing.assert_array_equal(one(tmp_path / "x.png"), [grey])
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGB", "RGBA", "PA"])
+def test_grey_in_other_clothes_is_exact(tmp_path: Path, mode: str) -> None:
+    pixels = stack(1)[0]
+    suffix = "tif" if mode == "PA" else "png"
+    Image.fromarray(pixels).convert(mode).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_array_equal(one(tmp_path / f"x.{suffix}"), pixels)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    image = Image.frombytes("P", (2, 2), bytes([0, 1, 2, 1]))
+    image.putpalette([9, 9, 9, 200, 200, 200, 77, 77, 77])
+    image.save(tmp_path / "x.png")
+    np.testing.assert_array_equal(one(tmp_path / "x.png"), [[9, 200], [77, 200]])
+
+
+def test_grey_jpeg_equals_pillow(tmp_path: Path) -> None:
+    pixels = stack(1, 16, 16)[0]
+    for name, mode in {"x.jpg": "L", "y.jpeg": "RGB"}.items():
+        Image.fromarray(pixels).convert(mode).save(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            np.testing.assert_array_equal(one(tmp_path / name), np.asarray(image.convert("L")))
+
+
+COLOUR = 'colour; convert to grey first, by Image.convert("L")'
+CLEAR = "transparent pixels; put the image on a background and save without alpha"
+DEEP = "16-bit colour or alpha, which would be cut to 8 bits; save as 16-bit grey"
+
+
+def test_colour_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    pixels = np.full((4, 4, 3), 100, np.uint8)
+    for channel in range(3):
+        coloured = pixels.copy()
+        coloured[1, 2, channel] += 1
+        Image.fromarray(coloured).save(tmp_path / "x.png")
+        assert reason(tmp_path / "x.png") == COLOUR
+    image = Image.frombytes("P", (2, 1), bytes([0, 1]))
+    image.putpalette([9, 9, 9, 1, 2, 3])
+    image.save(tmp_path / "p.png")
+    assert reason(tmp_path / "p.png") == COLOUR
+    Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg")
+    assert reason(tmp_path / "c.jpg") == 'colour (CMYK); convert to grey first, by Image.convert("L")'
+
+
+def test_transparency_is_refused_unless_it_is_opaque(tmp_path: Path) -> None:
+    for mode in ("LA", "RGBA"):
+        image = Image.new(mode, (4, 4))
+        image.putalpha(255)
+        image.save(tmp_path / "opaque.png")
+        assert not one(tmp_path / "opaque.png").any()
+        image.putalpha(254)
+        image.save(tmp_path / "clear.png")
+        assert reason(tmp_path / "clear.png") == CLEAR
+
+
+@pytest.mark.parametrize(("depth", "row"), [(8, b"\0\x05\x06"), (16, b"\0\x00\x05\x00\x06")])
+def test_a_transparent_grey_level_is_refused_where_it_occurs(tmp_path: Path, depth: int, row: bytes) -> None:
+    for level, occurs in ((5, True), (7, False)):
+        (tmp_path / "x.png").write_bytes(png(2, 1, depth, 0, row, chunk(b"tRNS", struct.pack(">H", level))))
+        if occurs:
+            assert reason(tmp_path / "x.png") == CLEAR
+        else:
+            np.testing.assert_array_equal(one(tmp_path / "x.png"), [[5, 6]])
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(4, 2), (2, 3), (6, 4)])
+def test_sixteen_bits_are_never_cut(tmp_path: Path, colour: int, channels: int) -> None:
+    (tmp_path / "x.png").write_bytes(png(1, 1, 16, colour, b"\0" + b"\x12\x34" * channels))
+    assert reason(tmp_path / "x.png") == DEEP
+
+
+def test_floating_point_tiff_is_refused(tmp_path: Path) -> None:
+    Image.new("F", (4, 4)).save(tmp_path / "x.tif")
+    assert reason(tmp_path / "x.tif") == "floating point pixels; scale and save them as 8-bit or 16-bit integers"
+
+
+def test_several_pages_are_refused(tmp_path: Path) -> None:
+    tiff(tmp_path / "x.tif", stack(1)[0], pages=3)
+    message = "3 pages; save each as a file of its own, or pass them as an (n, h, w) array"
+    assert reason(tmp_path / "x.tif") == message
+    frames = [Image.fromarray(image) for image in stack(3)]
+    frames[0].save(tmp_path / "x.png", save_all=True, append_images=frames[1:])
+    assert reason(tmp_path / "x.png") == message
+
+
+# --- Broken files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "save"),
+    [
+        ("uint8", {"format": "PNG"}),
+        ("uint16", {"format": "PNG"}),
+        ("uint8", {"format": "TIFF"}),
+        ("uint16", {"format": "TIFF", "compression": "tiff_lzw"}),
+        ("uint8", {"format": "JPEG"}),
+        ("uint8", {"format": "BMP"}),
+    ],
+)
+def test_a_file_cut_anywhere_fails_or_is_exact(
+    tmp_path: Path, save: dict[str, str], dtype: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pixels = stack(1, 9, 7, dtype)[0]
+    whole = tmp_path / "x"
+    Image.fromarray(pixels).save(whole, **save)  # type: ignore[arg-type]
+    data = whole.read_bytes()
+    expected = _files.decoded(str(whole))
+    failures = 0
+    for length in range(0, len(data), 3):
+        whole.write_bytes(data[:length])
+        found = _files.attempted(_files.decoded, str(whole))
+        if isinstance(found, str):
+            failures += 1
+        else:
+            np.testing.assert_array_equal(found, expected)
+    assert failures >= len(data) // 3 - 8
+    assert capfd.readouterr() == ("", "")
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"\xff\xd8\xff", b""])
+)
+def test_noise_never_escapes_as_an_exception(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, magic: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise"
+    path.write_bytes(magic + data)
+    assert isinstance(_files.attempted(_files.decoded, str(path)), str | np.ndarray)
+
+
+def test_empty_and_foreign_files(tmp_path: Path) -> None:
+    for name in ("x.png", "x.npy", "x.npz"):
+        (tmp_path / name).write_bytes(b"")
+        assert reason(tmp_path / name) == "empty file (0 bytes)"
+    (tmp_path / "y.png").write_bytes(b"GIF89a")
+    assert reason(tmp_path / "y.png") == "no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'GIF8')"
+    (tmp_path / "z").write_bytes(b"id,label")
+    assert reason(tmp_path / "z") == "no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'id,l')"
+
+
+def test_a_file_without_its_suffix_is_read_where_it_is_listed(tmp_path: Path) -> None:
+    Image.fromarray(stack(1)[0]).save(tmp_path / "x", "PNG")
+    np.testing.assert_array_equal(one(tmp_path / "x"), stack(1)[0])
+
+
+def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.png").write_bytes(png(20000, 20000, 8, 0, b"\0"))
+    remedy = "more than the limit of 67108864; crop or resample the image"
+    assert reason(tmp_path / "x.png") == f"20000x20000 pixels, {remedy}"
+    tiff(tmp_path / "x.tif", np.empty((1, 2**27), np.uint8)[:, :1].repeat(2, 1))
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    struct.pack_into("<I", data, data.index(struct.pack("<HHI", 256, 4, 1)) + 8, 2**28)
+    (tmp_path / "x.tif").write_bytes(data)
+    assert reason(tmp_path / "x.tif") == f"1x268435456 pixels, {remedy}"
+    monkeypatch.setattr(_files, "_BYTES", 2000)
+    (tmp_path / "y.png").write_bytes(bytes(2001))
+    assert reason(tmp_path / "y.png") == "2001 bytes, more than the limit of 2000"
+
+
+def test_out_of_memory_is_no_fault_of_the_file() -> None:
+    def read() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        _files.attempted(read)
+
+
+def test_an_error_without_text_is_named_by_its_type() -> None:
+    assert _files.reason(EOFError()) == "cannot be decoded: EOFError"
+    assert _files.reason(OSError("broken data stream")) == "cannot be decoded: broken data stream"
+
+
+# --- .npy and .npz ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "int32", "bool"])
+def test_npy_stacks(tmp_path: Path, dtype: str) -> None:
+    pixels = stack(5).astype(dtype)
+    path = tmp_path / "x.npy"
+    np.save(path, pixels)
+    found = images.load(path)
+    assert found.names == tuple(f"{path.as_posix()}[{i}]" for i in range(5))
+    np.testing.assert_array_equal(found.pixels, images.load(pixels).pixels)
+    parts = list(images.blocks(tmp_path, block=2))
+    assert [part.names for part in parts] == [("x.npy[0]", "x.npy[1]"), ("x.npy[2]", "x.npy[3]"), ("x.npy[4]",)]
+
+
+def test_npy_of_one_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.asfortranarray(stack(1)[0]))
+    found = images.load(tmp_path)
+    assert found.names == ("x.npy",)
+    np.testing.assert_array_equal(found.pixels, stack(1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "rest"),
+    [
+        ((2, 3), "float32", "; convert, for values from 0 to 1 by np.rint(images * 255).astype(np.uint8)"),
+        ((3,), "uint8", ""),
+        ((1, 3, 3, 3), "uint8", ""),
+        ((0, 3, 3), "uint8", ""),
+    ],
+)
+def test_npy_of_something_else(tmp_path: Path, shape: tuple[int, ...], dtype: str, rest: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(shape, dtype))
+    expected = f"expected (h, w) or (n, h, w) integers, got shape {shape} and dtype {dtype}{rest}"
+    assert reason(tmp_path / "x.npy") == expected
+
+
+def test_npy_with_objects_or_noise_or_missing_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([{}]), allow_pickle=True)
+    assert "Python objects" in reason(path)
+    path.write_bytes(b"PK\3\4noise")
+    assert reason(path) == "no .npy file (begins with b'PK\\x03\\x04no')"
+    np.save(path, stack(5))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert reason(path).startswith("cannot be decoded: ")
+
+
+def test_npy_cut_after_the_plan_fails_image_by_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", stack(3))
+    tasks = images.plan(tmp_path, block=3)
+    task = next(tasks)
+    (tmp_path / "x.npy").write_bytes(b"")
+    assert task().failed == tuple(Failure(f"x.npy[{i}]", "empty file (0 bytes)") for i in range(3))
+
+
+def test_npy_with_a_value_out_of_range_loses_that_image(tmp_path: Path) -> None:
+    pixels = stack(3).astype(np.int32)
+    pixels[1, 0, 0] = -7
+    np.save(tmp_path / "x.npy", pixels)
+    found = images.load(tmp_path)
+    assert found.names == ("x.npy[0]", "x.npy[2]")
+    assert found.failed == (
+        Failure("x.npy[1]", f"values from -7 to {pixels[1].max()}, outside 0 to 65535; scale them"),
+    )
+
+
+def test_npz(tmp_path: Path) -> None:
+    pixels = stack(4)
+    bad = np.full((1, 8, 6), 70000)
+    np.savez(tmp_path / "x.npz", some=pixels[:3], labels=np.arange(3), last=pixels[3], real=np.zeros((2, 2)), bad=bad)
+    found = images.load(tmp_path)
+    assert found.names == ("x.npz[some][0]", "x.npz[some][1]", "x.npz[some][2]", "x.npz[last]")
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert [failure.name for failure in found.failed] == ["x.npz[real]", "x.npz[bad][0]"]
+    assert found.failed[1].reason == "values from 70000 to 70000, outside 0 to 65535; scale them"
+    assert found.ignored == 1
+    assert sum(task().ignored for task in images.plan(tmp_path, block=1)) == 1
+
+
+def test_npz_of_images_alone(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", stack(2))
+    assert images.load(tmp_path).names == ("x.npz[arr_0][0]", "x.npz[arr_0][1]")
+
+
+def test_npz_without_images(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", labels=np.arange(3))
+    assert reason(tmp_path / "x.npz") == "holds no (h, w) or (n, h, w) array"
+    (tmp_path / "x.npz").write_bytes(b"noise")
+    assert reason(tmp_path / "x.npz") == "cannot be decoded: File is not a zip file"
+
+
+# --- Medical formats -------------------------------------------------------------------------------------------------
+
+
+def dicom(path: Path, pixels: Array, *, frames: int = 1, without: tuple[str, ...] = (), **tags: Any) -> None:
+    pytest.importorskip("pydicom")
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    data = FileDataset(None, {}, b"\0" * 128, meta, is_implicit_VR=False, is_little_endian=True)
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.Rows, data.Columns = pixels.shape[-2:]
+    data.SamplesPerPixel = 1
+    data.PhotometricInterpretation = "MONOCHROME2"
+    data.BitsAllocated = data.BitsStored = 8 * pixels.itemsize
+    data.HighBit = data.BitsStored - 1
+    data.PixelRepresentation = int(pixels.dtype.kind == "i")
+    if frames > 1:
+        data.NumberOfFrames = frames
+    raw = pixels.tobytes()
+    data.add_new("PixelData", "OB" if pixels.itemsize == 1 else "OW", raw + b"\0" * (len(raw) % 2))
+    for tag, value in tags.items():
+        setattr(data, tag, value)
+    for tag in without:
+        delattr(data, tag)
+    data.save_as(path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_dicom_of_unsigned_values_is_kept(tmp_path: Path, dtype: str) -> None:
+    pixels = stack(1, dtype=dtype)[0]
+    dicom(tmp_path / "x.dcm", pixels)
+    found = one(tmp_path / "x.dcm")
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, pixels)
+
+
+def test_dicom_hounsfield_units_have_1024_added(tmp_path: Path) -> None:
+    units = np.array([[-1024, -1000, 0], [40, 3071, -1]], np.int16)
+    dicom(tmp_path / "signed.dcm", units)
+    dicom(tmp_path / "rescaled.dcm", (units + 1024).astype(np.uint16), RescaleSlope="1", RescaleIntercept="-1024")
+    dicom(tmp_path / "halved.dicom", (units * 2 + 4096).astype(np.uint16), RescaleSlope="0.5", RescaleIntercept="-2048")
+    dicom(tmp_path / "intercept.dcm", (units + 1024).astype(np.uint16), RescaleIntercept="-1024")
+    found = images.load(tmp_path)
+    assert found.names == ("halved.dicom", "intercept.dcm", "rescaled.dcm", "signed.dcm")
+    assert found.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(found.pixels, np.broadcast_to(units.astype(int) + 1024, (4, 2, 3)))
+
+
+def test_dicom_monochrome1_is_inverted(tmp_path: Path) -> None:
+    pixels = stack(1, dtype="uint16")[0] >> 4
+    dicom(tmp_path / "x.dcm", pixels, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(one(tmp_path / "x.dcm"), 4095 - pixels)
+    units = np.array([[-1000, 5]], np.int16)
+    dicom(tmp_path / "y.dcm", units, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(one(tmp_path / "y.dcm"), -1 - units + 1024)
+
+
+def test_dicom_without_suffix_is_recognised(tmp_path: Path) -> None:
+    dicom(tmp_path / "IM0001", stack(1)[0])
+    np.testing.assert_array_equal(one(tmp_path / "IM0001"), stack(1)[0])
+
+
+def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dicom(tmp_path / "x.dcm", stack(1)[0])
+    read = pydicom.dcmread
+
+    def dcmread(file: Any) -> Any:
+        warnings.warn("Expected explicit VR, but found implicit VR", stacklevel=2)
+        return read(file)
+
+    monkeypatch.setattr(pydicom, "dcmread", dcmread)
+    np.testing.assert_array_equal(one(tmp_path / "x.dcm"), stack(1)[0])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "text"),
+    [
+        (np.zeros((2, 2), np.int16) - 2000, {}, "values from -2000.0 to -2000.0, outside -1024 to 64511; scale them"),
+        (np.ones((2, 2), np.uint16), {"RescaleSlope": "0.3"},
+         "values that are not whole numbers; scale and round them"),
+        (np.zeros((3, 2, 2), np.uint8), {"frames": 3},
+         "3 pages; save each as a file of its own, or pass them as an (n, h, w) array"),
+        (np.zeros((2, 2), np.uint8), {"PhotometricInterpretation": "RGB"}, "colour (RGB); convert to grey first"),
+        (np.zeros((2, 2), np.uint8), {"without": ("PixelData",)}, "a DICOM file without pixels"),
+        (np.zeros((2, 2), np.uint8), {"ModalityLUTSequence": []},
+         "a modality lookup table; apply it and save the result"),
+        (np.zeros((2, 2), np.uint8), {"Rows": 20000, "Columns": 20000},
+         "20000x20000 pixels, more than the limit of 67108864; crop or resample the image"),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_dicom_that_cannot_be_used(tmp_path: Path, pixels: Array, options: dict[str, Any], text: str) -> None:
+    dicom(tmp_path / "x.dcm", pixels, **options)
+    assert reason(tmp_path / "x.dcm") == text
+
+
+def test_broken_dicom(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    (tmp_path / "x.dcm").write_bytes(b"noise" * 100)
+    assert reason(tmp_path / "x.dcm").startswith("cannot be decoded: File is missing DICOM File Meta")
+    dicom(tmp_path / "y.dcm", stack(1)[0])
+    data = (tmp_path / "y.dcm").read_bytes()
+    (tmp_path / "y.dcm").write_bytes(data[:-20])
+    assert reason(tmp_path / "y.dcm").startswith("cannot be decoded: ")
+
+
+def nifti(path: Path, values: Array, **scale: float) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(values, np.eye(4))
+    if scale:
+        image.header.set_slope_inter(**scale)
+    nibabel.save(image, path)
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_nifti_slices_run_along_the_last_axis(tmp_path: Path, suffix: str, dtype: str) -> None:
+    pixels = stack(5, dtype=dtype)
+    nifti(tmp_path / f"x.{suffix}", pixels.T)
+    found = images.load(tmp_path)
+    assert found.names == tuple(f"x.{suffix}[{i}]" for i in range(5))
+    assert found.pixels.dtype == dtype
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert [len(part) for part in images.blocks(tmp_path, block=2)] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32", "float64"])
+def test_nifti_hounsfield_units_have_1024_added(tmp_path: Path, dtype: str) -> None:
+    units = (stack(3, dtype="uint16").astype(np.int32) // 16 - 1024).astype(dtype)
+    nifti(tmp_path / "x.nii", units.T[..., None])
+    np.testing.assert_array_equal(images.load(tmp_path).pixels, units.astype(np.int32) + 1024)
+
+
+def test_nifti_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii"
+    nifti(path, np.zeros((2, 2, 3, 2), np.uint8))
+    assert reason(path) == (
+        "expected (x, y, z) numbers, got shape (2, 2, 3, 2) and dtype uint8; save one volume a file"
+    )
+    nifti(path, np.zeros((2, 2, 3), np.complex64))
+    assert reason(path) == "expected (x, y, z) numbers, got shape (2, 2, 3) and dtype complex64; save one volume a file"
+    path.write_bytes(b"")
+    assert reason(path) == "empty file (0 bytes)"
+    path.write_bytes(b"noise" * 100)
+    assert reason(path).startswith("cannot be decoded: ")
+
+
+def test_nifti_loses_only_the_slices_that_do_not_fit(tmp_path: Path) -> None:
+    values = np.zeros((2, 2, 4), np.float64)
+    values[0, 0, 1], values[0, 0, 2], values[1, 1, 3] = 0.5, 1e6, np.nan
+    nifti(tmp_path / "x.nii", values)
+    found = images.load(tmp_path)
+    assert found.names == ("x.nii[0]",)
+    assert found.failed == (
+        Failure("x.nii[1]", "values that are not whole numbers; scale and round them"),
+        Failure("x.nii[2]", "values from 0.0 to 1000000.0, outside -1024 to 64511; scale them"),
+        Failure("x.nii[3]", "values from nan to nan, outside -1024 to 64511; scale them"),
+    )
+
+
+def test_scaled_nifti(tmp_path: Path) -> None:
+    nifti(tmp_path / "x.nii", stack(2).T, slope=2, inter=-100)
+    found = images.load(tmp_path)
+    np.testing.assert_array_equal(found.pixels, stack(2).astype(int) * 2 - 100 + 1024)
+
+
+@pytest.mark.parametrize(("module", "name"), [("pydicom", "x.dcm"), ("nibabel", "x.nii.gz")])
+def test_absent_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / name).write_bytes(b"anything")
+    assert reason(tmp_path / name) == f'needs {module}; pip install "fingerprint[medical]"'
+    with pytest.raises(InputError, match=re.escape('pip install "fingerprint[medical]"')):
+        images.load(tmp_path / name)
