@@ -21,7 +21,9 @@ import fingerprint
 from fingerprint.scores import METHODS
 
 LABELS = {
-    "default": "**default**",
+    "default": "**default**: whole images and patches",
+    "nearness": "whole images alone",
+    "patches": "patches alone",
     "gan-leaks": "smallest distance (GAN-Leaks)",
     "gan-leaks-calibrated": "smallest distance, calibrated (GAN-Leaks)",
     "monte-carlo": "Monte Carlo (Hilprecht)",

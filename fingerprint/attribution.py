@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, detector, images, ranking, scores
+from fingerprint import _check, collection, detector, images, scores
 from fingerprint._check import InputError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def attribute(
     reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
     known = images.load(generated, threads=threads, argument="generated", **reading)
     every = {
-        str(name): ranking.collect(
+        str(name): collection.collect(
             known,
             source,
             reference=None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, detector, distance, images, ranking, scores
+from fingerprint import _check, collection, detector, distance, images, scores
 from fingerprint.evaluation import Audit, Copying, Estimate, audit_scores, data_copying
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint.collection import Groups
     from fingerprint.images import Failure, Slices, Source
-    from fingerprint.ranking import Groups
 
 Array = NDArray[Any]
 
@@ -99,13 +99,14 @@ def audit(
         images.load(source, threads=threads, argument=argument, **reading)
         for source, argument in ((used, "used"), (unused, "unused"))
     ]
-    seen = ranking.collect(
+    seen = collection.collect(
         sides[0],
         fake,
         reference=sides[1],
         groups=groups,
         metrics=chosen.metrics,
         k=chosen.k,
+        patches=chosen.patches,
         block=block,
         threads=threads,
         executor=executor,
@@ -113,7 +114,7 @@ def audit(
         called=("used", "unused", "fake"),
         **reading,
     )
-    found, n_used = scores.score(chosen, seen.neighbours), seen.n_real
+    found, n_used = seen.score(chosen), seen.n_real
     result = audit_scores(
         found[:n_used],
         found[n_used:],
@@ -281,7 +282,7 @@ def compare(
     known = images.load(real, threads=threads, argument="real", **reading)
     others = None if unused is None else images.load(unused, threads=threads, argument="unused", **reading)
     both = [
-        ranking.collect(
+        collection.collect(
             known,
             fake,
             reference=others,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, ranking, scores
+from fingerprint import _check, collection, scores
 from fingerprint._check import InputError
 from fingerprint.evaluation import MEASURES, Estimate, evaluate
 from fingerprint.summary import bin_edges
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint.collection import Collected, Groups
     from fingerprint.images import Failure, Source
-    from fingerprint.ranking import Collected, Groups
     from fingerprint.scores import Neighbours
 
 Array = NDArray[Any]
@@ -208,7 +208,7 @@ class Detector:
         """
         if share is not None:
             share = _check.number("share", share, minimum=0.01, maximum=0.99)
-        seen = ranking.collect(
+        seen = collection.collect(
             real,
             fake,
             reference=None,
@@ -329,7 +329,7 @@ def fit(
     (12, True)
     """
     start = _check.integer("seed", seed, minimum=0)
-    seen = ranking.collect(
+    seen = collection.collect(
         used,
         fake,
         reference=unused,

@@ -413,8 +413,8 @@ class _Patches:
 # --- Evidence that one synthetic image copies parts of one real image -------------------------------------------------
 
 _FINEST = 64  # boxes along the shorter side of an image, at least, where it has as many pixels
-_FLOOR = np.float32(1 / 512)  # added to 1 - correlation: what noise and rounding leave of a perfect match
-_CONTRAST = Fraction(2, 255)  # least standard deviation of an informative patch, in parts of the range of its image
+_FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
+_CONTRAST = Fraction(1, 255)  # least standard deviation of an informative patch, in parts of the range of its image
 _YARDSTICK, _YARDSTICK_GROUPED = 7, 3  # which best match among other real images counts, see `prepare_real`
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
@@ -579,9 +579,14 @@ class PatchSummary:
         return int(self.evidence.shape[1])
 
     @property
+    def gains(self) -> Array:
+        """Return (n_real, k) float64: the evidence in octaves, without meaning where fewer than k were seen."""
+        return np.asarray(self.evidence * _OCTAVE)
+
+    @property
     def scores(self) -> Array:
         """Return (n_real,) float64: the strongest evidence in octaves; higher = more likely used."""
-        return np.asarray(self.evidence[:, 0] * _OCTAVE)
+        return np.asarray(self.gains[:, 0])
 
 
 @dataclass(frozen=True)
@@ -622,7 +627,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
 
     The images are reduced to boxes of pixels. A patch is 8 x 8 boxes, about an eighth of the image across; it is
     searched within two boxes of its place, half a box at a time, and compared by normalised correlation, which ignores
-    brightness and contrast. A patch whose standard deviation is below 2 / 255 of the range of its image is flat and
+    brightness and contrast. A patch whose standard deviation is below 1 / 255 of the range of its image is flat and
     never counts.
 
     The yardstick of a patch is its third best match among the real images of other groups, so that one duplicate under

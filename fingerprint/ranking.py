@@ -5,49 +5,51 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _threads, decisions, engine, images, scores, views
-from fingerprint import summary as summaries
+from fingerprint import _check, collection, decisions, images, patches, scores
 from fingerprint._check import InputError
+from fingerprint.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint.collection import Collected, Groups
     from fingerprint.decisions import Decisions
-    from fingerprint.images import Failure, Slices, Source
-    from fingerprint.scores import Neighbours
-    from fingerprint.summary import Summary
+    from fingerprint.images import Failure, Source
 
 Array = NDArray[Any]
-Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
 _SHOWN = 10  # rows of the table in a summary
 
 
 @dataclass(frozen=True)
 class Match:
-    """A synthetic image near a real one.
+    """A synthetic image that is evidence for a real one.
 
     Parameters
     ----------
     name : str
         Of the synthetic image.
-    distance : float
-        In the view `Ranking.params` names as ``"distance"``; 0 = identical there.
+    distance : float or None
+        Of the whole images, in the view that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
+        it is not among the nearest.
+    gain : float or None
+        By how many octaves in total its patches match better than other real images do, see
+        `fingerprint.patches.summarise_patches`. None where it is not among the best.
     """
 
     name: str
-    distance: float
+    distance: float | None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Row:
     group : str or None
         Patient, where groups were given.
     evidence : tuple of Match
-        The nearest synthetic images, nearest first.
+        The synthetic images that give it away: first the one that stands out most, then the best of the other kind.
     """
 
     rank: int
@@ -98,16 +100,51 @@ class Group:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Origin:
+    """What a ranking was made from.
+
+    Parameters
+    ----------
+    collected : Collected
+        The real images after the pass over the synthetic ones.
+    order : tuple of int
+        Position of each row of the ranking among the real images.
+    fake : Source
+        The synthetic images.
+    size, recursive
+        How they were read.
+    """
+
+    collected: Collected
+    order: tuple[int, ...]
+    fake: Source
+    size: int | tuple[int, int] | None
+    recursive: bool
+
+    def patches(self) -> patches.PatchReals:
+        """Return the patches of the real images."""
+        real, known = self.collected.real, self.collected.known
+        if real.patches is not None:
+            return real.patches
+        if min(known.height, known.width) < collection.LEAST_SIDE:
+            raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
+        return patches.prepare_real(known.pixels, groups=real.groups if real.grouped else None)
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Real images ordered by the evidence that they were used for training, most likely used first.
 
     A list of `Row`: ``len(ranking)``, ``ranking[0]``, ``for row in ranking``. The fields hold the same by column.
 
-    The default score says how many times the distance from a real image to its nearest synthetic image must be doubled
-    to reach the distance between similar real images: 0 = no nearer than that, 1 = half as far. Higher = more likely
-    used. A low score is no proof that an image was not used. Scores of different methods, or against different
-    numbers of synthetic images, are not comparable.
+    Higher = more likely used. A low score is no proof that an image was not used.
+
+    The default score weighs two kinds of evidence by their spread over the images that have little of it. Whole images:
+    how often the distance to the nearest synthetic image must be doubled to reach similar real images
+    (`fingerprint.scores.nearness`). Patches: how much better they match in one synthetic image than in other real ones
+    (`fingerprint.patches.summarise_patches`). 0 = no nearer than similar real images, and no patch that matches better.
+    Scores of different methods, collections, or numbers of synthetic images are not comparable.
 
     Parameters
     ----------
@@ -116,7 +153,7 @@ class Ranking:
     scores : ndarray
         (n,) float64, descending.
     matches : tuple of tuple of Match
-        (n, k) nearest synthetic images, nearest first.
+        (n, up to k) synthetic images, see `Row.evidence`.
     p_values : ndarray, optional
         (n,) float64: share of unused reference images with at least such a score. Only with a reference, and valid as
         far as unused images are exchangeable with it.
@@ -130,6 +167,8 @@ class Ranking:
         Files of ``"real"``, ``"fake"`` and ``"reference"`` that could not be used, with the reason.
     params : mapping
         How this ranking was made.
+    origin : Origin, optional
+        What `evidence` is drawn from. Not written to files.
 
     Examples
     --------
@@ -149,6 +188,7 @@ class Ranking:
     n_fake: int
     failed: Mapping[str, tuple[Failure, ...]]
     params: Mapping[str, object]
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         """Return the number of ranked images."""
@@ -174,6 +214,38 @@ class Ranking:
     def __str__(self) -> str:
         """Return `summary`."""
         return self.summary()
+
+    def evidence(self, index: int, *, match: int = 0) -> Evidence:
+        """Return where a real image and a synthetic one match, to look at.
+
+        Parameters
+        ----------
+        index : int
+            Position in the ranking, from 0, most likely used first.
+        match : int
+            Which of the synthetic images in ``ranking[index].evidence``.
+
+        Returns
+        -------
+        Evidence
+            With both images; ``.image()`` is a picture of it.
+
+        Raises
+        ------
+        InputError
+            If there is no such image, the images are smaller than 8x8, or the synthetic ones came from an iterator,
+            which cannot be read again.
+        """
+        index = _check.integer("index", index, minimum=-len(self), maximum=len(self) - 1) % len(self)
+        found = self.matches[index]
+        chosen = found[_check.integer("match", match, minimum=0, maximum=len(found) - 1)]
+        origin = self.origin
+        if origin is None:
+            raise InputError("evidence: this ranking has no images; make it by rank")
+        place, reals = origin.order[index], origin.patches()
+        fake = images.pick(origin.fake, [chosen.name], size=origin.size, recursive=origin.recursive, argument="fake")
+        where = patches.explain(reals, place, fake[0])
+        return Evidence(self.names[index], chosen, origin.collected.known[place], fake[0], where)
 
     def by_group(self) -> tuple[Group, ...]:
         """Return the patients, those whose images have the highest mean score first.
@@ -236,14 +308,11 @@ class Ranking:
         width = max(len("image"), *(len(name) for name in self.names[:_SHOWN]))
         lines = [
             f"{len(self)} real images against {self.n_fake} synthetic ones, most likely used first",
-            f"{'rank':>5}  {'image':<{width}}  {'score':>7}  {tested}nearest synthetic image",
+            f"{'rank':>5}  {'image':<{width}}  {'score':>7}  {tested}synthetic image that gives it away",
         ]
         for row in (self[i] for i in range(min(_SHOWN, len(self)))):
             tested = "" if row.p_value is None else f"{row.p_value:9.4f} {row.q_value:9.4f}  "
-            match = row.evidence[0]
-            lines.append(
-                f"{row.rank:>5}  {row.name:<{width}}  {row.score:7.3f}  {tested}{match.name} ({match.distance:.4g})"
-            )
+            lines.append(f"{row.rank:>5}  {row.name:<{width}}  {row.score:7.3f}  {tested}{_described(row.evidence[0])}")
         if len(self) > _SHOWN:
             lines.append(f"{'…':>5}  {len(self) - _SHOWN} more")
         lines.append("Higher = more likely used. A low score is no proof that an image was not used.")
@@ -263,20 +332,25 @@ class Ranking:
         -------
         str
             What was, or would have been, written. Columns: rank, name, score, p_value and q_value (with a reference),
-            group (with groups), nearest, distance.
+            group (with groups); the nearest synthetic image and its distance; the one whose patches match best and
+            its gain.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         tested, grouped = self.p_values is not None, self.groups is not None
         writer.writerow(
-            ["rank", "name", "score"] + ["p_value", "q_value"] * tested + ["group"] * grouped + ["nearest", "distance"]
+            ["rank", "name", "score"]
+            + ["p_value", "q_value"] * tested
+            + ["group"] * grouped
+            + ["nearest", "distance", "matched", "gain"]
         )
         for row in self:
             writer.writerow(
                 [row.rank, row.name, row.score]
                 + [row.p_value, row.q_value] * tested
                 + [row.group] * grouped
-                + [row.evidence[0].name, row.evidence[0].distance]
+                + _best(row.evidence, "distance", min)
+                + _best(row.evidence, "gain", max)
             )
         return _write(text.getvalue(), path)
 
@@ -301,7 +375,7 @@ class Ranking:
                 "p_value": row.p_value,
                 "q_value": row.q_value,
                 "group": row.group,
-                "evidence": [{"name": match.name, "distance": match.distance} for match in row.evidence],
+                "evidence": [asdict(match) for match in row.evidence],
             }
             for row in self
         ]
@@ -343,10 +417,10 @@ def rank(
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
         each reference) image. Images of one patient never serve as each other's yardstick.
     method : str
-        ``"default"``: `fingerprint.scores.nearness` in all views of `fingerprint.views.pyramid`; or a statistic of the
-        literature, a key of `fingerprint.scores.METHODS`.
+        ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
+        ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.scores.METHODS`.
     k : int
-        How many of the nearest synthetic images to show for every real one.
+        How many synthetic images to show for every real one.
     size : int or (int, int), optional
         Resample everything to this height and width. Without it, images of different sizes are an error.
     recursive : bool
@@ -378,19 +452,20 @@ def rank(
     >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
     >>> ranking = fingerprint.rank(demo.real, demo.fake, groups=demo.groups)
     >>> print(ranking.to_csv().splitlines()[0])
-    rank,name,score,group,nearest,distance
+    rank,name,score,group,nearest,distance,matched,gain
     """
     _check.choice("method", method, scores.METHODS)
     _check.integer("k", k, minimum=1)
     _check.integer("block", block, minimum=1)
     chosen = scores.METHODS[method]
-    seen = collect(
+    seen = collection.collect(
         real,
         fake,
         reference=reference,
         groups=groups,
         metrics=chosen.metrics,
         k=max(k, chosen.k),
+        patches=chosen.patches,
         size=size,
         recursive=recursive,
         on_error=on_error,
@@ -400,7 +475,10 @@ def rank(
         progress=progress,
     )
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
-    found = scores.score(chosen, seen.neighbours)
+    if method == "patches" and seen.patches is None:
+        raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
+    kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
+    found, lead = seen.score(chosen), scores.leading(kinds)
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], images.natural_key(names[i]), i))
     tested = None if reference is None else scores.p_values(mine, null)
@@ -416,126 +494,44 @@ def rank(
     return Ranking(
         names=tuple(names[i] for i in order),
         scores=mine[order],
-        matches=tuple(_matches(seen.summary, i, k) for i in order),
+        matches=tuple(_matches(seen, i, k, patches_first=len(kinds) == 2 and lead[i] == 1) for i in order),
         p_values=None if tested is None else tested[order],
         q_values=None if tested is None else scores.q_values(tested)[order],
         groups=None if patients is None else tuple(patients[i] for i in order),
         n_fake=seen.summary.n_fake,
         failed=MappingProxyType(seen.failed),
         params=MappingProxyType(params),
+        origin=Origin(seen, tuple(order), fake, size, recursive),
     )
 
 
-@dataclass(frozen=True)
-class Collected:
-    """Real images after one pass over the synthetic ones.
-
-    Parameters
-    ----------
-    known : Slices
-        The real images, then those of the reference.
-    n_real : int
-        How many of them are no reference.
-    groups : tuple of str or None
-        Patient of each.
-    summary : Summary
-        What the pass left behind.
-    neighbours : list of Neighbours
-        What the statistics see, one entry for each view.
-    failed : dict
-        From the name of a collection to its `Failure`s.
-    """
-
-    known: Slices
-    n_real: int
-    groups: tuple[str, ...] | None
-    summary: Summary
-    neighbours: list[Neighbours]
-    failed: dict[str, tuple[Failure, ...]]
-
-
-def collect(
-    real: Source,
-    fake: Source,
-    *,
-    reference: Source | None,
-    groups: Groups | None,
-    metrics: tuple[str, ...],
-    k: int,
-    size: int | tuple[int, int] | None,
-    recursive: bool,
-    on_error: str,
-    block: int,
-    threads: int | None,
-    executor: Executor | None,
-    progress: bool,
-    called: tuple[str, str, str] = ("real", "reference", "fake"),
-) -> Collected:
-    """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
-
-    `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`. `called` is what the
-    messages call the three collections.
-    """
-    threads = _threads.resolve(threads)
-    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    slices = known = images.load(real, threads=threads, argument=called[0], **reading)
-    failed = {called[0]: slices.failed}
-    if reference is not None:
-        unused = images.load(reference, threads=threads, argument=called[1], **reading)
-        known = images.concatenate(slices, unused, argument=called[1])
-        failed[called[1]] = unused.failed
-    patients = None if groups is None else _patients(groups, known)
-    compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
-    codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
-    prepared = summaries.prepare(known.pixels, compared, groups=codes, threads=threads)
-    worker = engine.Worker(prepared, k)
-    blocks = images.plan(fake, block=block, expect=known, argument=called[2], **reading)
-    total = images.count(fake, recursive=recursive, argument=called[2]) if progress else None
-    with _threads.bar(progress, unit="image", total=total) as advance:
-        summary = engine.summarise(worker, blocks, threads=threads, executor=executor, advance=advance)
-    failed[called[2]] = summary.failed
-    if not summary.n_fake:
-        raise images.none_usable(fake, summary.failed, argument=called[2])
-    return Collected(
-        known=known,
-        n_real=len(slices),
-        groups=None if patients is None else tuple(patients),
-        summary=summary,
-        neighbours=scores.neighbours(prepared, summary),
-        failed=failed,
-    )
-
-
-def _matches(summary: Summary, real: int, k: int) -> tuple[Match, ...]:
-    """Return the nearest synthetic images of one real image in the first view."""
+def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:
+    """Return the synthetic images that give one real image away: the nearest, and those with the best patches."""
+    summary, parts = seen.summary, seen.summary.patches
     near = zip(summary.indices[0, real, :k], summary.distances[0, real, :k], strict=True)
-    return tuple(Match(summary.fakes[index], float(distance)) for index, distance in near if index >= 0)
+    distances = {summary.fakes[index]: float(distance) for index, distance in near if index >= 0}
+    gains = {} if parts is None else _gains(parts, real, k)
+    kinds = [list(gains), list(distances)] if patches_first else [list(distances), list(gains)]
+    names = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
+    return tuple(Match(name, distances.get(name), gains.get(name)) for name in list(names)[:k])
 
 
-def _patients(groups: Groups, slices: Slices) -> list[str]:
-    """Return the group of every image as text."""
-    if isinstance(groups, Mapping):
-        missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
-        if missing:
-            raise InputError(
-                f"groups: expected an entry for every real and reference image, found none for {missing[0]!r} "
-                f"({len(missing)} missing); add them, keyed by the name or the file name"
-            )
-        return [str(groups[name] if name in groups else groups[PurePosixPath(name).name]) for name in slices.names]
-    if callable(groups):
-        return [str(groups(name)) for name in slices.names]
-    if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
-        raise InputError(f"groups: expected a mapping, a function or a sequence, got {_check.describe(groups)}")
-    if len(groups) != len(slices) + len(slices.failed):
-        raise InputError(
-            f"groups: expected one entry for each real and reference image, {len(slices)}, got {len(groups)}"
-        )
-    if slices.failed:
-        raise InputError(
-            f"groups: a sequence cannot be matched to the images, because {len(slices.failed)} files failed (first: "
-            f"{slices.failed[0].name}: {slices.failed[0].reason}); pass a mapping from name to group"
-        )
-    return [str(group) for group in groups]
+def _gains(parts: patches.PatchSummary, real: int, k: int) -> dict[str, float]:
+    best = zip(parts.indices[real, :k], parts.gains[real, :k], strict=True)
+    return {parts.fakes[index]: float(gain) for index, gain in best if index >= 0}
+
+
+def _best(found: tuple[Match, ...], column: str, choose: Callable[..., Match]) -> list[object]:
+    """Return name and value of the match with the smallest or largest value, blank where none has one."""
+    known = [match for match in found if getattr(match, column) is not None]
+    best: Match | None = choose(known, key=lambda match: getattr(match, column), default=None)
+    return ["", ""] if best is None else [best.name, getattr(best, column)]
+
+
+def _described(match: Match) -> str:
+    notes = [f"distance {match.distance:.3g}"] if match.distance is not None else []
+    notes += [f"gain {match.gain:.3g}"] if match.gain is not None else []
+    return f"{match.name} ({', '.join(notes)})"
 
 
 def _write(text: str, path: str | PathLike[str] | None) -> str:

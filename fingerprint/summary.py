@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint import patches as _patches
 from fingerprint import views as _views
 from fingerprint.images import Failure, natural_key
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from fingerprint.distance import Prepared
     from fingerprint.images import Slices
+    from fingerprint.patches import PatchReals, PatchSummary
     from fingerprint.views import View
 
 Array = NDArray[Any]
@@ -44,7 +46,9 @@ class Reals:
     groups : ndarray
         (n_real,) int64 from 0: images of the same group are not compared with each other.
     grouped : bool
-        Whether any two images are of the same group, or could have been: whether groups are known.
+        Whether groups are known.
+    patches : PatchReals, optional
+        Where local patches are compared too.
     """
 
     prepared: Mapping[View, Prepared]
@@ -52,6 +56,7 @@ class Reals:
     others: Array
     groups: Array
     grouped: bool = False
+    patches: PatchReals | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class Summary:
         Files that could not be used.
     ignored : int
         Files that are no images.
+    patches : PatchSummary, optional
+        Where local patches were compared too.
     """
 
     views: tuple[View, ...]
@@ -96,6 +103,7 @@ class Summary:
     copies: Array
     failed: tuple[Failure, ...] = ()
     ignored: int = 0
+    patches: PatchSummary | None = None
 
     @property
     def k(self) -> int:
@@ -159,10 +167,15 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
                 is_copy = found[voted, np.arange(len(names))] < real.others[v, voted, 0]
                 copies[v] = np.bincount(voted[is_copy], minlength=n_real)
     fakes, indices = _referenced(names, indices)
-    return Summary(views, len(names), fakes, distances, indices, counts, votes, copies, block.failed, block.ignored)
+    matched = None if real.patches is None else _patches.summarise_patches(real.patches, block.pixels, block.names, k=k)
+    return Summary(
+        views, len(names), fakes, distances, indices, counts, votes, copies, block.failed, block.ignored, matched
+    )
 
 
-def prepare(pixels: Array, views: Sequence[View], *, groups: Array | None = None, threads: int = 1) -> Reals:
+def prepare(
+    pixels: Array, views: Sequence[View], *, groups: Array | None = None, patches: bool = False, threads: int = 1
+) -> Reals:
     """Prepare real images and compare them with each other.
 
     Parameters
@@ -173,6 +186,8 @@ def prepare(pixels: Array, views: Sequence[View], *, groups: Array | None = None
         What to compare.
     groups : ndarray, optional
         (n_real,) int: images of the same group are not compared with each other.
+    patches : bool
+        Also prepare the comparison of local patches.
     threads : int
         Threads to use.
 
@@ -192,7 +207,8 @@ def prepare(pixels: Array, views: Sequence[View], *, groups: Array | None = None
         if view.relative:
             strangers = _views.relative(strangers, scales[v], scales[v])
         others[v] = np.sort(strangers, axis=1)[:, :kept]
-    return Reals(prepared, scales, others, own, groups is not None)
+    parts = _patches.prepare_real(pixels, groups=groups, threads=threads) if patches else None
+    return Reals(prepared, scales, others, own, groups is not None, parts)
 
 
 def merge(summaries: Sequence[Summary]) -> Summary:
@@ -239,6 +255,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         np.sum([summary.copies for summary in summaries], axis=0),
         tuple(failed),
         sum(summary.ignored for summary in summaries),
+        None if first.patches is None else _patches.merge([part for s in summaries if (part := s.patches) is not None]),
     )
 
 

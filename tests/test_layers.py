@@ -26,6 +26,8 @@ ORDER = [
     "engine",
     "scores",
     "decisions",
+    "collection",
+    "evidence",
     "ranking",
     "evaluation",
     "detector",

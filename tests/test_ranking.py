@@ -3,6 +3,7 @@
 import csv
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fingerprint
-from fingerprint import InputError, scores
+from fingerprint import InputError, phantoms, scores
 from fingerprint.images import Slices
 
 RNG = np.random.default_rng(8)
@@ -47,6 +48,48 @@ def test_copied_images_come_first_with_their_copies_as_evidence() -> None:
     distances = [match.distance for match in ranking[0].evidence]
     assert len(distances) == 5
     assert distances == sorted(distances)
+
+
+def test_a_copy_that_moved_is_found_by_its_patches() -> None:
+    real, fake = phantoms.thorax(12, seed=1, size=128), phantoms.thorax(30, seed=2, size=128)
+    fake[4] = np.roll(real[9], 4, axis=1)
+    ranking = fingerprint.rank(real, fake)
+    assert ranking[0].name == "9"
+    assert ranking[0].evidence[0].name == "4"
+    assert ranking[0].evidence[0].gain > 2 * max(row.evidence[0].gain or 0 for row in list(ranking)[1:])
+    found = ranking.evidence(0)
+    assert (found.name, found.match.name) == ("9", "4")
+    assert np.array_equal(found.real, real[9])
+    assert np.array_equal(found.fake, fake[4])
+    assert found.heat().shape == (128, 128)
+    assert [(left - x, top - y) for y, x, top, left, _ in found.rectangles(3)] == [(4, 0)] * 3
+    picture = found.image()
+    assert picture.mode == "RGB"
+    assert picture.width > 3 * 128
+
+
+def test_evidence_of_every_method_and_match_and_its_limits(tmp_path) -> None:
+    write(tmp_path / "fake", FAKE)
+    for method in ("default", "ssim"):
+        ranking = fingerprint.rank(REAL, tmp_path / "fake", method=method)
+        for match in range(2):
+            found = ranking.evidence(-1, match=match)
+            assert found.match == ranking[-1].evidence[match]
+            assert np.array_equal(found.fake, FAKE[int(found.match.name[4:-4])])
+    with pytest.raises(InputError, match="index: expected an integer from -24 to 23, got 24"):
+        ranking.evidence(24)
+    with pytest.raises(InputError, match="match: expected an integer from 0 to 4, got 5"):
+        ranking.evidence(0, match=5)
+    with pytest.raises(InputError, match="fake: an iterator cannot be read a second time"):
+        fingerprint.rank(REAL, iter([FAKE])).evidence(0)
+    with pytest.raises(InputError, match="evidence: this ranking has no images; make it by rank"):
+        replace(ranking, origin=None).evidence(0)
+    tiny = fingerprint.rank(REAL[:, :4], FAKE[:, :4])
+    assert tiny[0].evidence[0].gain is None
+    with pytest.raises(InputError, match="at least 8x8 pixels"):
+        tiny.evidence(0)
+    with pytest.raises(InputError, match="method: 'patches' needs images of at least 8x8 pixels, got 4x16 8-bit"):
+        fingerprint.rank(REAL[:, :4], FAKE[:, :4], method="patches")
 
 
 def test_a_row_is_what_the_columns_say() -> None:
@@ -155,7 +198,7 @@ def test_the_order_of_synthetic_images_changes_no_score() -> None:
     assert fingerprint.rank(REAL, shuffled).to_json() == EXPECTED
 
 
-@pytest.mark.parametrize("method", ["default", "gan-leaks-calibrated"])
+@pytest.mark.parametrize("method", ["nearness", "gan-leaks-calibrated"])
 def test_slices_of_one_patient_are_no_yardstick_for_each_other(method) -> None:
     # a second slice of every patient, nearly the same as the first: strangers are as near as before
     slices = np.clip(REAL + RNG.integers(-2, 3, REAL.shape), 0, 255).astype(np.uint8)
@@ -216,15 +259,21 @@ def test_csv_has_one_line_for_each_image(tmp_path) -> None:
     text = ranking.to_csv(tmp_path / "ranking.csv")
     assert (tmp_path / "ranking.csv").read_bytes() == text.encode()
     rows = list(csv.DictReader(text.splitlines()))
-    assert list(rows[0]) == ["rank", "name", "score", "p_value", "q_value", "group", "nearest", "distance"]
+    assert list(rows[0]) == [
+        *("rank", "name", "score", "p_value", "q_value", "group", "nearest", "distance", "matched", "gain")
+    ]
     for row, line in zip(ranking, rows, strict=True):
         assert float(line["score"]) == row.score
         assert float(line["p_value"]) == row.p_value
         assert line["group"] == row.group
-        assert line["nearest"] == row.evidence[0].name
-    plain = fingerprint.rank(REAL, FAKE).to_csv()
-    assert plain.splitlines()[0] == "rank,name,score,nearest,distance"
-    assert len(plain.splitlines()) == 25
+        nearest = min((m for m in row.evidence if m.distance is not None), key=lambda m: m.distance)
+        assert (line["nearest"], float(line["distance"])) == (nearest.name, nearest.distance)
+        matched = max((m for m in row.evidence if m.gain is not None), key=lambda m: m.gain)
+        assert (line["matched"], float(line["gain"])) == (matched.name, matched.gain)
+    plain = list(csv.DictReader(fingerprint.rank(REAL, FAKE, method="ssim").to_csv().splitlines()))
+    assert list(plain[0]) == ["rank", "name", "score", "nearest", "distance", "matched", "gain"]
+    assert {row["matched"] + row["gain"] for row in plain} == {""}
+    assert len(plain) == 24
 
 
 def test_json_holds_everything(tmp_path) -> None:

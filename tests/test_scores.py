@@ -146,11 +146,24 @@ def test_nearness_of_an_identical_copy_is_finite_and_largest() -> None:
     assert np.isfinite(found).all()
 
 
-def test_combine_weighs_views_by_the_inverse_of_their_spread() -> None:
+def test_combine_weighs_kinds_by_the_inverse_of_their_spread() -> None:
     rows = RNG.normal(size=(3, 40)) * [[1], [5], [0.1]]
-    spread = [np.median(abs(row - np.median(row))) for row in rows]
+    spread = [np.quantile(row, 0.3) - np.quantile(row, 0.05) for row in rows]
     expected = sum(row / s for row, s in zip(rows, spread, strict=True)) / sum(1 / s for s in spread)
     np.testing.assert_allclose(scores.combine(rows), expected, rtol=1e-12)
+
+
+def test_strong_evidence_of_half_of_the_images_does_not_drown_in_the_other_kind() -> None:
+    noise, strong = RNG.normal(size=(2, 200))
+    strong[:100] += 50
+    found = scores.combine(np.stack([noise, strong]))
+    assert found[:100].min() > found[100:].max()
+
+
+def test_the_leading_kind_is_the_one_that_stands_out() -> None:
+    rows = np.stack([np.arange(20.0), 100 * np.arange(20.0)[::-1]])
+    assert scores.leading(rows).tolist() == [1] * 10 + [0] * 10
+    assert scores.leading(np.zeros((2, 3))).tolist() == [0, 0, 0]
 
 
 def test_combine_without_spread_weighs_alike() -> None:
@@ -167,7 +180,10 @@ def test_q_values_are_those_of_benjamini_and_hochberg(p) -> None:
     np.testing.assert_allclose(scores.q_values(p), false_discovery_control(p), rtol=1e-14)
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+WHOLE = {name: method for name, method in METHODS.items() if method.statistic}
+
+
+@pytest.mark.parametrize("method", WHOLE.values(), ids=WHOLE)
 def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(method) -> None:
     one = scores.score(method, [SEEN])
     assert one.shape == (N,)
@@ -175,9 +191,18 @@ def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(meth
     np.testing.assert_allclose(scores.score(method, [SEEN, SEEN]), one, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "method", [m for m in METHODS.values() if m.statistic.__name__ not in ("retrieval_votes", "authenticity")]
-)
+def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
+    parts = RNG.normal(size=N)
+    whole = scores.nearness(SEEN)
+    default, patches = METHODS["default"], METHODS["patches"]
+    assert scores.kinds(default, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
+    assert scores.score(default, [SEEN], parts).tolist() == scores.combine(np.stack([whole, parts])).tolist()
+    assert scores.score(default, [SEEN]).tolist() == whole.tolist()
+    assert scores.score(patches, [SEEN], parts).tolist() == parts.tolist()
+    assert scores.score(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("method", [m for name, m in WHOLE.items() if "votes" not in name and name != "authenticity"])
 def test_a_nearer_synthetic_image_never_lowers_a_score(method) -> None:
     before = method.statistic(SEEN)
     fake = np.append(FAKE, np.where(np.arange(N) == 4, 0.01, 100.0)[:, None], axis=1)

@@ -2,7 +2,7 @@
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import partial
 from multiprocessing import get_context
 
@@ -23,7 +23,7 @@ REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
 FAKE = np.concatenate([RNG.integers(0, 256, (30, 16, 20), dtype=np.uint8), REAL[:3]])[[*range(33), 4, 30, 7]]
 NAMES = tuple(f"fake_{i}.png" for i in RNG.permutation(len(FAKE)))
 VIEWS = (View(1, "correlation", relative=True), View(4, "euclidean"))
-REALS = summaries.prepare(REAL, VIEWS)
+REALS = summaries.prepare(REAL, VIEWS, patches=True)
 K = 4
 
 
@@ -41,7 +41,9 @@ def cut(order, *places) -> list[Slices]:
 def assert_same(a, b) -> None:
     for field in fields(a):
         one, other = getattr(a, field.name), getattr(b, field.name)
-        if isinstance(one, np.ndarray):
+        if is_dataclass(one):
+            assert_same(one, other)
+        elif isinstance(one, np.ndarray):
             assert one.tobytes() == other.tobytes(), field.name
             assert one.dtype == other.dtype
         else:

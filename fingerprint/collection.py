@@ -1,0 +1,148 @@
+"""Collection: read both sides and compare them in one pass, which every question shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint import _check, _threads, engine, images, scores, views
+from fingerprint import summary as summaries
+from fingerprint._check import InputError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from fingerprint.images import Failure, Slices, Source
+    from fingerprint.scores import Method, Neighbours
+    from fingerprint.summary import Reals, Summary
+
+Array = NDArray[Any]
+Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
+
+LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Real images after one pass over the synthetic ones.
+
+    Parameters
+    ----------
+    known : Slices
+        The real images, then those of the reference.
+    n_real : int
+        How many of them are no reference.
+    groups : tuple of str or None
+        Patient of each.
+    real : Reals
+        All of them, prepared for the comparison.
+    summary : Summary
+        What the pass left behind.
+    neighbours : list of Neighbours
+        What the statistics see, one entry for each view.
+    failed : dict
+        From the name of a collection to its `Failure`s.
+    """
+
+    known: Slices
+    n_real: int
+    groups: tuple[str, ...] | None
+    real: Reals
+    summary: Summary
+    neighbours: list[Neighbours]
+    failed: dict[str, tuple[Failure, ...]]
+
+    @property
+    def patches(self) -> Array | None:
+        """Return (n,) float64 evidence of patches, None where they were not compared."""
+        return None if self.summary.patches is None else self.summary.patches.scores
+
+    def score(self, method: Method) -> Array:
+        """Return (n,) float64 scores of all real images; higher = more likely used."""
+        return scores.score(method, self.neighbours, self.patches)
+
+
+def collect(
+    real: Source,
+    fake: Source,
+    *,
+    reference: Source | None,
+    groups: Groups | None,
+    metrics: tuple[str, ...],
+    k: int,
+    patches: bool = False,
+    size: int | tuple[int, int] | None,
+    recursive: bool,
+    on_error: str,
+    block: int,
+    threads: int | None,
+    executor: Executor | None,
+    progress: bool,
+    called: tuple[str, str, str] = ("real", "reference", "fake"),
+) -> Collected:
+    """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
+
+    `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`. `called` is what the
+    messages call the three collections.
+    """
+    threads = _threads.resolve(threads)
+    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    slices = known = images.load(real, threads=threads, argument=called[0], **reading)
+    failed = {called[0]: slices.failed}
+    if reference is not None:
+        unused = images.load(reference, threads=threads, argument=called[1], **reading)
+        known = images.concatenate(slices, unused, argument=called[1])
+        failed[called[1]] = unused.failed
+    patients = None if groups is None else _patients(groups, known)
+    compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
+    codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
+    wanted = patches and min(known.height, known.width) >= LEAST_SIDE
+    prepared = summaries.prepare(known.pixels, compared, groups=codes, patches=wanted, threads=threads)
+    worker = engine.Worker(prepared, k)
+    blocks = images.plan(fake, block=block, expect=known, argument=called[2], **reading)
+    total = images.count(fake, recursive=recursive, argument=called[2]) if progress else None
+    with _threads.bar(progress, unit="image", total=total) as advance:
+        summary = engine.summarise(worker, blocks, threads=threads, executor=executor, advance=advance)
+    failed[called[2]] = summary.failed
+    if not summary.n_fake:
+        raise images.none_usable(fake, summary.failed, argument=called[2])
+    return Collected(
+        known=known,
+        n_real=len(slices),
+        groups=None if patients is None else tuple(patients),
+        real=prepared,
+        summary=summary,
+        neighbours=scores.neighbours(prepared, summary),
+        failed=failed,
+    )
+
+
+def _patients(groups: Groups, slices: Slices) -> list[str]:
+    """Return the group of every image as text."""
+    if isinstance(groups, Mapping):
+        missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
+        if missing:
+            raise InputError(
+                f"groups: expected an entry for every real and reference image, found none for {missing[0]!r} "
+                f"({len(missing)} missing); add them, keyed by the name or the file name"
+            )
+        return [str(groups[name] if name in groups else groups[PurePosixPath(name).name]) for name in slices.names]
+    if callable(groups):
+        return [str(groups(name)) for name in slices.names]
+    if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
+        raise InputError(f"groups: expected a mapping, a function or a sequence, got {_check.describe(groups)}")
+    if len(groups) != len(slices) + len(slices.failed):
+        raise InputError(
+            f"groups: expected one entry for each real and reference image, {len(slices)}, got {len(groups)}"
+        )
+    if slices.failed:
+        raise InputError(
+            f"groups: a sequence cannot be matched to the images, because {len(slices.failed)} files failed (first: "
+            f"{slices.failed[0].name}: {slices.failed[0].reason}); pass a mapping from name to group"
+        )
+    return [str(group) for group in groups]
