@@ -8,7 +8,9 @@ from fingerprint.decisions import Decisions
 from fingerprint.detector import Detector, Prediction, Predictions, fit, load_detector
 from fingerprint.distance import Nearest, distances, nearest
 from fingerprint.evaluation import Audit, Estimate, Evaluation, Measures, evaluate
+from fingerprint.evidence import Evidence
 from fingerprint.images import Failure, Slices, blocks, load
+from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
 from fingerprint.ranking import Group, Match, Ranking, Row, rank
 
 __all__ = [
@@ -20,12 +22,14 @@ __all__ = [
     "Detector",
     "Estimate",
     "Evaluation",
+    "Evidence",
     "Failure",
     "Group",
     "InputError",
     "Match",
     "Measures",
     "Nearest",
+    "NearestPatches",
     "Prediction",
     "Predictions",
     "Ranking",
@@ -43,6 +47,8 @@ __all__ = [
     "load",
     "load_detector",
     "nearest",
+    "nearest_patches",
+    "patch_matches",
     "phantoms",
     "rank",
 ]
