@@ -68,6 +68,7 @@ def test_results_can_be_read_and_written(tmp_path) -> None:
     content = json.loads(found.to_json(tmp_path / "a.json"))
     assert content["rows"][0]["scores"]["a"] == found.scores[0, 0]
     assert content["failed"]["d"][0]["reason"]
+    assert (tmp_path / "a.json").read_text() == found.to_json()
     assert "failed, d: " in str(found)
     assert len(found) == 60
 

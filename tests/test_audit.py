@@ -75,9 +75,11 @@ def test_patients_stay_whole() -> None:
 
 def test_labels_drawn_at_random_give_uniform_p_values() -> None:
     pool, rng, p_values = images(40, 5), np.random.default_rng(6), []
-    for i in range(60):
+    for i in range(40):
         order = rng.permutation(40)
-        found = fingerprint.audit(pool[order[:20]], pool[order[20:]], SAFE[:20], n_permutations=99, seed=i)
+        found = fingerprint.audit(
+            pool[order[:20]], pool[order[20:]], SAFE[:20], method="gan-leaks", n_permutations=99, seed=i
+        )
         p_values.append(found.p_value)
     assert 0.35 < np.mean(p_values) < 0.65
     assert np.mean(np.array(p_values) <= 0.05) < 0.15

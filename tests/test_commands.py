@@ -61,6 +61,9 @@ def test_fit_then_predict_then_evaluate(parts, capsys) -> None:
     assert capsys.readouterr().out == f"{predictions}\n"
     assert (parts / "p.csv").read_text() == predictions.to_csv()
 
+    assert run("predict", parts / "d.json", unknown, fake) == 0
+    assert capsys.readouterr().out == f"{detector.predict(unknown, fake)}\n"
+
     (parts / "truth.csv").write_text(
         "name,used,patient\n" + "".join(f"real_unknown_{i:04d}.png,{int(i < 4)},p{i}\n" for i in range(8))
     )
@@ -108,8 +111,10 @@ def test_evaluate_says_what_is_wrong(tmp_path, capsys, predicted, groups, messag
 
 def test_audit_prints_the_verdict_and_lists_what_failed(parts, capsys) -> None:
     dev = parts / "dev"
-    (dev / "generated" / "broken.png").write_bytes(b"")
     sides = dev / "used", dev / "not_used", dev / "generated"
+    assert run("audit", *sides, "--method", "gan-leaks") == 0
+    assert capsys.readouterr().out == f"{fingerprint.audit(*sides, method='gan-leaks')}\n"
+    (dev / "generated" / "broken.png").write_bytes(b"")
     assert run("audit", *sides, "--method", "gan-leaks", "--seed", 1, "--json", parts / "a.json") == 1
     found = fingerprint.audit(*sides, method="gan-leaks", seed=1)
     assert capsys.readouterr().out == f"{found}\n"

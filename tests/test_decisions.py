@@ -41,8 +41,8 @@ def test_two_groups_are_found_and_the_error_is_kept() -> None:
 @pytest.mark.parametrize("draw", ["normal", "uniform", "laplace", "gumbel", "exponential", "logistic"])
 def test_one_group_is_no_evidence(draw) -> None:
     rng = np.random.default_rng(1)
-    decided = [ranking(getattr(rng, draw)(size=200)).decide() for _ in range(40)]
-    assert sum(one.used.any() for one in decided) <= 2
+    decided = [ranking(getattr(rng, draw)(size=200)).decide() for _ in range(20)]
+    assert sum(one.used.any() for one in decided) <= 1
     quiet = next(one for one in decided if one.threshold is None)
     assert "No evidence: none of 200 images" in quiet.verdict
     assert "do not show two groups" in quiet.rule
@@ -131,11 +131,11 @@ def test_the_rate_is_checked(rate) -> None:
 
 
 def test_copies_are_called_used_against_a_reference() -> None:
-    demo = fingerprint.phantoms.demo(n_used=20, n_unused=40, n_fake=60, leak=1, size=64)
-    unused = np.flatnonzero(~demo.used)
-    kept = np.sort(np.r_[np.flatnonzero(demo.used), unused[:10]])
-    found = fingerprint.rank(demo.real.pixels[kept], demo.fake, reference=demo.real.pixels[unused[10:]]).decide()
-    named = {str(i) for i in np.flatnonzero(demo.used[kept])}
-    called = {name for name, used, _ in found if used}
-    assert len(called & named) >= 15
-    assert len(called - named) <= 3
+    rng = np.random.default_rng(7)
+    used, unused = (rng.integers(0, 256, (n, 16, 16), dtype=np.uint8) for n in (20, 40))
+    real = np.concatenate([used, unused[:10]])
+    found = fingerprint.rank(real, used ^ 3, reference=unused[10:], method="gan-leaks").decide(
+        false_discovery_rate=0.05
+    )
+    assert {name for name, called, _ in found if called} == {str(i) for i in range(20)}
+    assert "Benjamini" in found.rule

@@ -116,6 +116,12 @@ def test_patients_stay_in_one_fold() -> None:
     assert (outside == 1).all()
 
 
+def test_a_fold_without_both_labels_is_left_out() -> None:
+    labels, units = np.array([1, 1, 1, 0]), np.array([0, 1, 2, 3])
+    folds = list(detector._folds(labels, units, 0))
+    assert [labels[out].tolist() for _, out in folds] == [[1], [1]]
+
+
 def test_groups_make_the_promise_honest() -> None:
     # copies of ten patients, of which a random half is called used: slices of a patient tell each other's label
     rng = np.random.default_rng(4)
