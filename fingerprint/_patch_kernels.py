@@ -282,6 +282,63 @@ def _best_amx(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any,
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:  # pragma: no cover
+    """Multiply `count` windows, a multiple of 16, of `steps` times 64 bytes, with 16 patches: (count, 16) int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        windows, steps, count, patches, out = arguments
+        row = builder.mul(steps, _const(64))
+        with cgutils.for_range(builder, builder.lshr(count, _const(4))) as block:
+            start = builder.add(windows, builder.mul(builder.mul(block.index, _const(16)), row))
+            kept = [cgutils.alloca_once(builder, _SUMS) for _ in range(16)]
+            for place in kept:
+                builder.store(ir.Constant(_SUMS, [0] * 16), place)
+            with cgutils.for_range(builder, builder.mul(steps, _const(16))) as quad:
+                pattern = _read(builder, builder.add(patches, builder.mul(quad.index, _const(64))), _SUMS)
+                for n, place in enumerate(kept):
+                    at = builder.add(builder.mul(row, _const(n)), builder.mul(quad.index, _const(4)))
+                    pixels = _splat(builder, _read(builder, builder.add(start, at), _I32), _SUMS)
+                    operands = [builder.load(place), pixels, pattern]
+                    builder.store(_call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, _SUMS), place)
+            for n, place in enumerate(kept):
+                at = builder.add(out, builder.add(builder.mul(block.index, _const(1024)), _const(64 * n)))
+                builder.store(builder.load(place), builder.inttoptr(at, _SUMS.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:  # pragma: no cover
+    """Like `_dots_vnni` in the tile registers; `count` is a multiple of 48."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        windows, steps, count, patches, out = arguments
+        tile = functools.partial(ir.Constant, _I8)
+        row = builder.mul(steps, _const(64))
+
+        def move(name: str, register: int, address: Any, stride: Any) -> None:
+            _call(builder, name, [tile(register), builder.inttoptr(address, _I8.as_pointer()), stride])
+
+        with cgutils.for_range(builder, builder.udiv(count, _const(48))) as block:
+            start = builder.add(windows, builder.mul(builder.mul(block.index, _const(48)), row))
+            for n in range(3):
+                _call(builder, "llvm.x86.tilezero", [tile(n)])
+            with cgutils.for_range(builder, steps) as step:
+                move("llvm.x86.tileloadd64", 7, builder.add(patches, builder.mul(step.index, _const(1024))), _const(64))
+                for n in range(3):
+                    at = builder.add(builder.mul(row, _const(16 * n)), builder.mul(step.index, _const(64)))
+                    move("llvm.x86.tileloadd64", 3 + n, builder.add(start, at), row)
+                    _call(builder, "llvm.x86.tdpbusd", [tile(n), tile(3 + n), tile(7)])
+            for n in range(3):
+                at = builder.add(builder.mul(block.index, _const(3072)), _const(1024 * n))
+                move("llvm.x86.tilestored64", n, builder.add(out, at), _const(64))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def _amx_begin(typing: Any, layout: Any) -> Any:  # pragma: no cover
     """Shape the tile registers as the 64 bytes at the address `layout` say."""
 
@@ -324,6 +381,157 @@ def best_avx512(windows, scales, patterns, layout, work, best):  # type: ignore[
             target = best[f, 16 * g :].ctypes.data
             p = patterns[g].ctypes.data
             _best_vnni(windows[f].ctypes.data, scales[f].ctypes.data, windows.shape[1], p, target)
+
+
+@kernel
+def products_amx(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Multiply windows (count, steps * 64) uint8 with patches (n_groups, steps * 16, 16, 4) int8."""
+    _amx_begin(layout.ctypes.data)
+    for g in range(patches.shape[0]):
+        x, y = windows.ctypes.data, patches[g].ctypes.data
+        _dots_amx(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
+    _amx_end()
+
+
+@kernel
+def products_avx512(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Like `products_amx`."""
+    for g in range(patches.shape[0]):
+        x, y = windows.ctypes.data, patches[g].ctypes.data
+        _dots_vnni(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
+
+
+OUTSIDE = 2**30  # beyond twice every product and every sum of squares
+PRODUCTS: dict[str, Any] = {"amx": products_amx, "avx512": products_avx512}  # the fastest first
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _copy16(typing: Any, source: Any, stride: Any, target: Any) -> Any:  # pragma: no cover
+    """Copy 16 rows of 16 bytes, `stride` bytes apart, to 256 bytes in a row."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, stride, target = arguments
+        kind = ir.VectorType(_I8, 16)
+        for row in range(16):
+            value = _read(builder, builder.add(source, builder.mul(stride, _const(row))), kind)
+            place = builder.inttoptr(builder.add(target, _const(16 * row)), kind.as_pointer())
+            builder.store(value, place).align = 1
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
+
+
+@kernel
+def pack(pixels, members, y, x, size, patches, moments):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Lay out the 8-bit patches at (y, x) less 128 as `products_amx` takes them, and sum them up as `gather` does."""
+    for i in range(members.shape[0]):
+        image = pixels[members[i]]
+        target = patches[i // 16, :, i % 16]
+        s = np.int64(0)
+        q = np.int64(0)
+        k = 0
+        for dy in range(size):
+            for dx in range(size):
+                v = np.int64(image[y + dy, x + dx]) - 128
+                s += v
+                q += v * v
+                target[k >> 2, k & 3] = v
+                k += 1
+        moments[0, i] = s
+        moments[1, i] = q
+
+
+@kernel
+def cut(y, x, size, images, boxes, offsets, windows, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Lay out the windows around (y, x) of all images (n, h, w) as `products_amx` takes them.
+
+    They go to windows (n * span, steps * 64) uint8, `span` for each image, and their sums and sums of squares less 128
+    to `sums` (2, n * span) int32, where squares of `OUTSIDE` mark a window that does not lie within the image.
+    """
+    span = windows.shape[0] // images.shape[0]
+    for f in range(images.shape[0]):
+        image = images[f]
+        box = boxes[f]
+        for o in range(offsets.shape[0]):
+            row = f * span + o
+            top = y + offsets[o, 0]
+            left = x + offsets[o, 1]
+            sums[1, row] = OUTSIDE
+            if top >= 0 and left >= 0 and top < box.shape[1] and left < box.shape[2]:
+                sums[0, row] = box[0, top, left]
+                sums[1, row] = box[1, top, left]
+                if size == 16:
+                    _copy16(image[top, left:].ctypes.data, image.strides[0], windows[row].ctypes.data)
+                else:
+                    for dy in range(size):
+                        for dx in range(size):
+                            windows[row, dy * size + dx] = image[top + dy, left + dx]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _nearest(typing: Any, products: Any, squares: Any, count: Any, keys: Any, numbers: Any) -> Any:  # pragma: no cover
+    """Find the first largest of 2 * products - squares among `count` rows of 16: into 16 `keys` and 16 `numbers`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        products, squares, count, keys, numbers = arguments
+        key, number = (cgutils.alloca_once(builder, _SUMS) for _ in range(2))
+        builder.store(ir.Constant(_SUMS, [-(OUTSIDE // 2)] * 16), key)
+        builder.store(ir.Constant(_SUMS, [-1] * 16), number)
+        with cgutils.for_range(builder, count) as row:
+            found = _read(builder, builder.add(products, builder.mul(row.index, _const(64))), _SUMS)
+            square = _read(builder, builder.add(squares, builder.mul(row.index, _const(4))), _I32)
+            found = builder.sub(builder.add(found, found), _splat(builder, square, _SUMS))
+            better = builder.icmp_signed(">", found, builder.load(key))
+            at = _splat(builder, builder.trunc(row.index, _I32), _SUMS)
+            builder.store(builder.select(better, found, builder.load(key)), key)
+            builder.store(builder.select(better, at, builder.load(number)), number)
+        for place, target in ((key, keys), (number, numbers)):
+            builder.store(builder.load(place), builder.inttoptr(target, _SUMS.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@kernel
+def choose(products, members, moments, sums, turns, area, correlate, site, best, which, where, n_offsets):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Do to `best`, `which`, `where` at one site what `search_all` does, given all products of 8-bit patches."""
+    values = np.empty(16, np.float64)
+    numbers = np.empty(16, np.int32)
+    keys = np.empty(16, np.int32)
+    span = -(-n_offsets // 48) * 48
+    for g in range(products.shape[0]):
+        lanes = min(16, members.shape[0] - 16 * g)
+        for f in range(products.shape[1] // span):
+            first = f * span
+            if correlate:
+                numbers[:] = -1
+                values[:] = -np.inf
+                for o in range(n_offsets):
+                    q = np.float64(sums[1, first + o])
+                    s = np.float64(sums[0, first + o])
+                    spread = area * q - s * s
+                    if sums[1, first + o] == OUTSIDE or spread == 0.0:
+                        continue
+                    row = products[g, first + o]
+                    for i in range(lanes):
+                        t = moments[0, 16 * g + i]
+                        own = area * moments[1, 16 * g + i] - t * t
+                        found = (area * (np.float64(row[i]) - 128.0 * t) - t * s) / np.sqrt(own * spread)
+                        better = found > values[i]
+                        values[i] = found if better else values[i]
+                        numbers[i] = o if better else numbers[i]
+            else:
+                row, squares = products[g, first:].ctypes.data, sums[1, first:].ctypes.data
+                _nearest(row, squares, n_offsets, keys.ctypes.data, numbers.ctypes.data)
+                for i in range(lanes):
+                    rest = 256.0 * moments[0, 16 * g + i] + moments[1, 16 * g + i]
+                    values[i] = np.float64(keys[i]) - rest if numbers[i] >= 0 else -np.inf
+            for i in range(lanes):
+                r = members[16 * g + i]
+                if values[i] > best[r, site]:
+                    best[r, site] = values[i]
+                    which[r, site] = f // turns
+                    where[r, site] = numbers[i] + f % turns * n_offsets
 
 
 def best_numpy(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -350,7 +351,7 @@ class _Patches:
 
     def best(self, fakes: Array) -> tuple[Array, Array, Array]:
         """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each."""
-        from fingerprint import _patch_kernels
+        from fingerprint import _kernels, _patch_kernels
 
         turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
         stack = np.stack(turns, axis=1)
@@ -359,15 +360,18 @@ class _Patches:
         for box, image in zip(boxes.reshape(-1, *boxes.shape[2:]), stack.reshape(-1, *fakes.shape[1:]), strict=True):
             _patch_kernels.box_sums(image, self.search.size, middle, box)
         n, n_sites = len(self.pixels), len(self.members)
-        exact = np.float32 if fakes.dtype == np.uint8 else np.float64
-        padded = -(-(self.search.size**2) // 4) * 4
         best = np.full((n, n_sites), -np.inf)
         which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
-        sites = np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
+        fast = [name for name in _patch_kernels.PRODUCTS if _kernels.runs(name)]
+        if fast and fakes.dtype == np.uint8:
+            self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
+            return best, which, where
+        exact = np.float32 if fakes.dtype == np.uint8 else np.float64
+        padded = -(-(self.search.size**2) // 4) * 4
         _patch_kernels.search_all(
             self.pixels,
             self.members,
-            sites,
+            self.sites,
             self.search.size,
             stack,
             boxes,
@@ -381,6 +385,55 @@ class _Patches:
             where,
         )
         return best, which, where
+
+    def _multiply(
+        self, products: Any, sites: Array, stack: Array, boxes: Array, best: Array, which: Array, where: Array
+    ) -> None:  # pragma: no cover  (not without a compiler)
+        """Do what `search_all` does to 8-bit images, with matrix instructions."""
+        from fingerprint import _patch_kernels
+
+        search, offsets = self.search, self.search.offsets
+        turned = stack.reshape(-1, *stack.shape[2:])
+        boxes = boxes.reshape(-1, *boxes.shape[2:])
+        rows = len(turned) * (-(-len(offsets) // 48) * 48)
+        windows, sums = _aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
+        found = _aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
+        area, correlate, turns = float(search.size**2), search.measure == "ncc", stack.shape[1]
+        for site, ((y, x), members, (patches, moments)) in enumerate(
+            zip(sites, self.present, self.packed, strict=True)
+        ):
+            if not len(members):
+                continue
+            here = found[: len(patches)]
+            _patch_kernels.cut(y, x, search.size, turned, boxes, offsets, windows, sums)
+            products(windows, patches, _TILE_REGISTERS, here)
+            _patch_kernels.choose(
+                here, members, moments, sums, turns, area, correlate, site, best, which, where, len(offsets)
+            )
+
+    @cached_property
+    def sites(self) -> Array:
+        """Return the upper left corners of all patches, (n_sites, 2) int64."""
+        return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    @cached_property
+    def present(self) -> list[Array]:
+        """Return for each site the images that have an informative patch there."""
+        return [members[members >= 0] for members in self.members]
+
+    @cached_property
+    def packed(self) -> list[tuple[Array, Array]]:  # pragma: no cover  (not without a compiler)
+        """Return for each site the patches as `products_amx` takes them, and their sums and sums of squares."""
+        from fingerprint import _patch_kernels
+
+        steps = -(-(self.search.size**2) // 64)
+        out = []
+        for (y, x), members in zip(self.sites, self.present, strict=True):
+            patches = _aligned((-(-len(members) // 16), 16 * steps, 16, 4), np.int8)
+            moments = np.zeros((2, len(members)))
+            _patch_kernels.pack(self.pixels, members, y, x, self.search.size, patches, moments)
+            out.append((patches, moments))
+        return out
 
     def nearest(self, names: tuple[str, ...], part: Slices) -> NearestPatches:
         """Return the best matches in one block of synthetic images, possibly none."""
@@ -492,7 +545,7 @@ class Layout:
     @property
     def opposite(self) -> Array:
         """Return (n_sites,) int64: the site at which a patch lies when the sites are turned left to right."""
-        numbers = np.arange(len(self.rows) * len(self.columns)).reshape(len(self.rows), -1)
+        numbers = np.arange(len(self.rows) * len(self.columns)).reshape(len(self.rows), len(self.columns))
         return numbers[:, ::-1].ravel()
 
     @property
@@ -637,7 +690,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     Parameters
     ----------
     pixels : ndarray
-        (n, h, w) uint8 or uint16, h and w at least 8.
+        (n, h, w) uint8 or uint16. Images of less than 8 x 8 have no patches.
     groups : ndarray, optional
         (n,) int: images of one group never serve as each other's yardstick.
     mirror : bool
@@ -674,7 +727,8 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
         return members, patterns, np.where(others > 0, chosen, np.float32(1) + _FLOOR)
 
     found = list(_threads.map_ordered(at, layout.sites, threads=threads))
-    groups_of_16, columns = [], []
+    nothing = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int32)
+    groups_of_16, columns = [_pack(np.zeros((0, 64), np.int8))], [nothing]  # before the first site
     for number, opposite in enumerate(layout.opposite):
         members, patterns, yardsticks = found[number]
         if mirror:
@@ -691,7 +745,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
                 np.concatenate([yardsticks, empty]).view(np.int32),
             )
         )
-    starts = np.cumsum([0, *map(len, groups_of_16)])
+    starts = np.cumsum([len(part) for part in groups_of_16])
     members, norms, bits = (np.concatenate(part) for part in zip(*columns, strict=True))
     return PatchReals(layout, len(pixels), mirror, starts, np.concatenate(groups_of_16), members, norms, bits)
 
@@ -855,7 +909,7 @@ class _Stretched:
         s = layout.spread
         height, width = (-(-length // s) for length in layout.grid)
         boxes = np.zeros((len(grids), s, s, height, width), np.uint8)
-        scales = np.zeros((len(grids), s, s, height - 7, width - 7), np.float32)
+        scales = np.zeros((len(grids), s, s, max(0, height - 7), max(0, width - 7)), np.float32)
         for grid, image, scale in zip(grids, boxes, scales, strict=True):
             low = grid.min()
             factor = np.float32(255 / max(int(grid.max()) - int(low), 1))

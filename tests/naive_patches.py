@@ -133,13 +133,13 @@ def best_correlation(sums, y, x, patch, box, step):
 
 def gains(real, fake, box, step, edges, groups, passed):
     """Return {(i, y, x): gain in octaves} of every informative patch of the real images in one synthetic one."""
-    floor, out = 1 / 512, {}
+    floor, out = 2**-13, {}
     sums = [boxes(image, box, step) for image in real]
     fake = boxes(fake, box, step)
     for i, (y, x) in itertools.product(range(len(real)), edges):
         patch = eight_by_eight(sums[i], y, x, box)
         values = sums[i].values()
-        if patch.std() < 2 / 255 * (max(values) - min(values)) or patch.std() == 0:
+        if patch.std() < 1 / 255 * (max(values) - min(values)) or patch.std() == 0:
             continue
         others = sorted(
             1 - best_correlation(sums[j], y, x, patch, box, step) for j in range(len(real)) if groups[j] != groups[i]
