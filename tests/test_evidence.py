@@ -1,0 +1,77 @@
+"""Evidence drawn for people: the rectangles and colours are where the arrays say."""
+
+import numpy as np
+import pytest
+
+from fingerprint import evidence
+from fingerprint.patches import PatchEvidence
+
+HEIGHT, WIDTH, SIZE = 24, 28, 8
+
+
+def example(*, mirrored=False):
+    """Patches every 4 pixels; two of them match, two pixels lower."""
+    rows, columns = np.arange(0, HEIGHT - SIZE + 1, 4), np.arange(0, WIDTH - SIZE + 1, 4)
+    gains = np.zeros((len(rows), len(columns)))
+    gains[1, 1], gains[1, 2], gains[3, 4] = 6.0, 5.0, 3.0
+    offsets = np.zeros((*gains.shape, 2), np.int64)
+    offsets[..., 0] = 2
+    return PatchEvidence(rows, columns, SIZE, gains, offsets, mirrored)
+
+
+def test_the_heat_map_is_the_mean_of_the_patches_over_a_pixel():
+    found = example()
+    heat = evidence.heat(found, HEIGHT, WIDTH)
+    assert heat.shape == (HEIGHT, WIDTH)
+    for y, x in ((0, 0), (5, 5), (10, 13), (19, 22), (23, 27)):
+        over = [
+            found.gains[r, c]
+            for r, top in enumerate(found.rows)
+            for c, left in enumerate(found.columns)
+            if top <= y < top + SIZE and left <= x < left + SIZE
+        ]
+        assert heat[y, x] == pytest.approx(np.mean(over) if over else 0)
+
+
+def test_rectangles_are_the_best_patches_apart_from_each_other():
+    # the second best covers half of the best
+    assert evidence.rectangles(example(), 5) == [(4, 4, 6, 4, 6.0), (12, 16, 14, 16, 3.0)]
+    assert evidence.rectangles(example(), 1) == [(4, 4, 6, 4, 6.0)]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_drawing(dtype):
+    rng = np.random.default_rng(0)
+    real, fake = rng.integers(0, np.iinfo(dtype).max, (2, HEIGHT, WIDTH)).astype(dtype)
+    picture = evidence.draw(real, fake, example())
+    zoom = 16
+    assert picture.size == (3 * WIDTH * zoom + 16, HEIGHT * zoom)
+    assert picture.mode == "RGB"
+    pixels = np.asarray(picture).astype(int)
+    red = [255, 25, 25]
+    # the best patch of the real image, and its match two pixels lower, have one colour
+    assert np.abs(pixels[4 * zoom, 4 * zoom] - red).max() <= 2
+    assert np.abs(pixels[6 * zoom, WIDTH * zoom + 8 + 4 * zoom] - red).max() <= 2
+    grey = pixels[-1, : WIDTH * zoom]
+    assert (grey == grey[:, :1]).all()
+    # the third panel is coloured where there is a gain, and only there
+    heat = pixels[:, 2 * (WIDTH * zoom + 8) :]
+    assert (heat[6 * zoom + 8, 6 * zoom + 8, 0]) > heat[6 * zoom + 8, 6 * zoom + 8, 2]
+    assert (heat[-1] == heat[-1][:, :1]).all()
+
+
+def test_a_mirrored_match_is_drawn_turned():
+    real = np.zeros((HEIGHT, WIDTH), np.uint8)
+    fake = real.copy()
+    fake[:, 0] = 200
+    as_is, turned = (np.asarray(evidence.draw(real, fake, example(mirrored=m))) for m in (False, True))
+    left, right = WIDTH * 16 + 8, 2 * WIDTH * 16 + 7
+    assert as_is[0, left, 0] == 200
+    assert as_is[0, right, 0] == 0
+    assert turned[0, left, 0] == 0
+    assert turned[0, right, 0] == 200
+
+
+def test_a_flat_16_bit_image_is_black():
+    flat = np.full((HEIGHT, WIDTH), 700, np.uint16)
+    assert not np.asarray(evidence.draw(flat, flat, example()))[-1, : WIDTH * 16].any()
