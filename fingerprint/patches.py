@@ -364,8 +364,9 @@ class _Patches:
         which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
         fast = [name for name in _patch_kernels.PRODUCTS if _kernels.runs(name)]
         if fast and fakes.dtype == np.uint8:
-            self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
-            return best, which, where
+            products = _patch_kernels.PRODUCTS[fast[0]]  # pragma: no cover
+            self._multiply(products, self.sites, stack, boxes, best, which, where)  # pragma: no cover
+            return best, which, where  # pragma: no cover
         exact = np.float32 if fakes.dtype == np.uint8 else np.float64
         padded = -(-(self.search.size**2) // 4) * 4
         _patch_kernels.search_all(
@@ -468,7 +469,7 @@ class _Patches:
 _FINEST = 64  # boxes along the shorter side of an image, at least, where it has as many pixels
 _FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
 _CONTRAST = Fraction(1, 255)  # least standard deviation of an informative patch, in parts of the range of its image
-_YARDSTICK, _YARDSTICK_GROUPED = 7, 3  # which best match among other real images counts, see `prepare_real`
+_YARDSTICK, _YARDSTICK_GROUPED = 11, 3  # which best match among other real images counts, see `prepare_real`
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
@@ -684,7 +685,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     never counts.
 
     The yardstick of a patch is its third best match among the real images of other groups, so that one duplicate under
-    another name does not silence it. Without groups it is the seventh best among all others, as the best ones may be
+    another name does not silence it. Without groups it is the eleventh best among all others, as the ten before may be
     slices of the same patient. Of small collections at most a fifth is passed over.
 
     Parameters
