@@ -418,7 +418,7 @@ class _Patches:
         return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
     @cached_property
-    def present(self) -> list[Array]:
+    def present(self) -> list[Array]:  # pragma: no cover  (not without a compiler)
         """Return for each site the images that have an informative patch there."""
         return [members[members >= 0] for members in self.members]
 
