@@ -140,11 +140,12 @@ class Ranking:
 
     Higher = more likely used. A low score is no proof that an image was not used.
 
-    The default score weighs two kinds of evidence by their spread over the images that have little of it. Whole images:
-    how often the distance to the nearest synthetic image must be doubled to reach similar real images
-    (`fingerprint.scores.nearness`). Patches: how much better they match in one synthetic image than in other real ones
-    (`fingerprint.patches.summarise_patches`). 0 = no nearer than similar real images, and no patch that matches better.
-    Scores of different methods, collections, or numbers of synthetic images are not comparable.
+    The default score adds two kinds of evidence. Whole images: how often the distance to the nearest synthetic image
+    must be doubled to reach similar real images (`fingerprint.scores.nearness`). Patches: how much better they match in
+    one synthetic image than in other real ones (`fingerprint.patches.summarise_patches`). The images that have little
+    of it put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
+    `fingerprint.scores.surprises`. An image like most of its collection has a score of about 1; one far above stands
+    out. Scores of different methods, collections, or numbers of synthetic images are not comparable.
 
     Parameters
     ----------
@@ -478,7 +479,7 @@ def rank(
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
     kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
-    found, lead = seen.score(chosen), scores.leading(kinds)
+    found, lead = seen.score(chosen), scores.surprises(kinds).argmax(axis=0)
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], images.natural_key(names[i]), i))
     tested = None if reference is None else scores.p_values(mine, null)

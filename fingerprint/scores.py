@@ -23,6 +23,7 @@ Array = NDArray[Any]
 
 # below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
 _SMALLEST_DISTANCE = 1e-12
+_LOW, _MIDDLE = 0.05, 0.25  # quantiles of what images without much evidence have
 _PASSED_OVER, _SIMILAR, _SIMILAR_GROUPED = 10, 40, 10  # other real images, see `nearness`
 
 
@@ -265,8 +266,14 @@ def nearness(seen: Neighbours) -> Array:
     return np.asarray(expected - _log2(seen.nearest[:, 0]))
 
 
-def leading(evidence: Array) -> Array:
-    """Return which kind of evidence stands out most for each image, in units of the spread that `combine` uses.
+def surprises(evidence: Array) -> Array:
+    """Return how surprising each kind of evidence is, on a scale on which independent kinds add.
+
+    Minus the decimal logarithm of the probability of at least as much evidence under a normal distribution with the
+    25 % quantile of all images as its middle and the distance from there to the 5 % quantile as its standard deviation.
+    Strong evidence moves neither, even where half of the images have it, and a lack of evidence of one kind hardly
+    counts against another. Sums of such logarithms: Fisher, Statistical Methods for Research Workers, 1925.
+    The normal distribution is a scale here and makes no p-value; those come from a reference.
 
     Parameters
     ----------
@@ -276,23 +283,33 @@ def leading(evidence: Array) -> Array:
     Returns
     -------
     ndarray
-        (n,) int64 from 0 to n_kinds - 1.
+        (n_kinds, n) float64, at least 0; higher = more likely used. 0 for a kind without any spread (a single image,
+        identical images).
+
+    Examples
+    --------
+    >>> surprises(np.array([[0.0, 1.0, 2.0, 3.0, 30.0]])).round(1)
+    array([[  0. ,   0.3,   1. ,   2.2, 287.3]])
     """
-    spread = np.maximum(_spread(evidence), _SMALLEST_DISTANCE)[:, None]
-    return np.asarray(((evidence - np.median(evidence, axis=1, keepdims=True)) / spread).argmax(axis=0))
+    from scipy.special import log_ndtr
+
+    spread = _spread(evidence)[:, None]
+    middle = np.quantile(evidence, _MIDDLE, axis=1)[:, None]
+    deviations = np.divide(evidence - middle, spread, out=np.zeros_like(evidence), where=spread > 0)
+    return np.where(spread > 0, -log_ndtr(-deviations) / np.log(10), 0.0)
 
 
 def combine(evidence: Array) -> Array:
-    """Average several kinds of evidence, each weighted by the inverse of its own spread over images without much of it.
+    """Average the evidence of several views, each weighted by the inverse of its spread over images with little of it.
 
-    The spread is the distance between the 5 % and the 30 % quantile, which strong evidence does not widen even where
-    half of the images have it. No weight is learnt from labels. Where one kind has no spread at all (a single image,
+    The spread is the distance between the 5 % and the 25 % quantile, which strong evidence does not widen even where
+    half of the images have it. No weight is learnt from labels. Where one view has no spread at all (a single image,
     identical images) all weigh alike.
 
     Parameters
     ----------
     evidence : ndarray
-        (n_kinds, n) float64, higher = more likely used.
+        (n_views, n) float64, higher = more likely used.
 
     Returns
     -------
@@ -436,7 +453,9 @@ def kinds(method: Method, seen: Sequence[Neighbours], patches: Array | None = No
 
 
 def score(method: Method, seen: Sequence[Neighbours], patches: Array | None = None) -> Array:
-    """Return one score for each real image: what `kinds` returns, combined.
+    """Return one score for each real image: the only kind of evidence, or the sum of the surprises of both.
+
+    Where nothing can be surprising, for want of images to compare with, it is the sum of the evidence itself.
 
     Parameters
     ----------
@@ -449,12 +468,17 @@ def score(method: Method, seen: Sequence[Neighbours], patches: Array | None = No
         (n,) float64; higher = more likely used.
     """
     found = kinds(method, seen, patches)
-    return combine(found) if len(found) > 1 else np.asarray(found[0])
+    if len(found) == 1:
+        return np.asarray(found[0])
+    surprising = surprises(found)
+    whole, parts = surprising if surprising.any() else found
+    return np.asarray(whole + parts)
 
 
 def _spread(evidence: Array) -> Array:
-    low, high = np.quantile(evidence, (0.05, 0.3), axis=1)
-    return np.asarray(high - low)
+    """Return the distance between two low quantiles; where they are equal, the mean distance from them."""
+    low, middle = np.quantile(evidence, (_LOW, _MIDDLE), axis=1)
+    return np.asarray(np.where(middle > low, middle - low, np.abs(evidence - middle[:, None]).mean(axis=1)))
 
 
 def _log2(distances: Array) -> Array:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, norm
 
 from fingerprint import scores
 from fingerprint.scores import METHODS, Neighbours
@@ -148,22 +148,36 @@ def test_nearness_of_an_identical_copy_is_finite_and_largest() -> None:
 
 def test_combine_weighs_kinds_by_the_inverse_of_their_spread() -> None:
     rows = RNG.normal(size=(3, 40)) * [[1], [5], [0.1]]
-    spread = [np.quantile(row, 0.3) - np.quantile(row, 0.05) for row in rows]
+    spread = [np.quantile(row, 0.25) - np.quantile(row, 0.05) for row in rows]
     expected = sum(row / s for row, s in zip(rows, spread, strict=True)) / sum(1 / s for s in spread)
     np.testing.assert_allclose(scores.combine(rows), expected, rtol=1e-12)
+
+
+def test_surprises_are_logarithms_of_normal_tails() -> None:
+    rows = RNG.normal(size=(2, 60)) * [[1], [7]]
+    for row, found in zip(rows, scores.surprises(rows), strict=True):
+        middle = np.quantile(row, 0.25)
+        tails = norm.sf(row, loc=middle, scale=middle - np.quantile(row, 0.05))
+        np.testing.assert_allclose(found, -np.log10(tails), rtol=1e-9)
+
+
+def test_surprises_without_spread_are_0_and_of_copies_finite() -> None:
+    assert scores.surprises(np.ones((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert np.isfinite(scores.surprises(np.array([[0.0, 1, 2, 3, 1e6]]))).all()
+
+
+def test_a_rare_surprise_among_equal_evidence_is_one() -> None:
+    rows = np.zeros((1, 50))
+    rows[0, 7] = 5
+    assert scores.surprises(rows)[0].argmax() == 7
+    assert scores.surprises(rows)[0, 7] > 10
 
 
 def test_strong_evidence_of_half_of_the_images_does_not_drown_in_the_other_kind() -> None:
     noise, strong = RNG.normal(size=(2, 200))
     strong[:100] += 50
-    found = scores.combine(np.stack([noise, strong]))
+    found = scores.surprises(np.stack([noise, strong])).sum(axis=0)
     assert found[:100].min() > found[100:].max()
-
-
-def test_the_leading_kind_is_the_one_that_stands_out() -> None:
-    rows = np.stack([np.arange(20.0), 100 * np.arange(20.0)[::-1]])
-    assert scores.leading(rows).tolist() == [1] * 10 + [0] * 10
-    assert scores.leading(np.zeros((2, 3))).tolist() == [0, 0, 0]
 
 
 def test_combine_without_spread_weighs_alike() -> None:
@@ -196,8 +210,11 @@ def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     whole = scores.nearness(SEEN)
     default, patches = METHODS["default"], METHODS["patches"]
     assert scores.kinds(default, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
-    assert scores.score(default, [SEEN], parts).tolist() == scores.combine(np.stack([whole, parts])).tolist()
+    both = scores.surprises(np.stack([whole, parts]))
+    assert scores.score(default, [SEEN], parts).tolist() == (both[0] + both[1]).tolist()
     assert scores.score(default, [SEEN]).tolist() == whole.tolist()
+    alone = neighbours(FAKE[:1], REAL[:1, :1])
+    assert scores.score(default, [alone], np.array([3.0])).tolist() == (scores.nearness(alone) + 3).tolist()
     assert scores.score(patches, [SEEN], parts).tolist() == parts.tolist()
     assert scores.score(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
 
