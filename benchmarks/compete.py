@@ -20,13 +20,14 @@ def compete(
     ours: Callable[[], object],
     theirs: Callable[[], object],
     *,
-    peer: str,
+    peer: str = "",
     share: float = 1,
     rounds: int = ROUNDS,
 ) -> None:
     """Time both by turns, and keep the ratio of the medians.
 
-    `share` is the part of our work that theirs does, so that a slow peer need not do all of it.
+    `peer` is what the table calls theirs; by default what follows "against" in the name of the benchmark. `share` is
+    the part of our work that theirs does, so that a slow peer need not do all of it.
     """
     ours(), theirs()
     times = []
@@ -40,5 +41,6 @@ def compete(
     if benchmark.enabled:
         mine = statistics.median(benchmark.stats.stats.data)
         other = statistics.median(times)
+        peer = peer or benchmark.name.split("_against_")[-1].replace("_", " ")
         benchmark.extra_info.update(peer=peer, theirs=other, ratio=other / mine)
         print(f"\n{benchmark.name}: {mine:.3g} s against {other:.3g} s, {other / mine:.2f} x")

@@ -14,16 +14,17 @@ from pathlib import Path
 
 
 def table(run: dict) -> str:
-    """Return the table, with one row for each benchmark that has a peer."""
+    """Return the table, with one row for each benchmark that has a peer; variants against each other are left out."""
     machine = run["machine_info"]
     lines = ["| work | fingerprint | peer | times as fast |", "|---|---|---|---|"]
     for result in run["benchmarks"]:
         info, median = result["extra_info"], result["stats"]["median"]
-        if "ratio" in info:
-            work = result["name"].removeprefix("test_").split("_against_")[0].replace("_", " ")
+        if "ratio" in info and "[" not in result["name"]:
+            metric = result["name"].removeprefix("test_").split("_against_")[0]
+            work = f"{metric} distances"
             lines.append(
                 f"| {info.get('work', work)} | {seconds(median)} | {info['peer']}, {seconds(info['theirs'])} "
-                f"| {info['ratio']:.2g} |"
+                f"| {info['ratio']:.3g} |"
             )
     lines += ["", f"{machine['cpu'].get('brand_raw', machine['machine'])}, Python {machine['python_version']}."]
     return "\n".join(lines)

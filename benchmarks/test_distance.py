@@ -8,23 +8,16 @@ and kept in `extra_info` as ``ratio``: how many times as fast ours is.
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from compete import compete
 
 import fingerprint
 from fingerprint import _threads, distance
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 THREADS = _threads.resolve(None)
-ROUNDS = int(os.environ.get("FINGERPRINT_BENCHMARK_ROUNDS", "7"))
 SIDE = 256
 
 
@@ -52,24 +45,6 @@ def fake() -> np.ndarray:
 
 def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
-
-
-def compete(benchmark, ours: Callable[[], object], theirs: Callable[[], object], share: float = 1) -> None:
-    """Time both by turns; `share` is the number of pairs of theirs for one of ours."""
-    ours(), theirs()
-    times = []
-
-    def setup() -> None:
-        start = time.perf_counter()
-        theirs()
-        times.append((time.perf_counter() - start) / share)
-
-    benchmark.pedantic(ours, setup=setup, rounds=ROUNDS)
-    if benchmark.enabled:
-        mine = statistics.median(benchmark.stats.stats.data)
-        ratio = statistics.median(times) / mine
-        benchmark.extra_info.update(theirs=statistics.median(times), ratio=round(ratio, 2))
-        print(f"\n{benchmark.name}: {1e3 * mine:.1f} ms against {1e3 * statistics.median(times):.1f} ms, {ratio:.2f} x")
 
 
 def test_euclidean_against_the_float32_product(benchmark, real, fake):
