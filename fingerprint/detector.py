@@ -607,7 +607,8 @@ def _moved(logits: Array, share: float) -> Array:
     from scipy.optimize import brentq
 
     reach = float(np.abs(logits).max()) + 10
-    return logits + brentq(lambda shift: float(_sigmoid(logits + shift).mean()) - share, -reach, reach)
+    shift: float = brentq(lambda shift: float(_sigmoid(logits + shift).mean()) - share, -reach, reach)
+    return logits + shift
 
 
 def _null(value: float) -> float | None:
