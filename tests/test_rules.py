@@ -18,7 +18,7 @@ from fingerprint import phantoms, scores
 from fingerprint.images import Slices
 
 RNG = np.random.default_rng(7)
-DEMO = phantoms.demo(n_used=5, n_unused=5, n_fake=40, size=64)
+DEMO = phantoms.demo(n_used=3, n_unused=3, n_fake=12, size=32)
 PACKAGE = Path(fingerprint.__file__).parent
 
 
