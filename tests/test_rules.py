@@ -71,7 +71,7 @@ def test_rule_5_memory_does_not_grow_with_the_number_of_synthetic_images() -> No
     def peak(n_blocks: int) -> int:
         stream = (Slices(DEMO.fake.pixels[:2], (f"{i}_0", f"{i}_1")) for i in range(n_blocks))
         tracemalloc.start()
-        fingerprint.rank(DEMO.real, stream, block=2, threads=2)
+        fingerprint.rank(DEMO.real, stream, method="nearness", block=2, threads=2)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
