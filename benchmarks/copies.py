@@ -29,7 +29,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
 import fingerprint
-from fingerprint import patches
+from fingerprint import patch_evidence
 from fingerprint.scores import METHODS
 
 if TYPE_CHECKING:
@@ -236,8 +236,8 @@ def auc(scores: np.ndarray, hidden: np.ndarray) -> float:
 
 def by_patches(real: np.ndarray, fake: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Return the patch scores alone."""
-    prepared = patches.prepare_real(real, groups=groups, threads=2)
-    return patches.summarise_patches(prepared, fake, [str(i) for i in range(len(fake))]).scores
+    prepared = patch_evidence.prepare_real(real, groups=groups, threads=2)
+    return patch_evidence.summarise_patches(prepared, fake, [str(i) for i in range(len(fake))]).scores
 
 
 def by_rank(method: str, real: np.ndarray, fake: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from compete import compete
 
-from fingerprint import _threads, patches, phantoms
-from fingerprint.patches import nearest_patches
+from fingerprint import _threads, patch_evidence, phantoms
+from fingerprint.patches import NearestPatches, nearest_patches
 
 REAL, FAKE, SIZE, RADIUS = 200, 64, 16, 4
 EVERY = 10
@@ -25,7 +25,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return real, phantoms.generate(real, FAKE, leak=0.3)[0]
 
 
-def sites(found: patches.NearestPatches) -> list[tuple[int, int, int, int]]:
+def sites(found: NearestPatches) -> list[tuple[int, int, int, int]]:
     """Return (row, column, y, x) of every tenth place at which all its windows lie inside."""
     inside = [
         (r, c, int(y), int(x))
@@ -88,11 +88,11 @@ def test_nearest_patches(benchmark, images, brute):
 def test_evidence(benchmark, images):
     """Time the comparison of 200 x 64 images, mirrored too, on one thread."""
     real, fake = images
-    prepared = patches.prepare_real(real, threads=_threads.resolve(None))
+    prepared = patch_evidence.prepare_real(real, threads=_threads.resolve(None))
     names = [str(i) for i in range(len(fake))]
-    first = patches.summarise_patches(prepared, fake, names)
+    first = patch_evidence.summarise_patches(prepared, fake, names)
     assert first.scores.max() > 0
-    benchmark.pedantic(patches.summarise_patches, (prepared, fake, names), rounds=5)
+    benchmark.pedantic(patch_evidence.summarise_patches, (prepared, fake, names), rounds=5)
     if benchmark.enabled:
         benchmark.extra_info["microseconds a pair"] = benchmark.stats.stats.median / (REAL * FAKE) * 1e6
         print(f"\n{benchmark.extra_info['microseconds a pair']:.2f} microseconds a pair")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from fingerprint.patches import PatchEvidence
+    from fingerprint.patch_evidence import PatchEvidence
     from fingerprint.ranking import Match
 
 Array = NDArray[Any]

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from fingerprint import _check, _threads, images
 from fingerprint._check import InputError
+from fingerprint._memory import TILE_REGISTERS, aligned
+from fingerprint._names import referenced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from fingerprint.images import Failure, Slices, Source
 
@@ -149,7 +151,7 @@ class NearestPatches:
             keys = [(part.mirrored[at], rank[tuple(part.offsets[at].tolist())]) for part in (other, self)]
             take[at] = keys[0] < keys[1]
         indices = np.where(take, theirs, mine)
-        fakes, indices = _referenced(names, indices)
+        fakes, indices = referenced(names, indices)
         return replace(
             self,
             fakes=fakes,
@@ -397,8 +399,8 @@ class _Patches:
         turned = stack.reshape(-1, *stack.shape[2:])
         boxes = boxes.reshape(-1, *boxes.shape[2:])
         rows = len(turned) * (-(-len(offsets) // 48) * 48)
-        windows, sums = _aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
-        found = _aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
+        windows, sums = aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
+        found = aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
         area, correlate, turns = float(search.size**2), search.measure == "ncc", stack.shape[1]
         for site, ((y, x), members, (patches, moments)) in enumerate(
             zip(sites, self.present, self.packed, strict=True)
@@ -407,7 +409,7 @@ class _Patches:
                 continue
             here = found[: len(patches)]
             _patch_kernels.cut(y, x, search.size, turned, boxes, offsets, windows, sums)
-            products(windows, patches, _TILE_REGISTERS, here)
+            products(windows, patches, TILE_REGISTERS, here)
             _patch_kernels.choose(
                 here, members, moments, sums, turns, area, correlate, site, best, which, where, len(offsets)
             )
@@ -430,7 +432,7 @@ class _Patches:
         steps = -(-(self.search.size**2) // 64)
         out = []
         for (y, x), members in zip(self.sites, self.present, strict=True):
-            patches = _aligned((-(-len(members) // 16), 16 * steps, 16, 4), np.int8)
+            patches = aligned((-(-len(members) // 16), 16 * steps, 16, 4), np.int8)
             moments = np.zeros((2, len(members)))
             _patch_kernels.pack(self.pixels, members, y, x, self.search.size, patches, moments)
             out.append((patches, moments))
@@ -447,7 +449,7 @@ class _Patches:
             distances = np.sqrt(np.where(found, np.abs(best), np.inf) / self.search.size**2)
         offsets = self.search.offsets
         shape = self.informative.shape
-        fakes, indices = _referenced([part.names[i] for i in in_order], which.reshape(shape))
+        fakes, indices = referenced([part.names[i] for i in in_order], which.reshape(shape))
         return NearestPatches(
             search=self.search,
             real=names,
@@ -462,546 +464,6 @@ class _Patches:
             n_fake=len(part),
             failed=part.failed,
         )
-
-
-# --- Evidence that one synthetic image copies parts of one real image -------------------------------------------------
-
-_FINEST = 64  # boxes along the shorter side of an image, at least, where it has as many pixels
-_FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
-_CONTRAST = Fraction(1, 255)  # least standard deviation of an informative patch, in parts of the range of its image
-_YARDSTICK, _YARDSTICK_GROUPED = 11, 3  # which best match among other real images counts, see `prepare_real`
-_OCTAVE = 2.0**-15  # unit of the sums
-_RIVALRY = 2  # see `summarise_patches`
-_NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
-_AT_ONCE = 64  # synthetic images whose windows stay in the second-level cache
-_TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
-_TILE_REGISTERS[0] = 1
-_TILE_REGISTERS[16:32:2] = 64
-_TILE_REGISTERS[48:56] = 16
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How images are reduced and cut for the patch evidence.
-
-    Parameters
-    ----------
-    height, width : int
-        Of the images, in pixels.
-    box : int
-        Side of the squares of pixels that are averaged, so that about 64 to 127 lie along the shorter side.
-    step : int
-        Pixels from one window that is searched to the next, half a box.
-    """
-
-    height: int
-    width: int
-    box: int
-    step: int
-
-    @classmethod
-    def of(cls, height: int, width: int) -> Layout:
-        """Return the layout for images of this size."""
-        box = 1
-        while min(height, width) // (2 * box) >= _FINEST:
-            box *= 2
-        return cls(height, width, box, max(1, box // 2))
-
-    @property
-    def spread(self) -> int:
-        """Return the steps to a box."""
-        return self.box // self.step
-
-    @property
-    def radius(self) -> int:
-        """Return the farthest shift that is searched, in steps: two boxes."""
-        return 2 * self.spread
-
-    @property
-    def size(self) -> int:
-        """Return the side of a patch in pixels: eight boxes."""
-        return 8 * self.box
-
-    @property
-    def rows(self) -> Array:
-        """Return the upper edges of the patches in pixels, int64."""
-        return self._edges(self.height)
-
-    @property
-    def columns(self) -> Array:
-        """Return the left edges of the patches in pixels, int64."""
-        return self._edges(self.width)
-
-    def _edges(self, length: int) -> Array:
-        stride = 4 * self.box
-        rest = (length - self.size) % stride
-        return np.arange(rest // 2 // self.step * self.step, length - self.size + 1, stride)
-
-    @property
-    def sites(self) -> Array:
-        """Return (n_sites, 2) int64: the patches, row by row, in steps."""
-        rows, columns = np.meshgrid(self.rows, self.columns, indexing="ij")
-        return np.stack([rows.ravel(), columns.ravel()], axis=1) // self.step
-
-    @property
-    def opposite(self) -> Array:
-        """Return (n_sites,) int64: the site at which a patch lies when the sites are turned left to right."""
-        numbers = np.arange(len(self.rows) * len(self.columns)).reshape(len(self.rows), len(self.columns))
-        return numbers[:, ::-1].ravel()
-
-    @property
-    def offsets(self) -> Array:
-        """Return (n, 2) int64: the shifts that are searched, row by row, in pixels."""
-        steps = np.arange(-self.radius, self.radius + 1) * self.step
-        return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Return how many boxes lie at every step, down and across."""
-        return tuple(length // self.step - self.spread + 1 for length in (self.height, self.width))  # type: ignore[return-value]
-
-
-@dataclass(frozen=True)
-class PatchReals:
-    """The patches of real images, prepared once for the comparison with any number of synthetic images.
-
-    Parameters
-    ----------
-    layout : Layout
-        How the images were cut.
-    count : int
-        Number of real images, n.
-    mirror : bool
-        Whether synthetic images are also searched turned left to right.
-    starts : ndarray
-        (n_sites + 1,) int64: which groups of 16 columns belong to a site.
-    patterns : ndarray
-        (n_groups, 16, 16, 4) int8: informative patches about their mean, four pixels of 16 images at a time.
-    members : ndarray
-        (16 * n_groups,) int64: image of each column; -1 = none.
-    norms : ndarray
-        (16 * n_groups,) float32: 8 / norm of the pattern.
-    yardsticks : ndarray
-        (16 * n_groups,) int32: 1 - correlation to the yardstick, plus the floor, as the bits of a float32.
-    """
-
-    layout: Layout
-    count: int
-    mirror: bool
-    starts: Array
-    patterns: Array
-    members: Array
-    norms: Array
-    yardsticks: Array
-
-    @property
-    def informative(self) -> Array:
-        """Return (n,) int64: how many patches of each image are informative."""
-        return np.bincount(self.members[self.members >= 0], minlength=self.count)[: self.count]
-
-
-@dataclass(frozen=True)
-class PatchSummary:
-    """The strongest patch evidence for every real image, from the synthetic images seen so far.
-
-    Summaries of disjoint parts of a collection merge into the summary of the whole, exactly and in any order.
-
-    Parameters
-    ----------
-    n_fake : int
-        Number of synthetic images seen.
-    fakes : tuple of str
-        Names of the synthetic images that `indices` refers to, in natural order.
-    evidence : ndarray
-        (n_real, k) int64, descending: see `summarise_patches`, in units of 2**-15 octaves; -(2**62) where fewer
-        were seen. Of equally strong ones the lower name comes first.
-    indices : ndarray
-        (n_real, k) int64: positions in `fakes`; -1 where fewer were seen.
-    mirrored : ndarray
-        (n_real, k) bool: True where the synthetic image matches better turned left to right.
-    """
-
-    n_fake: int
-    fakes: tuple[str, ...]
-    evidence: Array
-    indices: Array
-    mirrored: Array
-
-    @property
-    def k(self) -> int:
-        """Return how many synthetic images are kept for each real one."""
-        return int(self.evidence.shape[1])
-
-    @property
-    def gains(self) -> Array:
-        """Return (n_real, k) float64: the evidence in octaves, without meaning where fewer than k were seen."""
-        return np.asarray(self.evidence * _OCTAVE)
-
-    @property
-    def scores(self) -> Array:
-        """Return (n_real,) float64: the strongest evidence in octaves; higher = more likely used."""
-        return np.asarray(self.gains[:, 0])
-
-
-@dataclass(frozen=True)
-class PatchEvidence:
-    """Where one synthetic image matches one real image.
-
-    Parameters
-    ----------
-    rows, columns : ndarray
-        (n_rows,) and (n_columns,) int64: upper and left edges of the patches of the real image, in pixels.
-    size : int
-        Side of a patch in pixels.
-    gains : ndarray
-        (n_rows, n_columns) float64: by how many octaves the patch matches better than other real images do; 0 = not
-        better, or flat.
-    offsets : ndarray
-        (n_rows, n_columns, 2) int64: how many pixels further down and right the match lies, in the synthetic image as
-        `mirrored` says.
-    mirrored : bool
-        Whether the synthetic image is to be turned left to right first.
-    """
-
-    rows: Array
-    columns: Array
-    size: int
-    gains: Array
-    offsets: Array
-    mirrored: bool
-
-    @property
-    def total(self) -> float:
-        """Return the sum of the gains in octaves."""
-        return float(self.gains.sum())
-
-
-def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = True, threads: int = 1) -> PatchReals:
-    """Cut real images into patches and find how well each patch matches other real images.
-
-    The images are reduced to boxes of pixels. A patch is 8 x 8 boxes, about an eighth of the image across; it is
-    searched within two boxes of its place, half a box at a time, and compared by normalised correlation, which ignores
-    brightness and contrast. A patch whose standard deviation is below 1 / 255 of the range of its image is flat and
-    never counts.
-
-    The yardstick of a patch is its third best match among the real images of other groups, so that one duplicate under
-    another name does not silence it. Without groups it is the eleventh best among all others, as the ten before may be
-    slices of the same patient. Of small collections at most a fifth is passed over.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        (n, h, w) uint8 or uint16. Images of less than 8 x 8 have no patches.
-    groups : ndarray, optional
-        (n,) int: images of one group never serve as each other's yardstick.
-    mirror : bool
-        Also search synthetic images turned left to right.
-    threads : int
-        Threads to use.
-
-    Returns
-    -------
-    PatchReals
-        Can be pickled.
-    """
-    layout = Layout.of(*pixels.shape[1:])
-    grids = np.stack([_grid(image, layout) for image in pixels])
-    own = np.arange(len(pixels)) if groups is None else groups
-    same = own[:, None] == own
-    passed = (_YARDSTICK if groups is None else _YARDSTICK_GROUPED) - 1
-    stretched = _Stretched.of(grids, layout)
-    ranges = np.ptp(grids, axis=(1, 2)).astype(np.int64)
-    least = 64**3 * ranges**2 * _CONTRAST**2  # Fractions, compared exactly
-
-    def at(site: Array) -> tuple[Array, Array, Array]:
-        cut = grids[:, site[0] :: layout.spread, site[1] :: layout.spread][:, :8, :8].reshape(-1, 64).astype(np.int64)
-        deviations = 64 * cut - cut.sum(axis=1, keepdims=True)
-        spread = (deviations**2).sum(axis=1)  # 64**3 times the variance
-        members = np.flatnonzero((spread > 0) & (spread >= least))
-        patterns = _patterns(deviations[members])
-        best = stretched.best(site, _pack(patterns), buffers=None)[:, : len(members)] * _norms(patterns)
-        rests = np.maximum(np.float32(1) - best, np.float32(0)) + _FLOOR
-        rests[same[:, members]] = np.inf
-        others = (~same[:, members]).sum(axis=0)
-        ranks = np.minimum(passed, others // 5)
-        chosen = np.sort(rests, axis=0)[ranks, np.arange(len(members))]
-        return members, patterns, np.where(others > 0, chosen, np.float32(1) + _FLOOR)
-
-    found = list(_threads.map_ordered(at, layout.sites, threads=threads))
-    nothing = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int32)
-    groups_of_16, columns = [_pack(np.zeros((0, 64), np.int8))], [nothing]  # before the first site
-    for number, opposite in enumerate(layout.opposite):
-        members, patterns, yardsticks = found[number]
-        if mirror:
-            turned = found[opposite]
-            members = np.concatenate([members, turned[0] + len(pixels)])
-            patterns = np.concatenate([patterns, turned[1].reshape(-1, 8, 8)[:, :, ::-1].reshape(-1, 64)])
-            yardsticks = np.concatenate([yardsticks, turned[2]])
-        groups_of_16.append(_pack(patterns))
-        empty = np.zeros(16 * len(groups_of_16[-1]) - len(members), np.float32)
-        columns.append(
-            (
-                np.concatenate([members, np.full(len(empty), -1)]),
-                np.concatenate([_norms(patterns), empty]),
-                np.concatenate([yardsticks, empty]).view(np.int32),
-            )
-        )
-    starts = np.cumsum([len(part) for part in groups_of_16])
-    members, norms, bits = (np.concatenate(part) for part in zip(*columns, strict=True))
-    return PatchReals(layout, len(pixels), mirror, starts, np.concatenate(groups_of_16), members, norms, bits)
-
-
-def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, k: int = 1) -> PatchSummary:
-    """Compare prepared real images with one block of synthetic ones.
-
-    The sum of a pair is by how many octaves (halvings of 1 - correlation) the patches of the real image match in the
-    synthetic one better than in other real images, over all patches that do: the log of how much likelier they are as a
-    copy. All are sought in one and the same synthetic image, as it is or turned.
-
-    What another real image explains better counts against: a copy of a slice matches its neighbours of the same
-    patient too. The evidence is the sum, less twice what it lacks to that of the real image which the synthetic one
-    matches best.
-
-    Parameters
-    ----------
-    real : PatchReals
-        The real images.
-    pixels : ndarray
-        (m, h, w) synthetic images of the same size, possibly none.
-    names : sequence of str
-        Their m names.
-    k : int
-        How many synthetic images to keep for each real one.
-
-    Returns
-    -------
-    PatchSummary
-        Of this block alone. Of one pair it depends on that synthetic image and the real ones only.
-    """
-    in_order = sorted(range(len(names)), key=lambda i: images.natural_key(names[i]))
-    total = np.zeros((len(names), real.count), np.int64)
-    mirrored = np.zeros(total.shape, bool)
-    for first in range(0, len(names), _AT_ONCE):
-        part = pixels[in_order[first : first + _AT_ONCE]]
-        sums, turned = _sums(real, part)
-        mirrored[first : first + _AT_ONCE] = turned > sums
-        total[first : first + _AT_ONCE] = np.maximum(sums, turned)
-    if real.count > 1 and len(names):
-        rivals = np.sort(total, axis=1)[:, -2:]
-        best_other = np.where(total == rivals[:, 1:], rivals[:, :1], rivals[:, 1:])
-        total -= _RIVALRY * np.maximum(best_other - total, 0)
-    evidence = np.full((real.count, k), _NOTHING)
-    indices = np.full((real.count, k), -1)
-    turned_best = np.zeros((real.count, k), bool)
-    kept = min(k, len(names))
-    order = np.argsort(-total, axis=0, kind="stable")[:kept].T
-    evidence[:, :kept] = np.take_along_axis(total.T, order, axis=1)
-    indices[:, :kept] = order
-    turned_best[:, :kept] = np.take_along_axis(mirrored.T, order, axis=1)
-    fakes, indices = _referenced([names[i] for i in in_order], indices)
-    return PatchSummary(len(names), fakes, evidence, indices, turned_best)
-
-
-def merge(summaries: Sequence[PatchSummary]) -> PatchSummary:
-    """Merge the summaries of disjoint parts of a collection.
-
-    The result is the same, bit for bit, however the collection was cut and in whatever order its parts are merged.
-
-    Parameters
-    ----------
-    summaries : sequence of PatchSummary
-        At least one; about the same real images and k.
-
-    Returns
-    -------
-    PatchSummary
-        Of all synthetic images together.
-    """
-    names = sorted({name for part in summaries for name in part.fakes}, key=images.natural_key)
-    position = {name: i for i, name in enumerate(names)}
-    evidence = np.concatenate([part.evidence for part in summaries], axis=1)
-    indices = np.concatenate(
-        # the appended -1 is what an index of -1 (fewer than k seen) picks
-        [np.array([*(position[name] for name in part.fakes), -1])[part.indices] for part in summaries],
-        axis=1,
-    )
-    mirrored = np.concatenate([part.mirrored for part in summaries], axis=1)
-    order = np.lexsort((indices, -evidence), axis=1)[:, : summaries[0].k]
-    fakes, indices = _referenced(names, np.take_along_axis(indices, order, axis=1))
-    return PatchSummary(
-        sum(part.n_fake for part in summaries),
-        fakes,
-        np.take_along_axis(evidence, order, axis=1),
-        indices,
-        np.take_along_axis(mirrored, order, axis=1),
-    )
-
-
-def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
-    """Show where one synthetic image matches one real image.
-
-    Parameters
-    ----------
-    real : PatchReals
-        The real images.
-    index : int
-        Which of them.
-    fake : ndarray
-        (h, w) synthetic image.
-
-    Returns
-    -------
-    PatchEvidence
-        As the image is or turned left to right, whichever matches better. The gains are those that
-        `summarise_patches` adds up.
-    """
-    from fingerprint import _patch_kernels
-
-    layout = real.layout
-    stretched = _Stretched.of(_grid(fake, layout)[None], layout)
-    buffers = stretched.buffers()
-    gains, where = np.zeros((2, 2, len(layout.sites)), np.int64)
-    where += len(layout.offsets) // 2
-    for number, site in enumerate(layout.sites):
-        lanes = np.arange(16 * real.starts[number], 16 * real.starts[number + 1])
-        lanes = lanes[(real.members[lanes] >= 0) & (real.members[lanes] % real.count == index)]
-        if not lanes.size:
-            continue
-        windows, scales = stretched.windows(site, buffers)
-        for lane in lanes:
-            pattern = real.patterns[lane // 16, :, lane % 16].reshape(64).astype(np.int64)
-            products = (windows[0].astype(np.int64) @ pattern).astype(np.float32) * scales[0]
-            best = np.maximum(products.max(keepdims=True), np.float32(0))[None]
-            one, total = slice(lane, lane + 1), np.zeros((1, 1), np.int32)
-            first = np.zeros(1, np.int64)
-            _patch_kernels.add_gains(best, first, real.norms[one], real.yardsticks[one], _FLOOR, total)
-            turn = int(real.members[lane] >= real.count)
-            at = layout.opposite[number] if turn else number
-            gains[turn, at] = total[0, 0]
-            where[turn, at] = products.argmax() if total[0, 0] else where[turn, at]
-    turn = int(gains[1].sum() > gains[0].sum())
-    shifts = layout.offsets[where[turn]]
-    if turn:  # the grid of patches is turned about its own middle, which may lie aside of that of the image
-        aside = layout.width - layout.size - layout.columns[0] - layout.columns[-1]
-        shifts = np.stack([shifts[:, 0], aside - shifts[:, 1]], axis=1)
-    shape = len(layout.rows), len(layout.columns)
-    return PatchEvidence(
-        rows=layout.rows,
-        columns=layout.columns,
-        size=layout.size,
-        gains=gains[turn].reshape(shape) * _OCTAVE,
-        offsets=shifts.reshape(*shape, 2),
-        mirrored=bool(turn),
-    )
-
-
-@dataclass(frozen=True)
-class _Stretched:
-    """Images reduced to 8-bit boxes, sorted by phase, and the scales of their windows."""
-
-    layout: Layout
-    images: Array
-    scales: Array
-
-    @classmethod
-    def of(cls, grids: Array, layout: Layout) -> _Stretched:
-        from fingerprint import _patch_kernels
-
-        s = layout.spread
-        height, width = (-(-length // s) for length in layout.grid)
-        boxes = np.zeros((len(grids), s, s, height, width), np.uint8)
-        scales = np.zeros((len(grids), s, s, max(0, height - 7), max(0, width - 7)), np.float32)
-        for grid, image, scale in zip(grids, boxes, scales, strict=True):
-            low = grid.min()
-            factor = np.float32(255 / max(int(grid.max()) - int(low), 1))
-            _patch_kernels.phases(grid, low, factor, image, scale)
-        return cls(layout, boxes, scales)
-
-    def windows(self, site: Array, buffers: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Fill the windows that are searched around a site, (m, n, 64) uint8, and their scales (m, n) float32."""
-        from fingerprint import _kernels, _patch_kernels
-
-        name = next(name for name in _patch_kernels.GATHER if _kernels.runs(name))
-        _patch_kernels.GATHER[name](self.images, self.scales, *site, self.layout.radius, *buffers)
-        return buffers
-
-    def buffers(self) -> tuple[Array, Array]:
-        """Return space for the windows, a multiple of 48 as `best_amx` takes them; a scale of 0 never wins."""
-        count = -(-len(self.layout.offsets) // 48) * 48
-        return _aligned((len(self.images), count, 64), np.uint8), _aligned((len(self.images), count), np.float32)
-
-    def best(self, site: Array, patterns: Array, buffers: tuple[Array, Array] | None) -> Array:
-        """Return the largest scaled product of each image with each pattern, (m, 16 * n_groups) float32."""
-        from fingerprint import _kernels, _patch_kernels
-
-        name = next(name for name in _patch_kernels.BEST if _kernels.runs(name))
-        windows, scales = self.windows(site, buffers or self.buffers())
-        best = _aligned((len(windows), 16 * len(patterns)), np.float32)
-        work = _aligned((48, 16), np.int32)
-        _patch_kernels.BEST[name](windows, scales, patterns, _TILE_REGISTERS, work, best)
-        return best
-
-
-def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
-    """Return the sums of the gains in images as they are and turned, (m, n) int32 each."""
-    from fingerprint import _patch_kernels
-
-    layout = real.layout
-    stretched = _Stretched.of(np.stack([_grid(image, layout) for image in pixels]), layout)
-    buffers = stretched.buffers()
-    total = np.zeros((len(pixels), 2 * real.count), np.int32)
-    for site, start, stop in zip(layout.sites, real.starts[:-1], real.starts[1:], strict=True):
-        if start == stop:
-            continue
-        lanes = slice(16 * start, 16 * stop)
-        best = stretched.best(site, real.patterns[start:stop], buffers)
-        _patch_kernels.add_gains(best, real.members[lanes], real.norms[lanes], real.yardsticks[lanes], _FLOOR, total)
-    return total[:, : real.count], total[:, real.count :]
-
-
-def _grid(image: Array, layout: Layout) -> Array:
-    """Return the sums of the boxes at every step, int32."""
-    from fingerprint import _patch_kernels
-
-    out = np.empty(layout.grid, np.int32)
-    _patch_kernels.box_grid(image, layout.step, layout.spread, out)
-    return out
-
-
-def _patterns(deviations: Array) -> Array:
-    """Stretch patches about their mean, (n, 64) int64, to int8 numbers that sum up to exactly 0.
-
-    The products with a window then need no correction for its mean.
-    """
-    largest = np.abs(deviations).max(axis=1, keepdims=True, initial=1)
-    rounded = (2 * 127 * deviations + largest) // (2 * largest)
-    # what rounding added is taken from the numbers that it raised most
-    excess = rounded.sum(axis=1, keepdims=True)
-    raised = (rounded * largest - 127 * deviations) * np.where(excess > 0, -1, 1)
-    order = np.argsort(np.argsort(raised, axis=1, kind="stable"), axis=1)
-    return np.asarray(rounded - np.sign(excess) * (order < np.abs(excess)), np.int8)
-
-
-def _pack(patterns: Array) -> Array:
-    """Return patterns (n, 64) as (groups, 16, 16, 4): four pixels of 16 images at a time, the last ones zeros."""
-    padded = np.zeros((-(-len(patterns) // 16) * 16, 64), np.int8)
-    padded[: len(patterns)] = patterns
-    packed = _aligned((len(padded) // 16, 16, 16, 4), np.int8)
-    packed[:] = padded.reshape(-1, 16, 16, 4).transpose(0, 2, 1, 3)
-    return packed
-
-
-def _norms(patterns: Array) -> Array:
-    return np.asarray(8 / np.sqrt((patterns.astype(np.float64) ** 2).sum(axis=1)), np.float32)
-
-
-def _aligned(shape: Sequence[int], dtype: Any) -> Array:
-    """Return zeros that begin on a cache line, so that no vector spans two."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    result: Array = memory[start : start + size].view(dtype).reshape(shape)
-    return result
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------
@@ -1052,11 +514,3 @@ def _middle(pixels: Array) -> int:
 
 def _box_shape(pixels: Array, search: Search) -> tuple[int, int, int]:
     return (2, pixels.shape[1] - search.size + 1, pixels.shape[2] - search.size + 1)
-
-
-def _referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:
-    """Return the names that are referred to, and the indices into these alone."""
-    used = np.unique(indices[indices >= 0])
-    position = np.full(len(names) + 1, -1, dtype=np.int64)
-    position[used] = np.arange(len(used))
-    return tuple(names[i] for i in used), position[indices]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, collection, decisions, images, patches, scores
+from fingerprint import _check, collection, decisions, images, patch_evidence, scores
 from fingerprint._check import InputError
 from fingerprint.evidence import Evidence
 
@@ -44,7 +44,7 @@ class Match:
         it is not among the nearest.
     gain : float or None
         By how many octaves in total its patches match better than other real images do, see
-        `fingerprint.patches.summarise_patches`. None where it is not among the best.
+        `fingerprint.patch_evidence.summarise_patches`. None where it is not among the best.
     """
 
     name: str
@@ -122,14 +122,14 @@ class Origin:
     size: int | tuple[int, int] | None
     recursive: bool
 
-    def patches(self) -> patches.PatchReals:
+    def patches(self) -> patch_evidence.PatchReals:
         """Return the patches of the real images."""
         real, known = self.collected.real, self.collected.known
         if real.patches is not None:
             return real.patches
         if min(known.height, known.width) < collection.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
-        return patches.prepare_real(known.pixels, groups=real.groups if real.grouped else None)
+        return patch_evidence.prepare_real(known.pixels, groups=real.groups if real.grouped else None)
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class Ranking:
 
     The default score adds two kinds of evidence. Whole images: how often the distance to the nearest synthetic image
     must be doubled to reach similar real images (`fingerprint.scores.nearness`). Patches: how much better they match in
-    one synthetic image than in other real ones (`fingerprint.patches.summarise_patches`). The images that have little
-    of it put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
+    one synthetic image than in other real ones (`fingerprint.patch_evidence.summarise_patches`). The images that have
+    little of it put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
     `fingerprint.scores.surprises`. An image like most of its collection has a score of about 1; one far above stands
     out. Scores of different methods, collections, or numbers of synthetic images are not comparable.
 
@@ -245,7 +245,7 @@ class Ranking:
             raise InputError("evidence: this ranking has no images; make it by rank")
         place, reals = origin.order[index], origin.patches()
         fake = images.pick(origin.fake, [chosen.name], size=origin.size, recursive=origin.recursive, argument="fake")
-        where = patches.explain(reals, place, fake[0])
+        where = patch_evidence.explain(reals, place, fake[0])
         return Evidence(self.names[index], chosen, origin.collected.known[place], fake[0], where)
 
     def by_group(self) -> tuple[Group, ...]:
@@ -517,7 +517,7 @@ def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tupl
     return tuple(Match(name, distances.get(name), gains.get(name)) for name in list(names)[:k])
 
 
-def _gains(parts: patches.PatchSummary, real: int, k: int) -> dict[str, float]:
+def _gains(parts: patch_evidence.PatchSummary, real: int, k: int) -> dict[str, float]:
     best = zip(parts.indices[real, :k], parts.gains[real, :k], strict=True)
     return {parts.fakes[index]: float(gain) for index, gain in best if index >= 0}
 

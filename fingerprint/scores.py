@@ -398,7 +398,7 @@ class Method:
     k : int
         Nearest synthetic images that it needs.
     patches : bool
-        Whether local patches count, see `fingerprint.patches.summarise_patches`.
+        Whether local patches count, see `fingerprint.patch_evidence.summarise_patches`.
     """
 
     statistic: Callable[[Neighbours], Array] | None

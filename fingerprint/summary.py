@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import patches as _patches
+from fingerprint import patch_evidence
 from fingerprint import views as _views
 from fingerprint.images import Failure, natural_key
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fingerprint.distance import Prepared
     from fingerprint.images import Slices
-    from fingerprint.patches import PatchReals, PatchSummary
+    from fingerprint.patch_evidence import PatchReals, PatchSummary
     from fingerprint.views import View
 
 Array = NDArray[Any]
@@ -167,7 +167,9 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
                 is_copy = found[voted, np.arange(len(names))] < real.others[v, voted, 0]
                 copies[v] = np.bincount(voted[is_copy], minlength=n_real)
     fakes, indices = _referenced(names, indices)
-    matched = None if real.patches is None else _patches.summarise_patches(real.patches, block.pixels, block.names, k=k)
+    matched = None
+    if real.patches is not None:
+        matched = patch_evidence.summarise_patches(real.patches, block.pixels, block.names, k=k)
     return Summary(
         views, len(names), fakes, distances, indices, counts, votes, copies, block.failed, block.ignored, matched
     )
@@ -207,7 +209,7 @@ def prepare(
         if view.relative:
             strangers = _views.relative(strangers, scales[v], scales[v])
         others[v] = np.sort(strangers, axis=1)[:, :kept]
-    parts = _patches.prepare_real(pixels, groups=groups, threads=threads) if patches else None
+    parts = patch_evidence.prepare_real(pixels, groups=groups, threads=threads) if patches else None
     return Reals(prepared, scales, others, own, groups is not None, parts)
 
 
@@ -240,6 +242,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
     )
     nearest = np.lexsort((indices, distances), axis=2)[..., : first.k]
     fakes, indices = _referenced(names, np.take_along_axis(indices, nearest, axis=2))
+    patches = [summary.patches for summary in summaries if summary.patches is not None]
     failed = sorted(
         (failure for summary in summaries for failure in summary.failed),
         key=lambda failure: (natural_key(failure.name), failure.reason),
@@ -255,7 +258,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         np.sum([summary.copies for summary in summaries], axis=0),
         tuple(failed),
         sum(summary.ignored for summary in summaries),
-        None if first.patches is None else _patches.merge([part for s in summaries if (part := s.patches) is not None]),
+        patch_evidence.merge(patches) if patches else None,
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fingerprint import evidence
-from fingerprint.patches import PatchEvidence
+from fingerprint.patch_evidence import PatchEvidence
 
 HEIGHT, WIDTH, SIZE = 24, 28, 8
 

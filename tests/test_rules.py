@@ -119,5 +119,5 @@ def test_rule_8_scores_say_their_direction_and_what_a_low_one_means() -> None:
     assert "low score is no proof" in fingerprint.Ranking.__doc__
     assert "low score is no proof" in fingerprint.rank(DEMO.real, DEMO.fake).summary()
     statistics = {method.statistic for method in scores.METHODS.values()} - {None}
-    for statistic in (*statistics, scores.combine, scores.surprises, fingerprint.patches.PatchSummary.scores):
+    for statistic in (*statistics, scores.combine, scores.surprises, fingerprint.patch_evidence.PatchSummary.scores):
         assert "higher = more likely" in " ".join(statistic.__doc__.split())

@@ -2,12 +2,12 @@
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import fields, is_dataclass
 from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,18 +36,6 @@ def stack(pixels, names, **more) -> Slices:
 def cut(order, *places) -> list[Slices]:
     parts = np.split(np.asarray(order), sorted(places))
     return [stack(FAKE[part], (NAMES[i] for i in part)) for part in parts]
-
-
-def assert_same(a, b) -> None:
-    for field in fields(a):
-        one, other = getattr(a, field.name), getattr(b, field.name)
-        if is_dataclass(one):
-            assert_same(one, other)
-        elif isinstance(one, np.ndarray):
-            assert one.tobytes() == other.tobytes(), field.name
-            assert one.dtype == other.dtype
-        else:
-            assert one == other, field.name
 
 
 def whole() -> summaries.Summary:

@@ -1,0 +1,28 @@
+"""Memory as the vector and tile instructions take it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array = NDArray[Any]
+
+TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
+TILE_REGISTERS[0] = 1
+TILE_REGISTERS[16:32:2] = 64
+TILE_REGISTERS[48:56] = 16
+
+
+def aligned(shape: Sequence[int], dtype: Any) -> Array:
+    """Return zeros that begin on a cache line, so that no vector spans two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    result: Array = memory[start : start + size].view(dtype).reshape(shape)
+    return result

@@ -1,0 +1,53 @@
+"""The evidence of patches by the book: plain loops, definitions, no cleverness."""
+
+import itertools
+import math
+
+import numpy as np
+
+
+def boxes(image, box, step):
+    """Return {(y, x): sum} of the boxes at every step."""
+    height, width = image.shape
+    return {
+        (y, x): int(image[y : y + box, x : x + box].astype(int).sum())
+        for y in range(0, height - box + 1, step)
+        for x in range(0, width - box + 1, step)
+    }
+
+
+def eight_by_eight(sums, y, x, box):
+    cut = [[sums.get((y + box * r, x + box * c)) for c in range(8)] for r in range(8)]
+    return None if any(v is None for row in cut for v in row) else np.array(cut, float)
+
+
+def correlation(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    norm = math.sqrt((a**2).sum() * (b**2).sum())
+    return (a * b).sum() / norm if norm else 0.0
+
+
+def best_correlation(sums, y, x, patch, box, step):
+    """Return the best correlation of a patch with the windows of an image around (y, x)."""
+    reach = range(-2 * box, 2 * box + 1, step)
+    windows = (eight_by_eight(sums, y + dy, x + dx, box) for dy in reach for dx in reach)
+    return max(0.0, *(correlation(patch, window) for window in windows if window is not None))
+
+
+def gains(real, fake, box, step, edges, groups, passed):
+    """Return {(i, y, x): gain in octaves} of every informative patch of the real images in one synthetic one."""
+    floor, out = 2**-13, {}
+    sums = [boxes(image, box, step) for image in real]
+    fake = boxes(fake, box, step)
+    for i, (y, x) in itertools.product(range(len(real)), edges):
+        patch = eight_by_eight(sums[i], y, x, box)
+        values = sums[i].values()
+        if patch.std() < 1 / 255 * (max(values) - min(values)) or patch.std() == 0:
+            continue
+        others = sorted(
+            1 - best_correlation(sums[j], y, x, patch, box, step) for j in range(len(real)) if groups[j] != groups[i]
+        )
+        yardstick = others[min(passed, len(others) // 5)] if others else 1.0
+        rest = 1 - best_correlation(fake, y, x, patch, box, step)
+        out[i, y, x] = max(0.0, math.log2((yardstick + floor) / (rest + floor)))
+    return out
