@@ -403,7 +403,7 @@ def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
         As the image is or turned left to right, whichever matches better. The gains are those that
         `summarise_patches` adds up.
     """
-    from fingerprint import _patch_kernels
+    from fingerprint import _patch_evidence_kernels
 
     layout = real.layout
     stretched = _Stretched.of(_grid(fake, layout)[None], layout)
@@ -422,7 +422,7 @@ def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
             best = np.maximum(products.max(keepdims=True), np.float32(0))[None]
             one, total = slice(lane, lane + 1), np.zeros((1, 1), np.int32)
             first = np.zeros(1, np.int64)
-            _patch_kernels.add_gains(best, first, real.norms[one], real.yardsticks[one], _FLOOR, total)
+            _patch_evidence_kernels.add_gains(best, first, real.norms[one], real.yardsticks[one], _FLOOR, total)
             turn = int(real.members[lane] >= real.count)
             at = layout.opposite[number] if turn else number
             gains[turn, at] = total[0, 0]
@@ -453,7 +453,7 @@ class _Stretched:
 
     @classmethod
     def of(cls, grids: Array, layout: Layout) -> _Stretched:
-        from fingerprint import _patch_kernels
+        from fingerprint import _patch_evidence_kernels
 
         s = layout.spread
         height, width = (-(-length // s) for length in layout.grid)
@@ -462,15 +462,15 @@ class _Stretched:
         for grid, image, scale in zip(grids, boxes, scales, strict=True):
             low = grid.min()
             factor = np.float32(255 / max(int(grid.max()) - int(low), 1))
-            _patch_kernels.phases(grid, low, factor, image, scale)
+            _patch_evidence_kernels.phases(grid, low, factor, image, scale)
         return cls(layout, boxes, scales)
 
     def windows(self, site: Array, buffers: tuple[Array, Array]) -> tuple[Array, Array]:
         """Fill the windows that are searched around a site, (m, n, 64) uint8, and their scales (m, n) float32."""
-        from fingerprint import _kernels, _patch_kernels
+        from fingerprint import _kernels, _patch_evidence_kernels
 
-        name = next(name for name in _patch_kernels.GATHER if _kernels.runs(name))
-        _patch_kernels.GATHER[name](self.images, self.scales, *site, self.layout.radius, *buffers)
+        name = next(name for name in _patch_evidence_kernels.GATHER if _kernels.runs(name))
+        _patch_evidence_kernels.GATHER[name](self.images, self.scales, *site, self.layout.radius, *buffers)
         return buffers
 
     def buffers(self) -> tuple[Array, Array]:
@@ -480,19 +480,19 @@ class _Stretched:
 
     def best(self, site: Array, patterns: Array, buffers: tuple[Array, Array] | None) -> Array:
         """Return the largest scaled product of each image with each pattern, (m, 16 * n_groups) float32."""
-        from fingerprint import _kernels, _patch_kernels
+        from fingerprint import _kernels, _patch_evidence_kernels
 
-        name = next(name for name in _patch_kernels.BEST if _kernels.runs(name))
+        name = next(name for name in _patch_evidence_kernels.BEST if _kernels.runs(name))
         windows, scales = self.windows(site, buffers or self.buffers())
         best = aligned((len(windows), 16 * len(patterns)), np.float32)
         work = aligned((48, 16), np.int32)
-        _patch_kernels.BEST[name](windows, scales, patterns, TILE_REGISTERS, work, best)
+        _patch_evidence_kernels.BEST[name](windows, scales, patterns, TILE_REGISTERS, work, best)
         return best
 
 
 def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
     """Return the sums of the gains in images as they are and turned, (m, n) int32 each."""
-    from fingerprint import _patch_kernels
+    from fingerprint import _patch_evidence_kernels
 
     layout = real.layout
     stretched = _Stretched.of(np.stack([_grid(image, layout) for image in pixels]), layout)
@@ -503,16 +503,18 @@ def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
             continue
         lanes = slice(16 * start, 16 * stop)
         best = stretched.best(site, real.patterns[start:stop], buffers)
-        _patch_kernels.add_gains(best, real.members[lanes], real.norms[lanes], real.yardsticks[lanes], _FLOOR, total)
+        _patch_evidence_kernels.add_gains(
+            best, real.members[lanes], real.norms[lanes], real.yardsticks[lanes], _FLOOR, total
+        )
     return total[:, : real.count], total[:, real.count :]
 
 
 def _grid(image: Array, layout: Layout) -> Array:
     """Return the sums of the boxes at every step, int32."""
-    from fingerprint import _patch_kernels
+    from fingerprint import _patch_evidence_kernels
 
     out = np.empty(layout.grid, np.int32)
-    _patch_kernels.box_grid(image, layout.step, layout.spread, out)
+    _patch_evidence_kernels.box_grid(image, layout.step, layout.spread, out)
     return out
 
 

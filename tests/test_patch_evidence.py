@@ -10,7 +10,7 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _kernels, _memory, _patch_kernels, patch_evidence
+from fingerprint import _kernels, _memory, _patch_evidence_kernels, patch_evidence
 
 
 def waves(seed, n, height, width, dtype=np.uint8):
@@ -146,7 +146,9 @@ def test_every_kernel_finds_the_same(name):
     scales = rng.random((2, 96), np.float32)
     patterns = rng.integers(-128, 128, (3, 16, 16, 4)).astype(np.int8)
     found = np.zeros((2, 48), np.float32)
-    _patch_kernels.BEST[name](windows, scales, patterns, _memory.TILE_REGISTERS, np.zeros((48, 16), np.int32), found)
+    _patch_evidence_kernels.BEST[name](
+        windows, scales, patterns, _memory.TILE_REGISTERS, np.zeros((48, 16), np.int32), found
+    )
     columns = patterns.transpose(1, 3, 0, 2).reshape(64, 48).astype(int)
     products = (windows.astype(int) @ columns).astype(np.float32) * scales[:, :, None]
     np.testing.assert_array_equal(found, np.maximum(products.max(axis=1), 0))
@@ -160,7 +162,7 @@ def test_gathering_without_a_compiler_is_the_same():
     scales = rng.random((2, 2, 2, 5, 7), np.float32)
     for site in ((0, 0), (6, 9)):
         found = [(np.zeros((2, 96, 64), np.uint8), np.ones((2, 96), np.float32)) for _ in range(2)]
-        for gather, buffers in zip(_patch_kernels.GATHER.values(), found, strict=True):
+        for gather, buffers in zip(_patch_evidence_kernels.GATHER.values(), found, strict=True):
             gather(boxes, scales, *site, 4, *buffers)
         for a, b in zip(*found, strict=True):
             np.testing.assert_array_equal(a, b)

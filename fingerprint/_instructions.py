@@ -1,0 +1,59 @@
+# ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
+"""What the patch kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, and the tile registers.
+
+The caches of compiled kernels do not notice an edit of this file: delete them after one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+I8, I32, I64, F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
+
+
+def const(value: int) -> Any:  # pragma: no cover
+    return ir.Constant(I64, value)
+
+
+def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover
+    """Emit a call of an LLVM intrinsic."""
+    kind = ir.FunctionType(result or ir.VoidType(), [a.type for a in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover
+    value = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    value.align = 1
+    return value
+
+
+def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(SUMS, [0] * 16))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def amx_begin(typing: Any, layout: Any) -> Any:  # pragma: no cover
+    """Shape the tile registers as the 64 bytes at the address `layout` say."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        call(builder, "llvm.x86.ldtilecfg", [builder.inttoptr(arguments[0], I8.as_pointer())])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def amx_end(typing: Any) -> Any:  # pragma: no cover
+    """Give the tile registers back."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        call(builder, "llvm.x86.tilerelease", [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
