@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fingerprint import patch_evidence
 from fingerprint import views as _views
 from fingerprint.images import Failure, natural_key
+from fingerprint.whitening import Whitening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,11 +39,11 @@ class Reals:
     ----------
     prepared : mapping
         The images by view, as `fingerprint.views.prepare` returns them.
-    scales : ndarray
-        (n_views, n_real) float64: distance to the r-th nearest other group, see `fingerprint.views.scale_rank`.
+    whitenings : tuple of Whitening or None
+        For each view what its images have in common; None where they are compared as they are.
     others : ndarray
         (n_views, n_real, m) float64: distances to the nearest other real images, ascending, infinite where there are
-        fewer than m; relative in relative views.
+        fewer than m; whitened in whitened views.
     groups : ndarray
         (n_real,) int64 from 0: images of the same group are not compared with each other.
     grouped : bool
@@ -52,7 +53,7 @@ class Reals:
     """
 
     prepared: Mapping[View, Prepared]
-    scales: Array
+    whitenings: tuple[Whitening | None, ...]
     others: Array
     groups: Array
     grouped: bool = False
@@ -143,7 +144,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
         Of this block alone.
     """
     views = tuple(real.prepared)
-    n_real = real.scales.shape[1]
+    n_real = len(real.groups)
     in_order = sorted(range(len(block)), key=lambda i: natural_key(block.names[i]))
     names = [block.names[i] for i in in_order]
     distances = np.full((len(views), n_real, k), np.inf)
@@ -154,9 +155,9 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     if names:
         compared = _views.compare(real.prepared, _views.prepare(block.pixels[in_order], views))
         kept = min(k, len(names))
-        for v, (view, found) in enumerate(compared.items()):
-            if view.relative:
-                found = _views.relative(found, real.scales[v], _local_scale(found, real.groups))
+        for v, (found, whitening) in enumerate(zip(compared.values(), real.whitenings, strict=True)):
+            if whitening is not None:
+                found = whitening.distances(found)
             nearest = _smallest(found, kept)
             indices[v, :, :kept] = nearest
             distances[v, :, :kept] = np.take_along_axis(found, nearest, axis=1)
@@ -202,15 +203,15 @@ def prepare(
     prepared = _views.prepare(pixels, views)
     own = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     kept = min(_OTHERS, count - 1)
-    scales, others = np.empty((len(views), count)), np.empty((len(views), count, kept))
+    whitenings, others = [], np.empty((len(views), count, kept))
     for v, (view, found) in enumerate(_views.compare(prepared, prepared, threads=threads).items()):
-        strangers = np.where(own[:, None] == own, np.inf, found)
-        scales[v] = _local_scale(strangers, own)
-        if view.relative:
-            strangers = _views.relative(strangers, scales[v], scales[v])
-        others[v] = np.sort(strangers, axis=1)[:, :kept]
+        whitening = Whitening.of(found) if view.whitened else None
+        if whitening is not None:
+            found = whitening.distances(found)
+        whitenings.append(whitening)
+        others[v] = np.sort(np.where(own[:, None] == own, np.inf, found), axis=1)[:, :kept]
     parts = patch_evidence.prepare_real(pixels, groups=groups, threads=threads) if patches else None
-    return Reals(prepared, scales, others, own, groups is not None, parts)
+    return Reals(prepared, tuple(whitenings), others, own, groups is not None, parts)
 
 
 def merge(summaries: Sequence[Summary]) -> Summary:
@@ -276,17 +277,6 @@ def _smallest(distances: Array, k: int) -> Array:
     order = np.lexsort((columns, distances[rows, columns], rows))
     first = np.searchsorted(rows, np.arange(len(distances)))
     return np.asarray(columns[order][first[:, None] + np.arange(k)])
-
-
-def _local_scale(distances: Array, groups: Array) -> Array:
-    """Return the distance of each column's image to its r-th nearest group of real images; 1 where all are infinite."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    by_group = distances if len(starts) == len(groups) else np.minimum.reduceat(distances[order], starts, axis=0)
-    rank = _views.scale_rank(len(starts))
-    nearest = np.partition(by_group, rank - 1, axis=0)[:rank]
-    last = np.where(np.isfinite(nearest), nearest, -np.inf).max(axis=0)
-    return np.where(np.isfinite(last), last, 1.0)
 
 
 def _referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:

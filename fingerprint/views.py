@@ -21,7 +21,6 @@ Array = NDArray[Any]
 
 _STEP = 4  # from one level of the pyramid to the next
 _COARSEST = 16  # shorter side of the last level, in pixels
-_LEAST_SCALE = 1e-12  # below every distance that pixels can produce, above 0
 
 
 @dataclass(frozen=True, order=True)
@@ -34,18 +33,18 @@ class View:
         Pixels of the image along each side of one pixel of the view.
     metric : str
         A metric of `fingerprint.distances`.
-    relative : bool
-        Divide distances by the local scale of both images, see `relative`.
+    whitened : bool
+        Compare by what sets the images apart, see `fingerprint.whitening.Whitening`; for the metric ``"correlation"``.
     """
 
     factor: int
     metric: str
-    relative: bool = False
+    whitened: bool = False
 
     @property
     def name(self) -> str:
-        """Return a short name, such as ``relative correlation, 4x4 pixels``."""
-        kind = "relative " if self.relative else ""
+        """Return a short name, such as ``whitened correlation, 4x4 pixels``."""
+        kind = "whitened " if self.whitened else ""
         return f"{kind}{self.metric}, {self.factor}x{self.factor} pixels"
 
 
@@ -53,7 +52,7 @@ def pyramid(height: int, width: int) -> tuple[View, ...]:
     """Return the views that the default score uses for images of this size.
 
     Full resolution and then every fourth of it, down to 16 pixels along the shorter side, compared by correlation,
-    which ignores brightness and contrast.
+    which ignores brightness and contrast, after whitening, which takes away what all slices have in common.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def pyramid(height: int, width: int) -> tuple[View, ...]:
     factors = [1]
     while min(height, width) // (_STEP * factors[-1]) >= _COARSEST:
         factors.append(_STEP * factors[-1])
-    return tuple(View(factor, "correlation", relative=True) for factor in factors)
+    return tuple(View(factor, "correlation", whitened=True) for factor in factors)
 
 
 def reduce(pixels: Array, factor: int) -> Array:
@@ -134,7 +133,7 @@ def prepare(pixels: Array, views: Sequence[View]) -> dict[View, distance.Prepare
 def compare(
     real: Mapping[View, distance.Prepared], fake: Mapping[View, distance.Prepared], *, threads: int = 1
 ) -> dict[View, Array]:
-    """Return the distances between two sides for every view, not yet relative.
+    """Return the distances between two sides for every view, not yet whitened.
 
     Parameters
     ----------
@@ -154,45 +153,3 @@ def compare(
         metrics = real[chosen].metrics
         by_factor[factor] = distance.blocks_of(real[chosen], fake[chosen], metrics, threads=threads)
     return {view: by_factor[view.factor][view.metric] for view in real}
-
-
-def relative(distances: Array, real_scales: Array, fake_scales: Array) -> Array:
-    """Divide distances by the geometric mean of the local scales of both images.
-
-    An isolated image is far from everything and a hub near to everything; in relative distances neither shows. Local
-    scaling: Zelnik-Manor & Perona, Self-Tuning Spectral Clustering, NIPS 2004; as a remedy against hubs: Schnitzer et
-    al., Local and Global Scaling Reduce Hubs in Space, JMLR 2012.
-
-    Parameters
-    ----------
-    distances : ndarray
-        (n, m) float64.
-    real_scales, fake_scales : ndarray
-        (n,) and (m,) float64: distance of each image to its r-th nearest group of real images, see `scale_rank`.
-
-    Returns
-    -------
-    ndarray
-        (n, m) float64; 1 = as far as the two are from their r-th nearest group (geometric mean).
-    """
-    rows, columns = (np.sqrt(np.maximum(scales, _LEAST_SCALE)) for scales in (real_scales, fake_scales))
-    return np.asarray(distances / rows[:, None] / columns)
-
-
-def scale_rank(count: int) -> int:
-    """Return which nearest of `count` groups gives the local scale: the 30th, of few groups a seventh of them.
-
-    Where groups are not known every image is one: far enough not to be another slice of the same patient, near enough
-    to be local.
-
-    Parameters
-    ----------
-    count : int
-        Number of groups of real images, at least 1.
-
-    Returns
-    -------
-    int
-        From 1, at most `count`.
-    """
-    return min(count, 30, max(2, count // 7))

@@ -16,13 +16,14 @@ from fingerprint import summary as summaries
 from fingerprint.images import Failure, Slices
 from fingerprint.summary import bin_edges
 from fingerprint.views import View
+from fingerprint.whitening import Whitening
 
 RNG = np.random.default_rng(3)
 REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
 # the last ones repeat earlier ones, so that distances tie
 FAKE = np.concatenate([RNG.integers(0, 256, (30, 16, 20), dtype=np.uint8), REAL[:3]])[[*range(33), 4, 30, 7]]
 NAMES = tuple(f"fake_{i}.png" for i in RNG.permutation(len(FAKE)))
-VIEWS = (View(1, "correlation", relative=True), View(4, "euclidean"))
+VIEWS = (View(1, "correlation", whitened=True), View(4, "euclidean"))
 REALS = summaries.prepare(REAL, VIEWS, patches=True)
 K = 4
 
@@ -57,10 +58,8 @@ def number(name: str) -> int:
 def test_a_summary_says_what_the_full_matrix_says(v) -> None:
     view = VIEWS[v]
     matrix = views.compare(REALS.prepared, views.prepare(FAKE, VIEWS))[view]
-    if view.relative:
-        rank = views.scale_rank(len(REAL))
-        fake_scales = [sorted(column)[rank - 1] for column in matrix.T]
-        matrix = views.relative(matrix, REALS.scales[v], np.array(fake_scales))
+    if view.whitened:
+        matrix = REALS.whitenings[v].distances(matrix)
     for i, row in enumerate(matrix):
         expected = sorted((distance, number(name), name) for distance, name in zip(row, NAMES, strict=True))[:K]
         assert WHOLE.distances[v, i].tolist() == [distance for distance, _, _ in expected]
@@ -80,14 +79,10 @@ def test_prepare_compares_real_images_with_strangers() -> None:
         assert found.grouped == (grouped is not None)
         for v, view in enumerate(VIEWS):
             matrix = views.compare(found.prepared, found.prepared)[view]
+            assert (found.whitenings[v] is not None) == view.whitened
+            if view.whitened:
+                matrix = Whitening.of(matrix).distances(matrix)
             strangers = [sorted(matrix[i, own != own[i]]) for i in range(9)]
-            if view.relative:
-                rank = views.scale_rank(len(set(own)))
-                nearest = [sorted(matrix[i, own == g].min() for g in set(own) if g != own[i]) for i in range(9)]
-                scales = np.array([row[rank - 1] for row in nearest])
-                assert found.scales[v].tolist() == scales.tolist()
-                matrix = views.relative(matrix, scales, scales)
-                strangers = [sorted(matrix[i, own != own[i]]) for i in range(9)]
             for i in range(9):
                 assert found.others[v, i][: len(strangers[i])].tolist() == strangers[i]
                 assert np.isinf(found.others[v, i][len(strangers[i]) :]).all()
@@ -96,10 +91,9 @@ def test_prepare_compares_real_images_with_strangers() -> None:
 def test_prepare_of_one_image_and_of_one_group() -> None:
     alone = summaries.prepare(REAL[:1], VIEWS)
     assert alone.others.shape == (2, 1, 0)
-    assert alone.scales.tolist() == [[1], [1]]
+    assert alone.whitenings == (None, None)
     family = summaries.prepare(REAL[:3], VIEWS, groups=np.zeros(3, dtype=int))
     assert np.isinf(family.others).all()
-    assert (family.scales == 1).all()
     assert (family.grouped, alone.grouped) == (True, False)
     for reals in (alone, family):
         found = summaries.merge([summaries.summarise(reals, stack(FAKE, NAMES), k=K)])

@@ -56,7 +56,7 @@ def test_the_pyramid_starts_at_full_resolution_and_ends_at_16_pixels(height, wid
 
 def test_views_of_one_factor_share_one_preparation() -> None:
     pixels = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
-    chosen = (View(1, "euclidean"), View(2, "correlation"), View(1, "correlation", relative=True))
+    chosen = (View(1, "euclidean"), View(2, "correlation"), View(1, "correlation", whitened=True))
     prepared = views.prepare(pixels, chosen)
     assert prepared[chosen[0]] is prepared[chosen[2]]
     compared = views.compare(prepared, prepared)
@@ -66,18 +66,6 @@ def test_views_of_one_factor_share_one_preparation() -> None:
         assert np.array_equal(compared[view], distance.block(side, side))
 
 
-def test_relative_distances_divide_by_both_scales() -> None:
-    found = views.relative(np.array([[6.0, 0.0]]), np.array([4.0]), np.array([9.0, 0.0]))
-    assert found.tolist() == [[1.0, 0.0]]
-
-
-@given(st.integers(1, 2000))
-def test_the_local_scale_is_that_of_a_real_image_that_exists(count) -> None:
-    rank = views.scale_rank(count)
-    assert 1 <= rank <= min(count, 30)
-    assert count < 210 or rank == 30
-
-
 def test_a_view_names_itself() -> None:
-    assert View(4, "correlation", relative=True).name == "relative correlation, 4x4 pixels"
+    assert View(4, "correlation", whitened=True).name == "whitened correlation, 4x4 pixels"
     assert View(1, "ssim").name == "ssim, 1x1 pixels"
