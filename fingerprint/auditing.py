@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, collection, detector, distance, images, scores
+from fingerprint import _check, _output, collection, detector, distance, images, scores
 from fingerprint.evaluation import Audit, Copying, Estimate, audit_scores, data_copying
 
 if TYPE_CHECKING:
@@ -193,26 +189,17 @@ class Comparison:
     def __str__(self) -> str:
         """Return the verdict, and what failed."""
         lines = [self.verdict]
-        for side, failures in self.failed.items():
-            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
-        return "\n".join(lines)
+        return "\n".join([*lines, *_output.failed_lines(self.failed)])
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Return quantity, value, low and high as CSV, and write it to `path` where given."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["quantity", "value", "low", "high"])
-        for name in ("difference", "auc_a", "auc_b", "auc_difference"):
-            if getattr(self, name) is not None:
-                writer.writerow([name, *getattr(self, name)])
-        return _written(text.getvalue(), path)
+        names = ("difference", "auc_a", "auc_b", "auc_difference")
+        rows = ([name, *getattr(self, name)] for name in names if getattr(self, name) is not None)
+        return _output.write_csv(["quantity", "value", "low", "high"], rows, path)
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
-        content = {
-            key: value._asdict() if isinstance(value, Estimate) else value for key, value in asdict(self).items()
-        }
-        return _written(json.dumps(content | {"verdict": self.verdict}, indent=2) + "\n", path)
+        return _output.write_measures_json(self, path, verdict=self.verdict)
 
 
 def compare(
@@ -356,9 +343,3 @@ def _estimate(values: Array, confidence: float) -> Estimate:
     """Return the first value with the central share of the others."""
     low, high = np.quantile(values[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(float(values[0]), float(low), float(high))
-
-
-def _written(text: str, path: str | PathLike[str] | None) -> str:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    return text

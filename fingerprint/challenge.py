@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint import _check, images
+from fingerprint import _check, _output, images
 from fingerprint._check import InputError
 from fingerprint.detector import fit
 from fingerprint.evaluation import evaluate
@@ -239,7 +239,7 @@ def write_run(path: str | os.PathLike[str], ids: Iterable[str], decisions: Array
     if not target.parent.is_dir():
         raise InputError(f"path: expected a file in an existing folder, got {str(target)!r}; create {target.parent}")
     text = "".join(f"{name},{label:d}\n" for name, label in zip(names, labels.astype(int), strict=True))
-    target.write_text(text, encoding="utf-8", newline="\n")
+    _output.write(text, target)
 
 
 def check_run(

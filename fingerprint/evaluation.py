@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check
+from fingerprint import _check, _output
 from fingerprint._check import InputError
 
 if TYPE_CHECKING:
@@ -137,16 +133,16 @@ class Evaluation(Measures):
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return one line a measure as CSV with a header, and write it to `path` where given."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["measure", "value", "low", "high", "all_ones", "coin", "coin_low", "coin_high"])
-        for name in MEASURES:
-            writer.writerow([name, *getattr(self, name), getattr(self.all_ones, name).value, *getattr(self.coin, name)])
-        return _written(text.getvalue(), path)
+        header = ["measure", "value", "low", "high", "all_ones", "coin", "coin_low", "coin_high"]
+        rows = (
+            [name, *getattr(self, name), getattr(self.all_ones, name).value, *getattr(self.coin, name)]
+            for name in MEASURES
+        )
+        return _output.write_csv(header, rows, path)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
-        return _written(_json(self), path)
+        return _output.write_measures_json(self, path)
 
     def __str__(self) -> str:
         """Return a table for reading."""
@@ -714,22 +710,20 @@ class Audit:
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return name, value and interval of every number as CSV, and write it to `path` where given."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["quantity", "value", "low", "high"])
+        rows: list[Sequence[object]] = []
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, Estimate):
-                writer.writerow([one.name, *value])
+                rows.append([one.name, *value])
             elif isinstance(value, (int, float)):
-                writer.writerow([one.name, value, "", ""])
+                rows.append([one.name, value, "", ""])
         if self.copying is not None:
-            writer.writerows([f"copying_{name}", getattr(self.copying, name), "", ""] for name in _COPYING)
-        return _written(text.getvalue(), path)
+            rows.extend([f"copying_{name}", getattr(self.copying, name), "", ""] for name in _COPYING)
+        return _output.write_csv(["quantity", "value", "low", "high"], rows, path)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
-        return _written(_json(self, leaks=self.leaks, verdict=self.verdict, null=self.null), path)
+        return _output.write_measures_json(self, path, leaks=self.leaks, verdict=self.verdict, null=self.null)
 
     def __str__(self) -> str:
         """Return the verdict, the numbers and the null for reading."""
@@ -744,9 +738,7 @@ class Audit:
             z, p_value = self.copying.z, self.copying.p_value
             lines.append(f"Data-copying statistic C_T = {z:.2f} (far below 0: copying), p = {p_value:.2g}.")
         lines.append(self.null)
-        for side, failures in self.failed.items():
-            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
-        return "\n".join(lines)
+        return "\n".join([*lines, *_output.failed_lines(self.failed)])
 
 
 _COPYING = ("z", "p_value", "closer")
@@ -992,26 +984,3 @@ def _detectable(permuted: Floats, m: int, n: int, level: float, power: float) ->
 
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-
-
-def _json(result: Any, **extra: Any) -> str:
-    return json.dumps(_plain({**asdict(result), **extra}), indent=2, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it: estimates by name, numbers that are not finite as null."""
-    if isinstance(value, Estimate):
-        return _plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
-
-
-def _written(text: str, path: str | os.PathLike[str] | None) -> str:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    return text

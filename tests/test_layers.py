@@ -19,6 +19,7 @@ ORDER = [
     "_memory",
     "_threads",
     "_slices",
+    "_output",
     "_files",
     "_sources",
     "images",
