@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fingerprint import _check, _output, collection, scores
 from fingerprint._check import InputError
-from fingerprint.evaluation import MEASURES, Estimate, evaluate
+from fingerprint._estimates import Estimate
+from fingerprint.evaluation import MEASURES, evaluate
 from fingerprint.summary import bin_edges
 
 if TYPE_CHECKING:

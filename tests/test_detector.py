@@ -154,7 +154,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path) -> None:
 def test_undefined_measures_survive_the_file(tmp_path) -> None:
     from dataclasses import replace
 
-    undefined = fingerprint.evaluation.Estimate(math.nan, math.nan, math.nan)
+    undefined = fingerprint.Estimate(math.nan, math.nan, math.nan)
     replace(FITTED, expected={**FITTED.expected, "precision": undefined}).save(tmp_path / "d.json")
     assert math.isnan(fingerprint.load_detector(tmp_path / "d.json").expected["precision"].value)
 
