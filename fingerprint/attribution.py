@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _output, collection, detector, images, scores
+from fingerprint import _check, _output, collection, detector, scores
 from fingerprint._check import InputError
+from fingerprint.collection import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,22 +164,11 @@ def attribute(
             f"sources: expected a mapping from name to images of at least two sets, got {_check.describe(sources)}"
         )
     least = _check.number("least_margin", least_margin, minimum=0)
-    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    known = images.load(generated, threads=threads, argument="generated", **reading)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    known = reading.load(generated, argument="generated")
     every = {
         str(name): collection.collect(
-            known,
-            source,
-            reference=None,
-            groups=None,
-            metrics=(),
-            k=detector.KEPT,
-            block=block,
-            threads=threads,
-            executor=executor,
-            progress=progress,
-            called=("generated", "", f"sources[{name!r}]"),
-            **reading,
+            known, source, reading, k=detector.KEPT, called=("generated", "", f"sources[{name!r}]")
         )
         for name, source in sources.items()
     }

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _auc, _check, _output, collection, distance, images, scores
+from fingerprint import _auc, _check, _output, collection, distance, scores
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
+from fingerprint.collection import Reading
 from fingerprint.copying import Copying, data_copying
 
 if TYPE_CHECKING:
@@ -227,25 +228,18 @@ def audit(
     (True, True)
     """
     chosen = scores.METHODS[_check.choice("method", method, scores.METHODS)]
-    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    sides = [
-        images.load(source, threads=threads, argument=argument, **reading)
-        for source, argument in ((used, "used"), (unused, "unused"))
-    ]
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    members, others = reading.load(used, argument="used"), reading.load(unused, argument="unused")
     seen = collection.collect(
-        sides[0],
+        members,
         fake,
-        reference=sides[1],
+        reading,
+        k=chosen.k,
+        reference=others,
         groups=groups,
         metrics=chosen.metrics,
-        k=chosen.k,
         patches=chosen.patches,
-        block=block,
-        threads=threads,
-        executor=executor,
-        progress=progress,
         called=("used", "unused", "fake"),
-        **reading,
     )
     found, n_used = seen.score(chosen), seen.n_real
     result = audit_scores(
@@ -259,18 +253,16 @@ def audit(
         n_permutations=n_permutations,
         seed=seed,
     )
-    copying = None if isinstance(fake, Iterator) else _copying(sides[0], sides[1], fake, reading, block, threads)
+    copying = None if isinstance(fake, Iterator) else _copying(members, others, fake, reading)
     return replace(result, copying=copying, failed=seen.failed)
 
 
-def _copying(
-    used: Slices, unused: Slices, fake: Source, reading: Mapping[str, Any], block: int, threads: int | None
-) -> Copying:
+def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Copying:
     """Return the data-copying statistic of all images as one cell."""
-    held_out = distance.nearest(unused, used, k=1, threads=threads).distances[:, 0]
+    held_out = distance.nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
     generated = [
-        distance.nearest(part, used, k=1, threads=threads).distances[:, 0]
-        for part in images.blocks(fake, block=block, threads=threads, **reading)
+        distance.nearest(part, used, k=1, threads=reading.threads).distances[:, 0]
+        for part in reading.blocks(fake)
         if len(part)
     ]
     return data_copying(np.concatenate(generated), held_out)

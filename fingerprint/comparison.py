@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _auc, _check, _estimates, _output, collection, detector, images, scores
+from fingerprint import _auc, _check, _estimates, _output, collection, detector, scores
+from fingerprint.collection import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,23 +149,12 @@ def compare(
     level = _check.number("confidence", confidence, minimum=0.5, maximum=0.999)
     draws = _check.integer("n_bootstrap", n_bootstrap, minimum=100)
     start = _check.integer("seed", seed, minimum=0)
-    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    known = images.load(real, threads=threads, argument="real", **reading)
-    others = None if unused is None else images.load(unused, threads=threads, argument="unused", **reading)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    known = reading.load(real, argument="real")
+    others = None if unused is None else reading.load(unused, argument="unused")
     both = [
         collection.collect(
-            known,
-            fake,
-            reference=others,
-            groups=groups,
-            metrics=(),
-            k=detector.KEPT,
-            block=block,
-            threads=threads,
-            executor=executor,
-            progress=progress,
-            called=("real", "unused", name),
-            **reading,
+            known, fake, reading, k=detector.KEPT, reference=others, groups=groups, called=("real", "unused", name)
         )
         for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]

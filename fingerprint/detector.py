@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fingerprint import _check, _output, collection, scores
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
+from fingerprint.collection import Reading
 from fingerprint.evaluation import MEASURES, evaluate
 from fingerprint.summary import bin_edges
 
@@ -202,21 +203,8 @@ class Detector:
         """
         if share is not None:
             share = _check.number("share", share, minimum=0.01, maximum=0.99)
-        seen = collection.collect(
-            real,
-            fake,
-            reference=None,
-            groups=groups,
-            metrics=(),
-            k=KEPT,
-            size=size,
-            recursive=recursive,
-            on_error=on_error,
-            block=block,
-            threads=threads,
-            executor=executor,
-            progress=progress,
-        )
+        reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+        seen = collection.collect(real, fake, reading, k=KEPT, groups=groups)
         names = input_names(seen)
         if names != self.inputs:
             raise InputError(
@@ -323,21 +311,9 @@ def fit(
     (12, True)
     """
     start = _check.integer("seed", seed, minimum=0)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     seen = collection.collect(
-        used,
-        fake,
-        reference=unused,
-        groups=groups,
-        metrics=(),
-        k=KEPT,
-        size=size,
-        recursive=recursive,
-        on_error=on_error,
-        block=block,
-        threads=threads,
-        executor=executor,
-        progress=progress,
-        called=("used", "unused", "fake"),
+        used, fake, reading, k=KEPT, reference=unused, groups=groups, called=("used", "unused", "fake")
     )
     total, n_used = len(seen.known), seen.n_real
     if min(n_used, total - n_used) < 2 * _FOLDS:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fingerprint import _check, _output, collection, decisions, images, patch_evidence, scores
 from fingerprint._check import InputError
+from fingerprint.collection import Reading
 from fingerprint.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -439,18 +440,12 @@ def rank(
     seen = collection.collect(
         real,
         fake,
+        Reading(size, recursive, on_error, block, threads, executor, progress),
+        k=max(k, chosen.k),
         reference=reference,
         groups=groups,
         metrics=chosen.metrics,
-        k=max(k, chosen.k),
         patches=chosen.patches,
-        size=size,
-        recursive=recursive,
-        on_error=on_error,
-        block=block,
-        threads=threads,
-        executor=executor,
-        progress=progress,
     )
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     if method == "patches" and seen.patches is None:
