@@ -20,6 +20,7 @@ ORDER = [
     "_threads",
     "_slices",
     "_output",
+    "_run_files",
     "_estimates",
     "_auc",
     "_files",
