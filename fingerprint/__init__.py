@@ -2,12 +2,14 @@
 
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
+from fingerprint._estimates import Estimate
 from fingerprint.attribution import Attributed, Attribution, attribute
-from fingerprint.auditing import Comparison, audit, compare
+from fingerprint.auditing import Audit, audit
+from fingerprint.comparison import Comparison, compare
 from fingerprint.decisions import Decisions
 from fingerprint.detector import Detector, Prediction, Predictions, fit, load_detector
 from fingerprint.distance import Nearest, distances, nearest
-from fingerprint.evaluation import Audit, Estimate, Evaluation, Measures, evaluate
+from fingerprint.evaluation import Evaluation, Measures, evaluate
 from fingerprint.evidence import Evidence
 from fingerprint.images import Failure, Slices, blocks, load
 from fingerprint.patches import NearestPatches, nearest_patches, patch_matches

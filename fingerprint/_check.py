@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Hashable, Sequence
+
+    from numpy.typing import ArrayLike
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class InputError(ValueError, TypeError):
@@ -62,3 +71,58 @@ def choice(argument: str, value: object, allowed: Collection[str]) -> str:
     if isinstance(value, str) and value in allowed:
         return value
     raise InputError(f"{argument}: expected one of {', '.join(map(repr, allowed))}, got {describe(value)}")
+
+
+# --- One value, or one name, for each image ---------------------------------------------------------------------------
+
+
+def vector(argument: str, values: ArrayLike) -> Array:
+    """Return values as an array (n,) of any type, n at least 1."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty((0, 0))
+    if array.ndim != 1 or not array.size:
+        raise InputError(f"{argument}: expected one value per image, shape (n,), got {describe(values)}")
+    return array
+
+
+def ordered(argument: str, scores: Array) -> Floats:
+    """Return float64 scores, which may be infinite but not nan."""
+    missing = int(np.isnan(scores).sum())
+    if missing:
+        raise InputError(f"{argument}: expected scores without nan, got {missing} nan; leave those images out")
+    return scores.astype(np.float64)
+
+
+def units(argument: str, groups: Sequence[Hashable], n: int) -> Ints:
+    """Return the number of the group of each image, groups numbered in the order of their first image."""
+    names = members(argument, groups)
+    if len(names) != n:
+        raise InputError(f"{argument}: expected one patient for each of the {n} images, got {len(names)}")
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names])
+
+
+def members(argument: str, names: Any) -> list[Hashable]:
+    """Return the names of groups or cells as a list, each of them given and hashable."""
+    sequence: Any = None if isinstance(names, (str, bytes)) else names
+    try:
+        found: list[Hashable] = list(sequence)
+        hash(tuple(found))
+    except TypeError:
+        raise InputError(f"{argument}: expected a sequence of names, one per image, got {describe(names)}") from None
+    for position, member in enumerate(found, 1):
+        if member in (None, "") or member != member:  # nan alone differs from itself
+            raise InputError(f"{argument}: expected a name for every image, got {member!r} for image number {position}")
+    return found
+
+
+def pair(argument: str, both: Any, m: int, n: int) -> tuple[list[Hashable], list[Hashable]]:
+    """Return the two lists of a pair of sequences of lengths m and n."""
+    if not isinstance(both, (tuple, list)) or len(both) != 2:
+        raise InputError(f"{argument}: expected a pair of sequences, one for each side, got {describe(both)}")
+    first, second = members(argument, both[0]), members(argument, both[1])
+    if len(first) != m or len(second) != n:
+        raise InputError(f"{argument}: expected {m} and {n} values, one per image, got {len(first)} and {len(second)}")
+    return first, second

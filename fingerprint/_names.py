@@ -7,10 +7,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.images import natural_key
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array = NDArray[Any]
+
+
+def in_order(names: Sequence[str]) -> list[int]:
+    """Return the positions of names in natural order, equal ones as they come."""
+    return sorted(range(len(names)), key=lambda i: natural_key(names[i]))
+
+
+def united(parts: Sequence[tuple[Sequence[str], Array]]) -> tuple[list[str], list[Array]]:
+    """Return all names in natural order, each once, and the indices of every part into these; -1 stays -1."""
+    names = sorted({name for own, _ in parts for name in own}, key=natural_key)
+    position = {name: i for i, name in enumerate(names)}
+    # the appended -1 is what an index of -1 picks
+    return names, [np.array([*(position[name] for name in own), -1])[indices] for own, indices in parts]
 
 
 def referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:

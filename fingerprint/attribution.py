@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, collection, detector, images, scores
+from fingerprint import _check, _output, collection, detector, scores
 from fingerprint._check import InputError
+from fingerprint.collection import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,18 +91,14 @@ class Attribution:
         answers = [one.source for one in self]
         lines = [f"{answers.count(source):6} of {len(self)} from {source}" for source in self.sources]
         lines += [f"{answers.count(None):6} of {len(self)} undecided"] * (None in answers)
-        for side, failures in self.failed.items():
-            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
-        return "\n".join(lines)
+        return "\n".join([*lines, *_output.failed_lines(self.failed)])
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Return name, source, margin and the score of every set as CSV, and write it to `path` where given."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["name", "source", "margin", *self.sources])
-        for one, row in zip(self, self.scores.tolist(), strict=True):
-            writer.writerow([one.name, one.source or "", one.margin, *row])
-        return _written(text.getvalue(), path)
+        rows = (
+            [one.name, one.source or "", one.margin, *row] for one, row in zip(self, self.scores.tolist(), strict=True)
+        )
+        return _output.write_csv(["name", "source", "margin", *self.sources], rows, path)
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
@@ -113,9 +106,8 @@ class Attribution:
             one._asdict() | {"scores": dict(zip(self.sources, row, strict=True))}
             for one, row in zip(self, self.scores.tolist(), strict=True)
         ]
-        failed = {side: [asdict(failure) for failure in failures] for side, failures in self.failed.items()}
-        content = {"n_compared": self.n_compared, "least_margin": self.least_margin, "rows": rows, "failed": failed}
-        return _written(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
+        content = {"n_compared": self.n_compared, "least_margin": self.least_margin, "rows": rows}
+        return _output.write_json(content | {"failed": self.failed}, path)
 
 
 def attribute(
@@ -172,22 +164,11 @@ def attribute(
             f"sources: expected a mapping from name to images of at least two sets, got {_check.describe(sources)}"
         )
     least = _check.number("least_margin", least_margin, minimum=0)
-    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    known = images.load(generated, threads=threads, argument="generated", **reading)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    known = reading.load(generated, argument="generated")
     every = {
         str(name): collection.collect(
-            known,
-            source,
-            reference=None,
-            groups=None,
-            metrics=(),
-            k=detector.KEPT,
-            block=block,
-            threads=threads,
-            executor=executor,
-            progress=progress,
-            called=("generated", "", f"sources[{name!r}]"),
-            **reading,
+            known, source, reading, k=detector.KEPT, called=("generated", "", f"sources[{name!r}]")
         )
         for name, source in sources.items()
     }
@@ -204,9 +185,3 @@ def attribute(
         n_compared=count,
         failed={"generated": known.failed} | {name: seen.summary.failed for name, seen in every.items()},
     )
-
-
-def _written(text: str, path: str | PathLike[str] | None) -> str:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    return text

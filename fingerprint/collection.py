@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from fingerprint._check import InputError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fingerprint.images import Failure, Slices, Source
+    from fingerprint.images import Failure, Slices, Source, Task
     from fingerprint.scores import Method, Neighbours
     from fingerprint.summary import Reals, Summary
 
@@ -25,6 +25,35 @@ Array = NDArray[Any]
 Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How collections are read and worked through; each as for `fingerprint.rank`."""
+
+    size: int | tuple[int, int] | None
+    recursive: bool
+    on_error: str
+    block: int
+    threads: int | None
+    executor: Executor | None
+    progress: bool
+
+    def load(self, source: Source, *, argument: str) -> Slices:
+        """Read a collection into memory."""
+        return images.load(source, threads=self.threads, argument=argument, **self._files)
+
+    def blocks(self, source: Source) -> Iterator[Slices]:
+        """Read a collection block by block."""
+        return images.blocks(source, block=self.block, threads=self.threads, **self._files)
+
+    def plan(self, source: Source, *, expect: Slices, argument: str) -> Iterator[Task]:
+        """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
+        return images.plan(source, block=self.block, expect=expect, argument=argument, **self._files)
+
+    @property
+    def _files(self) -> dict[str, Any]:
+        return {"size": self.size, "recursive": self.recursive, "on_error": self.on_error}
 
 
 @dataclass(frozen=True)
@@ -70,19 +99,13 @@ class Collected:
 def collect(
     real: Source,
     fake: Source,
+    reading: Reading,
     *,
-    reference: Source | None,
-    groups: Groups | None,
-    metrics: tuple[str, ...],
     k: int,
+    reference: Source | None = None,
+    groups: Groups | None = None,
+    metrics: tuple[str, ...] = (),
     patches: bool = False,
-    size: int | tuple[int, int] | None,
-    recursive: bool,
-    on_error: str,
-    block: int,
-    threads: int | None,
-    executor: Executor | None,
-    progress: bool,
     called: tuple[str, str, str] = ("real", "reference", "fake"),
 ) -> Collected:
     """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
@@ -90,12 +113,11 @@ def collect(
     `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`. `called` is what the
     messages call the three collections.
     """
-    threads = _threads.resolve(threads)
-    reading: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
-    slices = known = images.load(real, threads=threads, argument=called[0], **reading)
+    threads = _threads.resolve(reading.threads)
+    slices = known = reading.load(real, argument=called[0])
     failed = {called[0]: slices.failed}
     if reference is not None:
-        unused = images.load(reference, threads=threads, argument=called[1], **reading)
+        unused = reading.load(reference, argument=called[1])
         known = images.concatenate(slices, unused, argument=called[1])
         failed[called[1]] = unused.failed
     patients = None if groups is None else _patients(groups, known)
@@ -104,10 +126,10 @@ def collect(
     wanted = patches and min(known.height, known.width) >= LEAST_SIDE
     prepared = summaries.prepare(known.pixels, compared, groups=codes, patches=wanted, threads=threads)
     worker = engine.Worker(prepared, k)
-    blocks = images.plan(fake, block=block, expect=known, argument=called[2], **reading)
-    total = images.count(fake, recursive=recursive, argument=called[2]) if progress else None
-    with _threads.bar(progress, unit="image", total=total) as advance:
-        summary = engine.summarise(worker, blocks, threads=threads, executor=executor, advance=advance)
+    blocks = reading.plan(fake, expect=known, argument=called[2])
+    total = images.count(fake, recursive=reading.recursive, argument=called[2]) if reading.progress else None
+    with _threads.bar(reading.progress, unit="image", total=total) as advance:
+        summary = engine.summarise(worker, blocks, threads=threads, executor=reading.executor, advance=advance)
     failed[called[2]] = summary.failed
     if not summary.n_fake:
         raise images.none_usable(fake, summary.failed, argument=called[2])

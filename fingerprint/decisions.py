@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fingerprint import _output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,17 +121,14 @@ class Decisions:
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Return the columns name, used (0 or 1) and error as CSV, and write it to `path` where given."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["name", "used", "error"])
-        writer.writerows([name, int(used), error] for name, used, error in self)
-        return _written(text.getvalue(), path)
+        rows = ([name, int(used), error] for name, used, error in self)
+        return _output.write_csv(["name", "used", "error"], rows, path)
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
         columns = {"names": list(self.names), "used": self.used.tolist(), "error": self.error.tolist()}
         content = asdict(self) | columns | {"verdict": self.verdict}
-        return _written(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
+        return _output.write_json(content, path)
 
 
 def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: float) -> Decisions:
@@ -263,9 +258,3 @@ def _climb(scores: Array, start: float, total: float) -> tuple[float, float, flo
         if likelihood - before < _TOLERANCE * len(scores):
             break
     return likelihood, share, low, high, spread
-
-
-def _written(text: str, path: str | PathLike[str] | None) -> str:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    return text

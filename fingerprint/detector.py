@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -13,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, collection, scores
+from fingerprint import _check, _output, collection, scores
 from fingerprint._check import InputError
-from fingerprint.evaluation import MEASURES, Estimate, evaluate
+from fingerprint._estimates import Estimate
+from fingerprint.collection import Reading
+from fingerprint.evaluation import MEASURES, evaluate
 from fingerprint.summary import bin_edges
 
 if TYPE_CHECKING:
@@ -98,24 +98,19 @@ class Predictions:
     def __str__(self) -> str:
         """Return the numbers in one line, and what failed."""
         lines = [f"{int(self.used.sum())} of {len(self)} real images are called used, by {self.n_fake} synthetic ones"]
-        for side, failures in self.failed.items():
-            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
-        return "\n".join(lines)
+        return "\n".join([*lines, *_output.failed_lines(self.failed)])
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Return the columns name, probability and used (0 or 1) as CSV, and write it to `path` where given."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["name", "probability", "used"])
-        writer.writerows([one.name, one.probability, int(one.used)] for one in self)
-        return _written(text.getvalue(), path)
+        rows = ([one.name, one.probability, int(one.used)] for one in self)
+        return _output.write_csv(["name", "probability", "used"], rows, path)
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
         rows = [one._asdict() for one in self]
-        failed = {side: [asdict(failure) for failure in failures] for side, failures in self.failed.items()}
-        content = {"n_fake": self.n_fake, "share": self.share, "rows": rows, "failed": failed}
-        return _written(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
+        return _output.write_json(
+            {"n_fake": self.n_fake, "share": self.share, "rows": rows, "failed": self.failed}, path
+        )
 
 
 @dataclass(frozen=True)
@@ -208,21 +203,8 @@ class Detector:
         """
         if share is not None:
             share = _check.number("share", share, minimum=0.01, maximum=0.99)
-        seen = collection.collect(
-            real,
-            fake,
-            reference=None,
-            groups=groups,
-            metrics=(),
-            k=KEPT,
-            size=size,
-            recursive=recursive,
-            on_error=on_error,
-            block=block,
-            threads=threads,
-            executor=executor,
-            progress=progress,
-        )
+        reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+        seen = collection.collect(real, fake, reading, k=KEPT, groups=groups)
         names = input_names(seen)
         if names != self.inputs:
             raise InputError(
@@ -253,7 +235,7 @@ class Detector:
             "expected": {name: [_null(value) for value in estimate] for name, estimate in self.expected.items()}
         }
         text = json.dumps({"format": _FORMAT, "version": _VERSION} | content, indent=1, allow_nan=False)
-        Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
+        _output.write(text + "\n", path)
 
     def __str__(self) -> str:
         """Return the weights and what to expect, for reading."""
@@ -329,21 +311,9 @@ def fit(
     (12, True)
     """
     start = _check.integer("seed", seed, minimum=0)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     seen = collection.collect(
-        used,
-        fake,
-        reference=unused,
-        groups=groups,
-        metrics=(),
-        k=KEPT,
-        size=size,
-        recursive=recursive,
-        on_error=on_error,
-        block=block,
-        threads=threads,
-        executor=executor,
-        progress=progress,
-        called=("used", "unused", "fake"),
+        used, fake, reading, k=KEPT, reference=unused, groups=groups, called=("used", "unused", "fake")
     )
     total, n_used = len(seen.known), seen.n_real
     if min(n_used, total - n_used) < 2 * _FOLDS:
@@ -613,9 +583,3 @@ def _moved(logits: Array, share: float) -> Array:
 
 def _null(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _written(text: str, path: str | PathLike[str] | None) -> str:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    return text

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _threads, images
+from fingerprint import _names, _threads
 from fingerprint._memory import TILE_REGISTERS, aligned
-from fingerprint._names import referenced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -326,7 +325,7 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
     PatchSummary
         Of this block alone. Of one pair it depends on that synthetic image and the real ones only.
     """
-    in_order = sorted(range(len(names)), key=lambda i: images.natural_key(names[i]))
+    in_order = _names.in_order(names)
     total = np.zeros((len(names), real.count), np.int64)
     mirrored = np.zeros(total.shape, bool)
     for first in range(0, len(names), _AT_ONCE):
@@ -346,7 +345,7 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
     evidence[:, :kept] = np.take_along_axis(total.T, order, axis=1)
     indices[:, :kept] = order
     turned_best[:, :kept] = np.take_along_axis(mirrored.T, order, axis=1)
-    fakes, indices = referenced([names[i] for i in in_order], indices)
+    fakes, indices = _names.referenced([names[i] for i in in_order], indices)
     return PatchSummary(len(names), fakes, evidence, indices, turned_best)
 
 
@@ -365,17 +364,12 @@ def merge(summaries: Sequence[PatchSummary]) -> PatchSummary:
     PatchSummary
         Of all synthetic images together.
     """
-    names = sorted({name for part in summaries for name in part.fakes}, key=images.natural_key)
-    position = {name: i for i, name in enumerate(names)}
+    names, placed = _names.united([(part.fakes, part.indices) for part in summaries])
     evidence = np.concatenate([part.evidence for part in summaries], axis=1)
-    indices = np.concatenate(
-        # the appended -1 is what an index of -1 (fewer than k seen) picks
-        [np.array([*(position[name] for name in part.fakes), -1])[part.indices] for part in summaries],
-        axis=1,
-    )
+    indices = np.concatenate(placed, axis=1)
     mirrored = np.concatenate([part.mirrored for part in summaries], axis=1)
     order = np.lexsort((indices, -evidence), axis=1)[:, : summaries[0].k]
-    fakes, indices = referenced(names, np.take_along_axis(indices, order, axis=1))
+    fakes, indices = _names.referenced(names, np.take_along_axis(indices, order, axis=1))
     return PatchSummary(
         sum(part.n_fake for part in summaries),
         fakes,

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _threads, images
+from fingerprint import _check, _names, _threads, images
 from fingerprint._check import InputError
 from fingerprint._memory import TILE_REGISTERS, aligned
-from fingerprint._names import referenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,13 +136,7 @@ class NearestPatches:
         """
         if (self.search, self.real) != (other.search, other.real):
             raise InputError("other: expected the same real images and the same search, got different ones")
-        names = sorted({*self.fakes, *other.fakes}, key=images.natural_key)
-        position = {name: i for i, name in enumerate(names)}
-        mine, theirs = (
-            # the appended -1 is what an index of -1 picks
-            np.array([*(position[name] for name in part.fakes), -1])[part.indices]
-            for part in (self, other)
-        )
+        names, (mine, theirs) = _names.united([(part.fakes, part.indices) for part in (self, other)])
         rank = {tuple(offset): i for i, offset in enumerate(self.search.offsets.tolist())}
         tied = (self.distances == other.distances) & (mine == theirs) & (mine >= 0)
         take = (other.distances < self.distances) | ((other.distances == self.distances) & (theirs < mine))
@@ -151,7 +144,7 @@ class NearestPatches:
             keys = [(part.mirrored[at], rank[tuple(part.offsets[at].tolist())]) for part in (other, self)]
             take[at] = keys[0] < keys[1]
         indices = np.where(take, theirs, mine)
-        fakes, indices = referenced(names, indices)
+        fakes, indices = _names.referenced(names, indices)
         return replace(
             self,
             fakes=fakes,
@@ -440,7 +433,7 @@ class _Patches:
 
     def nearest(self, names: tuple[str, ...], part: Slices) -> NearestPatches:
         """Return the best matches in one block of synthetic images, possibly none."""
-        in_order = sorted(range(len(part)), key=lambda i: images.natural_key(part.names[i]))
+        in_order = _names.in_order(part.names)
         best, which, where = self.best(part.pixels[in_order])
         found = which >= 0
         if self.search.measure == "ncc":
@@ -449,7 +442,7 @@ class _Patches:
             distances = np.sqrt(np.where(found, np.abs(best), np.inf) / self.search.size**2)
         offsets = self.search.offsets
         shape = self.informative.shape
-        fakes, indices = referenced([part.names[i] for i in in_order], which.reshape(shape))
+        fakes, indices = _names.referenced([part.names[i] for i in in_order], which.reshape(shape))
         return NearestPatches(
             search=self.search,
             real=names,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint import _output
 from fingerprint._anatomy import OUTSIDE, Pen, draw, oval, random, smooth
 from fingerprint._check import InputError, describe, integer, number
 from fingerprint.images import Slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from os import PathLike
 
 Array = NDArray[Any]
@@ -258,15 +257,13 @@ def write_demo(folder: str | PathLike[str], **options: Any) -> Demo:
     names = data.real.names
     _write_images(folder / "real", data.real)
     _write_images(folder / "fake", data.fake)
-    _write_table(
-        folder / "truth.csv", ("name", "used", "patient"), zip(names, data.used.astype(int), data.groups, strict=True)
-    )
+    truth = zip(names, data.used.astype(int), data.groups, strict=True)
+    _output.write_csv(("name", "used", "patient"), truth, folder / "truth.csv")
     sources = ("" if i < 0 else names[i] for i in data.source)
-    _write_table(
-        folder / "leaks.csv", ("name", "source", "change"), zip(data.fake.names, sources, data.change, strict=True)
-    )
+    leaks = zip(data.fake.names, sources, data.change, strict=True)
+    _output.write_csv(("name", "source", "change"), leaks, folder / "leaks.csv")
     groups = json.dumps(dict(zip(names, data.groups, strict=True)), indent=1)
-    (folder / "groups.json").write_text(groups + "\n", encoding="utf-8")
+    _output.write(groups + "\n", folder / "groups.json")
     return data
 
 
@@ -278,11 +275,6 @@ def _write_images(folder: Path, images: Slices) -> None:
         Image.fromarray(pixels).save(
             folder / name, compress_level=1, compress_type=3
         )  # run lengths: the fastest, and small
-
-
-def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 def _check_training(training: object) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, collection, decisions, images, patch_evidence, scores
+from fingerprint import _check, _output, collection, decisions, images, patch_evidence, scores
 from fingerprint._check import InputError
+from fingerprint.collection import Reading
 from fingerprint.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -317,9 +314,7 @@ class Ranking:
         if len(self) > _SHOWN:
             lines.append(f"{'…':>5}  {len(self) - _SHOWN} more")
         lines.append("Higher = more likely used. A low score is no proof that an image was not used.")
-        for side, failures in self.failed.items():
-            lines.extend(f"failed, {side}: {failure.name}: {failure.reason}" for failure in failures)
-        return "\n".join(lines)
+        return "\n".join([*lines, *_output.failed_lines(self.failed)])
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Write the ranking as CSV: a header, then one line for each real image.
@@ -336,24 +331,22 @@ class Ranking:
             group (with groups); the nearest synthetic image and its distance; the one whose patches match best and
             its gain.
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         tested, grouped = self.p_values is not None, self.groups is not None
-        writer.writerow(
+        header = (
             ["rank", "name", "score"]
             + ["p_value", "q_value"] * tested
             + ["group"] * grouped
             + ["nearest", "distance", "matched", "gain"]
         )
-        for row in self:
-            writer.writerow(
-                [row.rank, row.name, row.score]
-                + [row.p_value, row.q_value] * tested
-                + [row.group] * grouped
-                + _best(row.evidence, "distance", min)
-                + _best(row.evidence, "gain", max)
-            )
-        return _write(text.getvalue(), path)
+        rows = (
+            [row.rank, row.name, row.score]
+            + [row.p_value, row.q_value] * tested
+            + [row.group] * grouped
+            + _best(row.evidence, "distance", min)
+            + _best(row.evidence, "gain", max)
+            for row in self
+        )
+        return _output.write_csv(header, rows, path)
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Write everything as JSON.
@@ -368,24 +361,9 @@ class Ranking:
         str
             What was, or would have been, written: an object with params, n_fake, rows and failed.
         """
-        rows = [
-            {
-                "rank": row.rank,
-                "name": row.name,
-                "score": row.score,
-                "p_value": row.p_value,
-                "q_value": row.q_value,
-                "group": row.group,
-                "evidence": [asdict(match) for match in row.evidence],
-            }
-            for row in self
-        ]
-        failed = {
-            side: [{"name": failure.name, "reason": failure.reason} for failure in failures]
-            for side, failures in self.failed.items()
-        }
-        content = {"params": dict(self.params), "n_fake": self.n_fake, "rows": rows, "failed": failed}
-        return _write(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)
+        return _output.write_json(
+            {"params": self.params, "n_fake": self.n_fake, "rows": list(self), "failed": self.failed}, path
+        )
 
 
 def rank(
@@ -462,18 +440,12 @@ def rank(
     seen = collection.collect(
         real,
         fake,
+        Reading(size, recursive, on_error, block, threads, executor, progress),
+        k=max(k, chosen.k),
         reference=reference,
         groups=groups,
         metrics=chosen.metrics,
-        k=max(k, chosen.k),
         patches=chosen.patches,
-        size=size,
-        recursive=recursive,
-        on_error=on_error,
-        block=block,
-        threads=threads,
-        executor=executor,
-        progress=progress,
     )
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     if method == "patches" and seen.patches is None:
@@ -533,9 +505,3 @@ def _described(match: Match) -> str:
     notes = [f"distance {match.distance:.3g}"] if match.distance is not None else []
     notes += [f"gain {match.gain:.3g}"] if match.gain is not None else []
     return f"{match.name} ({', '.join(notes)})"
-
-
-def _write(text: str, path: str | PathLike[str] | None) -> str:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    return text

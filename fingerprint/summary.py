@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import patch_evidence
+from fingerprint import _names, patch_evidence
 from fingerprint import views as _views
 from fingerprint.images import Failure, natural_key
 from fingerprint.whitening import Whitening
@@ -145,7 +145,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     """
     views = tuple(real.prepared)
     n_real = len(real.groups)
-    in_order = sorted(range(len(block)), key=lambda i: natural_key(block.names[i]))
+    in_order = _names.in_order(block.names)
     names = [block.names[i] for i in in_order]
     distances = np.full((len(views), n_real, k), np.inf)
     indices = np.full((len(views), n_real, k), -1, dtype=np.int64)
@@ -167,7 +167,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
             if real.others.shape[2]:
                 is_copy = found[voted, np.arange(len(names))] < real.others[v, voted, 0]
                 copies[v] = np.bincount(voted[is_copy], minlength=n_real)
-    fakes, indices = _referenced(names, indices)
+    fakes, indices = _names.referenced(names, indices)
     matched = None
     if real.patches is not None:
         matched = patch_evidence.summarise_patches(real.patches, block.pixels, block.names, k=k)
@@ -230,19 +230,11 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         Of all synthetic images together.
     """
     first = summaries[0]
-    names = sorted({name for summary in summaries for name in summary.fakes}, key=natural_key)
-    position = {name: i for i, name in enumerate(names)}
+    names, placed = _names.united([(summary.fakes, summary.indices) for summary in summaries])
     distances = np.concatenate([summary.distances for summary in summaries], axis=2)
-    indices = np.concatenate(
-        [
-            # the appended -1 is what an index of -1 (fewer than k seen) picks
-            np.array([*(position[name] for name in summary.fakes), -1])[summary.indices]
-            for summary in summaries
-        ],
-        axis=2,
-    )
+    indices = np.concatenate(placed, axis=2)
     nearest = np.lexsort((indices, distances), axis=2)[..., : first.k]
-    fakes, indices = _referenced(names, np.take_along_axis(indices, nearest, axis=2))
+    fakes, indices = _names.referenced(names, np.take_along_axis(indices, nearest, axis=2))
     patches = [summary.patches for summary in summaries if summary.patches is not None]
     failed = sorted(
         (failure for summary in summaries for failure in summary.failed),
@@ -277,11 +269,3 @@ def _smallest(distances: Array, k: int) -> Array:
     order = np.lexsort((columns, distances[rows, columns], rows))
     first = np.searchsorted(rows, np.arange(len(distances)))
     return np.asarray(columns[order][first[:, None] + np.arange(k)])
-
-
-def _referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:
-    """Drop the names that no index refers to."""
-    used = np.unique(indices[indices >= 0])
-    position = np.full(len(names) + 1, -1, dtype=np.int64)
-    position[used] = np.arange(len(used))
-    return tuple(names[i] for i in used), position[indices]

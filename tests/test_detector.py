@@ -10,24 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from leaks import blurred, images
 
 import fingerprint
 from fingerprint import InputError, detector
 from fingerprint.scores import Neighbours
 from fingerprint.summary import bin_edges
-
-
-def images(n: int, seed: int, size: int = 16) -> np.ndarray:
-    coarse = np.random.default_rng(seed).uniform(0, 255, (n, size // 4, size // 4))
-    return np.kron(coarse, np.ones((1, 4, 4))).round().astype(np.uint8)
-
-
-def blurred(originals: np.ndarray, n: int, seed: int, noise: float = 60) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    picked = originals[rng.integers(len(originals), size=n)]
-    coarse = rng.normal(0, noise, (n, 4, 4))
-    return np.clip(picked + np.kron(coarse, np.ones((1, 4, 4))), 0, 255).astype(np.uint8)
-
 
 USED, UNUSED = images(60, 1), images(60, 2)
 FAKE = blurred(USED, 400, 3)
@@ -154,7 +142,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path) -> None:
 def test_undefined_measures_survive_the_file(tmp_path) -> None:
     from dataclasses import replace
 
-    undefined = fingerprint.evaluation.Estimate(math.nan, math.nan, math.nan)
+    undefined = fingerprint.Estimate(math.nan, math.nan, math.nan)
     replace(FITTED, expected={**FITTED.expected, "precision": undefined}).save(tmp_path / "d.json")
     assert math.isnan(fingerprint.load_detector(tmp_path / "d.json").expected["precision"].value)
 
