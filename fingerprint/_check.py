@@ -87,6 +87,11 @@ def vector(argument: str, values: ArrayLike) -> Array:
     return array
 
 
+def binary(values: Array) -> bool:
+    """Whether all values are booleans, or the integers 0 and 1."""
+    return values.dtype.kind in "biu" and bool(np.isin(values, (0, 1)).all())
+
+
 def ordered(argument: str, scores: Array) -> Floats:
     """Return float64 scores, which may be infinite but not nan."""
     missing = int(np.isnan(scores).sum())

@@ -16,29 +16,29 @@ I8, I32, I64, F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType(
 SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
 
 
-def const(value: int) -> Any:  # pragma: no cover
+def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)
     return ir.Constant(I64, value)
 
 
-def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover
+def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover  (emits LLVM)
     """Emit a call of an LLVM intrinsic."""
     kind = ir.FunctionType(result or ir.VoidType(), [a.type for a in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
-def read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover
+def read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
     value = builder.load(builder.inttoptr(address, kind.as_pointer()))
     value.align = 1
     return value
 
 
-def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover
+def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(SUMS, [0] * 16))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def amx_begin(typing: Any, layout: Any) -> Any:  # pragma: no cover
+def amx_begin(typing: Any, layout: Any) -> Any:
     """Shape the tile registers as the 64 bytes at the address `layout` say."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -49,7 +49,7 @@ def amx_begin(typing: Any, layout: Any) -> Any:  # pragma: no cover
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def amx_end(typing: Any) -> Any:  # pragma: no cover
+def amx_end(typing: Any) -> Any:
     """Give the tile registers back."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -96,7 +96,7 @@ def phases(grid, low, factor, out, scales):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _copy_window(typing: Any, source: Any, stride: Any, target: Any) -> Any:  # pragma: no cover
+def _copy_window(typing: Any, source: Any, stride: Any, target: Any) -> Any:
     """Copy 8 rows of 8 bytes, `stride` bytes apart, to 64 bytes in a row."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -111,7 +111,7 @@ def _copy_window(typing: Any, source: Any, stride: Any, target: Any) -> Any:  # 
 
 
 @kernel
-def gather_windows(images, maps, y, x, radius, windows, scales):  # type: ignore[no-untyped-def]  # pragma: no cover
+def gather_windows(images, maps, y, x, radius, windows, scales):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Write the 8 x 8 windows around grid position (y, x) of images (m, s, s, h', w') into windows (m, n, 64).
 
     The scales of windows that lie outside become 0.
@@ -147,7 +147,7 @@ def gather_numpy(images, maps, y, x, radius, windows, scales):  # type: ignore[n
 GATHER: dict[str, Any] = {"portable": gather_windows, "numpy": gather_numpy}
 
 
-def _keep_largest(builder: Any, best: Any, sums: list[Any], scales: Any) -> Any:  # pragma: no cover
+def _keep_largest(builder: Any, best: Any, sums: list[Any], scales: Any) -> Any:  # pragma: no cover  (emits LLVM)
     """Take the largest of `best` and all vectors of sums, each times its number at the address `scales`."""
     chains = [best] * 4  # that need not wait for each other
     for n, total in enumerate(sums):
@@ -157,12 +157,12 @@ def _keep_largest(builder: Any, best: Any, sums: list[Any], scales: Any) -> Any:
     return _larger(builder, _larger(builder, *chains[:2]), _larger(builder, *chains[2:]))
 
 
-def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover
+def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
     return builder.select(builder.fcmp_ordered(">", x, y), x, y)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _best_vnni(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any, best: Any) -> Any:  # pragma: no cover
+def _best_vnni(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any, best: Any) -> Any:
     """Raise 16 floats at `best` to the largest scaled sum of products among `count` windows, a multiple of 16."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -191,7 +191,7 @@ def _best_vnni(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any
 def _best_amx(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any, best: Any, work: Any) -> Any:
     """Like `_best_vnni` in the tile registers, 48 windows at a time; `work` is the address of 3072 bytes."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         windows, scales, count, patterns, best, work = arguments
         tile = functools.partial(ir.Constant, I8)
 
@@ -221,7 +221,7 @@ def _best_amx(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any,
 
 
 @kernel
-def best_amx(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+def best_amx(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Like `best_numpy`; `layout` shapes the tile registers, `work` is (48, 16) int32."""
     amx_begin(layout.ctypes.data)
     z = work.ctypes.data
@@ -234,7 +234,7 @@ def best_amx(windows, scales, patterns, layout, work, best):  # type: ignore[no-
 
 
 @kernel
-def best_avx512(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+def best_avx512(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Like `best_numpy`."""
     for f in range(windows.shape[0]):
         for g in range(patterns.shape[0]):

@@ -186,7 +186,7 @@ def count(best, limit, out):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:  # pragma: no cover
+def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
     """Multiply `count` windows, a multiple of 16, of `steps` times 64 bytes, with 16 patches: (count, 16) int32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -213,7 +213,7 @@ def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:  # pragma: no cover
+def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
     """Like `_dots_vnni` in the tile registers; `count` is a multiple of 48."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -243,7 +243,7 @@ def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, o
 
 
 @kernel
-def products_amx(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def products_amx(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Multiply windows (count, steps * 64) uint8 with patches (n_groups, steps * 16, 16, 4) int8."""
     amx_begin(layout.ctypes.data)
     for g in range(patches.shape[0]):
@@ -253,7 +253,7 @@ def products_amx(windows, patches, layout, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def products_avx512(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def products_avx512(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Like `products_amx`."""
     for g in range(patches.shape[0]):
         x, y = windows.ctypes.data, patches[g].ctypes.data
@@ -265,7 +265,7 @@ PRODUCTS: dict[str, Any] = {"amx": products_amx, "avx512": products_avx512}  # t
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _copy16(typing: Any, source: Any, stride: Any, target: Any) -> Any:  # pragma: no cover
+def _copy16(typing: Any, source: Any, stride: Any, target: Any) -> Any:
     """Copy 16 rows of 16 bytes, `stride` bytes apart, to 256 bytes in a row."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -281,7 +281,7 @@ def _copy16(typing: Any, source: Any, stride: Any, target: Any) -> Any:  # pragm
 
 
 @kernel
-def pack(pixels, members, y, x, size, patches, moments):  # type: ignore[no-untyped-def]  # pragma: no cover
+def pack(pixels, members, y, x, size, patches, moments):  # type: ignore[no-untyped-def]
     """Lay out the 8-bit patches at (y, x) less 128 as `products_amx` takes them, and sum them up as `gather` does."""
     for i in range(members.shape[0]):
         image = pixels[members[i]]
@@ -301,7 +301,7 @@ def pack(pixels, members, y, x, size, patches, moments):  # type: ignore[no-unty
 
 
 @kernel
-def cut(y, x, size, images, boxes, offsets, windows, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+def cut(y, x, size, images, boxes, offsets, windows, sums):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Lay out the windows around (y, x) of all images (n, h, w) as `products_amx` takes them.
 
     They go to windows (n * span, steps * 64) uint8, `span` for each image, and their sums and sums of squares less 128
@@ -328,7 +328,7 @@ def cut(y, x, size, images, boxes, offsets, windows, sums):  # type: ignore[no-u
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _nearest(typing: Any, products: Any, squares: Any, count: Any, keys: Any, numbers: Any) -> Any:  # pragma: no cover
+def _nearest(typing: Any, products: Any, squares: Any, count: Any, keys: Any, numbers: Any) -> Any:
     """Find the first largest of 2 * products - squares among `count` rows of 16: into 16 `keys` and 16 `numbers`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -352,7 +352,7 @@ def _nearest(typing: Any, products: Any, squares: Any, count: Any, keys: Any, nu
 
 
 @kernel
-def choose(products, members, moments, sums, turns, area, correlate, site, best, which, where, n_offsets):  # type: ignore[no-untyped-def]  # pragma: no cover
+def choose(products, members, moments, sums, turns, area, correlate, site, best, which, where, n_offsets):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Do to `best`, `which`, `where` at one site what `search_all` does, given all products of 8-bit patches."""
     values = np.empty(16, np.float64)
     numbers = np.empty(16, np.int32)

@@ -108,7 +108,7 @@ def write_run(path: str | os.PathLike[str], ids: Iterable[str], decisions: Array
         labels = np.asarray(decisions)
     except ValueError:  # ragged
         labels = np.empty((0, 0))
-    if labels.ndim != 1 or labels.dtype.kind not in "biu" or not np.isin(labels, (0, 1)).all():
+    if labels.ndim != 1 or not _check.binary(labels):
         raise InputError(
             f"decisions: expected booleans or the integers 0 (not used) and 1 (used), got {_check.describe(decisions)}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -101,17 +101,25 @@ def map_ordered(task: Callable[[T], R], items: Iterable[T], *, threads: int) -> 
         yield from map(task, items)
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(task, item))
-                if len(waiting) == 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
+        yield from submit_ordered(pool, task, items, ahead=2 * threads)
+
+
+def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
+    """Yield `task(item)` in the order of the items from an executor, with up to `ahead` of them under way.
+
+    What is under way is cancelled when the iteration is abandoned or fails.
+    """
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(task, item))
+            if len(waiting) == ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 @contextmanager

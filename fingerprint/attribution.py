@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _output, collection, detector, scores
+from fingerprint import _check, _output, collection, detector
 from fingerprint._check import InputError
 from fingerprint.collection import Reading
 
@@ -172,14 +172,12 @@ def attribute(
         )
         for name, source in sources.items()
     }
-    count = min(seen.summary.n_fake for seen in every.values())
-    evidence = [detector.inputs(seen.neighbours, count)[:, :-1].T for seen in every.values()]
-    found = scores.combine(np.concatenate(evidence, axis=1)).reshape(len(every), len(known)).T
-    ordered = np.sort(found, axis=1)
+    count, found = detector.side_by_side(list(every.values()))
+    ordered = np.sort(found.T, axis=1)
     return Attribution(
         names=known.names,
         sources=tuple(every),
-        scores=found,
+        scores=found.T,
         margins=ordered[:, -1] - ordered[:, -2],
         least_margin=least,
         n_compared=count,

@@ -29,7 +29,13 @@ LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
 
 @dataclass(frozen=True)
 class Reading:
-    """How collections are read and worked through; each as for `fingerprint.rank`."""
+    """How collections are read and worked through.
+
+    Parameters
+    ----------
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+    """
 
     size: int | tuple[int, int] | None
     recursive: bool

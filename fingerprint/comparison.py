@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _auc, _check, _estimates, _output, collection, detector, scores
+from fingerprint import _auc, _check, _estimates, _output, collection, detector
 from fingerprint.collection import Reading
 
 if TYPE_CHECKING:
@@ -158,12 +158,9 @@ def compare(
         )
         for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]
-    count, n_real, total = min(seen.summary.n_fake for seen in both), len(known), len(both[0].known)
-    evidence = [detector.inputs(seen.neighbours, count)[:, :-1].T for seen in both]
-    found = scores.combine(np.concatenate(evidence, axis=1)).reshape(2, total)
-    patients = both[0].groups
-    units = np.arange(total) if patients is None else np.unique(patients, return_inverse=True)[1]
-    weights = _weights(units, n_real, draws, start)
+    n_real, total = len(known), len(both[0].known)
+    count, found = detector.side_by_side(both)
+    weights = _weights(both[0].real.groups, n_real, draws, start)
     nearer = found[0] - found[1]
     difference = _means(weights[:, :n_real], nearer[:n_real])
     aucs = None

@@ -323,7 +323,7 @@ def fit(
     available = seen.summary.n_fake
     compared = available if n_fake is None else _check.integer("n_fake", n_fake, minimum=_FEWER, maximum=available)
     labels = (np.arange(total) < n_used).astype(np.int64)
-    units = np.arange(total) if seen.groups is None else np.unique(seen.groups, return_inverse=True)[1]
+    units = seen.real.groups
     if min(len(np.unique(units[labels == label])) for label in (0, 1)) < 2:
         raise InputError("groups: expected at least two patients among used and among unused images, got one; add some")
     values = inputs(seen.neighbours, compared)
@@ -441,6 +441,26 @@ def inputs(seen: Sequence[Neighbours], n_fake: int) -> Array:
         columns.append(similar - nearest)
         prominence += expected_nearest(view, max(1, n_fake // _FEWER), least=similar - _NEAREST) - nearest
     return np.stack([*columns, prominence / len(seen)], axis=1)
+
+
+def side_by_side(every: Sequence[Collected]) -> tuple[int, Array]:
+    """Return scores of the same real images in several collections of synthetic ones, on one scale.
+
+    Parameters
+    ----------
+    every : sequence of Collected
+        One for each collection, of the same n real images.
+
+    Returns
+    -------
+    count : int
+        Synthetic images of the smallest collection; larger ones count as averages over all subsets of this number.
+    scores : ndarray
+        (n_collections, n) float64, in doublings; higher = nearer.
+    """
+    count = min(seen.summary.n_fake for seen in every)
+    evidence = [inputs(seen.neighbours, count)[:, :-1].T for seen in every]
+    return count, scores.combine(np.concatenate(evidence, axis=1)).reshape(len(every), -1)
 
 
 def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -math.inf) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from fingerprint import _threads, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from fingerprint.images import Slices
     from fingerprint.summary import Reals, Summary
@@ -78,7 +77,7 @@ def summarise(
     if executor is None:
         done = _threads.map_ordered(worker, blocks, threads=threads)
     else:
-        done = _submit(executor, worker.shard, blocks)
+        done = _threads.submit_ordered(executor, worker.shard, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
     merged: list[Summary] = []
     for part in done:
         advance(part.n_fake + len(part.failed))
@@ -88,21 +87,8 @@ def summarise(
     return summary.merge(merged)
 
 
-def _submit(
-    executor: Executor,
-    task: Callable[[tuple[Callable[[], Slices], ...]], Summary],
-    blocks: Iterable[Callable[[], Slices]],
-) -> Iterator[Summary]:
-    """Yield the summaries of shards, in order, with a bounded number of them in flight."""
+def _shards(blocks: Iterable[Callable[[], Slices]]) -> Iterator[tuple[Callable[[], Slices], ...]]:
+    """Yield the blocks several at a time."""
     stream = iter(blocks)
-    waiting: deque[Future[Summary]] = deque()
-    try:
-        while shard := tuple(islice(stream, _SHARD)):
-            waiting.append(executor.submit(task, shard))
-            if len(waiting) == _SHARDS_IN_FLIGHT:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    while shard := tuple(islice(stream, _SHARD)):
+        yield shard

@@ -337,7 +337,7 @@ def _mean(row: Floats) -> float:
 
 def _labels(argument: str, values: ArrayLike) -> Ints:
     array = _check.vector(argument, values)
-    if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+    if not _check.binary(array):
         raise InputError(
             f"{argument}: expected booleans or the integers 0 (not used) and 1 (used), got {_check.describe(values)}"
         )
@@ -351,7 +351,7 @@ def _decisions_or_scores(values: ArrayLike, threshold: float | None) -> tuple[In
         if threshold is None:
             return None, scores
         return (scores >= _check.number("threshold", threshold, minimum=-math.inf)).astype(np.int64), scores
-    if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+    if not _check.binary(array):
         raise InputError(
             "predicted_or_scores: expected decisions (booleans or the integers 0 and 1) or scores (floating point; "
             f"convert whole-number scores by float), got {_check.describe(values)}"

@@ -358,10 +358,9 @@ class _Patches:
         best = np.full((n, n_sites), -np.inf)
         which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
         fast = [name for name in _patch_kernels.PRODUCTS if _kernels.runs(name)]
-        if fast and fakes.dtype == np.uint8:
-            products = _patch_kernels.PRODUCTS[fast[0]]  # pragma: no cover
-            self._multiply(products, self.sites, stack, boxes, best, which, where)  # pragma: no cover
-            return best, which, where  # pragma: no cover
+        if fast and fakes.dtype == np.uint8:  # pragma: no cover  (not without a compiler)
+            self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
+            return best, which, where
         exact = np.float32 if fakes.dtype == np.uint8 else np.float64
         padded = -(-(self.search.size**2) // 4) * 4
         _patch_kernels.search_all(
@@ -413,12 +412,12 @@ class _Patches:
         return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
     @cached_property
-    def present(self) -> list[Array]:  # pragma: no cover  (not without a compiler)
+    def present(self) -> list[Array]:
         """Return for each site the images that have an informative patch there."""
         return [members[members >= 0] for members in self.members]
 
     @cached_property
-    def packed(self) -> list[tuple[Array, Array]]:  # pragma: no cover  (not without a compiler)
+    def packed(self) -> list[tuple[Array, Array]]:
         """Return for each site the patches as `products_amx` takes them, and their sums and sums of squares."""
         from fingerprint import _patch_kernels
 

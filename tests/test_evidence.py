@@ -39,6 +39,12 @@ def test_rectangles_are_the_best_patches_apart_from_each_other():
     assert evidence.rectangles(example(), 1) == [(4, 4, 6, 4, 6.0)]
 
 
+def test_rectangles_are_as_few_as_there_are_patches():
+    gains = np.array([[1.0, 2.0]])
+    found = PatchEvidence(np.array([0]), np.array([0, SIZE]), SIZE, gains, np.zeros((1, 2, 2), np.int64), False)
+    assert evidence.rectangles(found, 5) == [(0, SIZE, 0, SIZE, 2.0), (0, 0, 0, 0, 1.0)]
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_drawing(dtype):
     rng = np.random.default_rng(0)

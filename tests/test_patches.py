@@ -136,6 +136,20 @@ def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
             np.testing.assert_array_equal(patch_matches(real, fake, threads=2, **args), counts)
 
 
+def test_patches_are_packed_as_the_instructions_read_them():
+    real = textures(8, 18)
+    search = patches.Search(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
+    found = patches._Patches.of(real, search)
+    for (y, x), members, (packed, moments) in zip(found.sites, found.present, found.packed, strict=True):
+        cut = real[members, y : y + 5, x : x + 5].reshape(len(members), 25).astype(int) - 128
+        np.testing.assert_array_equal(moments, [cut.sum(axis=1), (cut**2).sum(axis=1)])
+        lanes = packed.transpose(0, 2, 1, 3).reshape(-1, 64)
+        np.testing.assert_array_equal(lanes[: len(members), :25], cut)
+        assert not lanes[: len(members), 25:].any()
+        assert not lanes[len(members) :].any()
+    assert {len(members) for members in found.present} == {0, 18}  # none, and more than one group of 16
+
+
 def test_flat_windows_never_correlate():
     real = textures(7, 1)
     flat = np.full_like(real, 9)
