@@ -20,7 +20,7 @@ Array = NDArray[Any]
 _FINEST = 64  # boxes along the shorter side of an image, at least, where it has as many pixels
 _FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
 _CONTRAST = Fraction(1, 255)  # least standard deviation of an informative patch, in parts of the range of its image
-_YARDSTICK, _YARDSTICK_GROUPED = 11, 3  # which best match among other real images counts, see `prepare_real`
+_YARDSTICK, _YARDSTICK_GROUPED = 20, 50  # one in so many other real images matches better, see `prepare_real`
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
@@ -231,9 +231,9 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     brightness and contrast. A patch whose standard deviation is below 1 / 255 of the range of its image is flat and
     never counts.
 
-    The yardstick of a patch is its third best match among the real images of other groups, so that one duplicate under
-    another name does not silence it. Without groups it is the eleventh best among all others, as the ten before may be
-    slices of the same patient. Of small collections at most a fifth is passed over.
+    The yardstick of a patch is the match that 2 % of the real images of other groups exceed, so that one duplicate
+    under another name does not silence it. Without groups it is the match that 5 % of all others exceed, as these may
+    be slices of the same patient. A share, not a count, means the same in small and large collections.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     grids = np.stack([_grid(image, layout) for image in pixels])
     own = np.arange(len(pixels)) if groups is None else groups
     same = own[:, None] == own
-    passed = (_YARDSTICK if groups is None else _YARDSTICK_GROUPED) - 1
+    one_in = _YARDSTICK if groups is None else _YARDSTICK_GROUPED
     stretched = _Stretched.of(grids, layout)
     ranges = np.ptp(grids, axis=(1, 2)).astype(np.int64)
     least = 64**3 * ranges**2 * _CONTRAST**2  # Fractions, compared exactly
@@ -270,8 +270,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
         rests = np.maximum(np.float32(1) - best, np.float32(0)) + _FLOOR
         rests[same[:, members]] = np.inf
         others = (~same[:, members]).sum(axis=0)
-        ranks = np.minimum(passed, others // 5)
-        chosen = np.sort(rests, axis=0)[ranks, np.arange(len(members))]
+        chosen = np.sort(rests, axis=0)[others // one_in, np.arange(len(members))]
         return members, patterns, np.where(others > 0, chosen, np.float32(1) + _FLOOR)
 
     found = list(_threads.map_ordered(at, layout.sites, threads=threads))

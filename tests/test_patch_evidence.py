@@ -48,7 +48,7 @@ def test_gains_equal_the_oracle(grouped, dtype):
     edges = [(y, x) for y in prepared.layout.rows for x in prepared.layout.columns]
     own = groups if grouped else np.arange(len(real))
     for g in fake[1:3]:
-        expected = naive.gains(real, g, 1, 1, edges, own, 2 if grouped else 10)
+        expected = naive.gains(real, g, 1, 1, edges, own, 50 if grouped else 20)
         assert prepared.informative.sum() == len(expected)
         for i in range(len(real)):
             found = patch_evidence.explain(prepared, i, g)
@@ -67,7 +67,7 @@ def test_gains_of_larger_boxes_equal_the_oracle():
     found = patch_evidence.explain(prepared, 0, fake[0])
     at = (5, 9)
     y, x = found.rows[at[0]], found.columns[at[1]]
-    expected = naive.gains(real, fake[0], 2, 1, [(y, x)], np.arange(2), 10)
+    expected = naive.gains(real, fake[0], 2, 1, [(y, x)], np.arange(2), 20)
     assert min(found.gains[at], 5) == pytest.approx(min(expected[0, y, x], 5), abs=0.35)
     assert found.offsets[at].tolist() == [-2, -3]
 
