@@ -104,7 +104,7 @@ def ours(real: Slices, fake: Slices, dev: np.ndarray, test: np.ndarray, few: np.
     told = detector.predict(unknown, others, share=0.5)
     yield "**fit and predict**, all, told the share", told.probabilities, told.used
     for name, reference in (("no labels", None), ("unused reference", take(real, dev[~used[dev]]))):
-        ranking = fingerprint.rank(unknown, others, reference=reference, method="nearness")
+        ranking = fingerprint.rank(unknown, others, reference=reference)
         place = {name: i for i, name in enumerate(ranking.names)}
         order = np.array([place[name] for name in unknown.names])
         yield f"**rank and decide**, {name}", ranking.scores[order], ranking.decide().used[order]

@@ -8,22 +8,23 @@ from fingerprint._kernels import kernel
 
 
 @kernel
-def centre(distances, means, overall, out, squares):  # type: ignore[no-untyped-def]
-    """Inner products out (n, m) of unit vectors with correlation distances (n, m), both sides less the population mean.
+def centre(distances, members, means, overall, out, squares):  # type: ignore[no-untyped-def]
+    """Inner products out (n, m) of unit vectors less the population mean, from their correlation distances (n, m).
 
-    `means` (n,) are the mean correlations of the population, `overall` is their mean; `squares` (m,) receives the
-    squared lengths of the vectors of the columns.
+    The population are the rows `members`; `means` (n,) are the mean correlations with it, and `overall` its own.
+    `squares` (m,) receives the squared lengths of the vectors of the columns.
     """
-    n, m = distances.shape
     squares[:] = 0.0
-    for i in range(n):
-        for j in range(m):
+    for i in members:
+        for j in range(distances.shape[1]):
             squares[j] += 1.0 - distances[i, j]
-    for i in range(n):
-        for j in range(m):
-            out[i, j] = ((1.0 - distances[i, j]) - squares[j] / n) - (means[i] - overall)
-    for j in range(m):
-        squares[j] = (1.0 + overall) - 2.0 * (squares[j] / n)
+    for j in range(distances.shape[1]):
+        squares[j] /= members.shape[0]
+    for i in range(distances.shape[0]):
+        for j in range(distances.shape[1]):
+            out[i, j] = ((1.0 - distances[i, j]) - squares[j]) - (means[i] - overall)
+    for j in range(distances.shape[1]):
+        squares[j] = (1.0 + overall) - 2.0 * squares[j]
 
 
 @kernel
@@ -44,22 +45,24 @@ def multiply(a, b, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def cosines(distances, products, solved, squares, lengths, ridge, least, out):  # type: ignore[no-untyped-def]
-    """1 - cosine out (n, m) in the whitened space; 0 where the images are equal, 1 where one of them is the mean.
+def project(known, solved, squares):  # type: ignore[no-untyped-def]
+    """Take from the squared lengths (m,) what the population explains, the products known (p, m) times solved."""
+    for i in range(known.shape[0]):
+        for j in range(known.shape[1]):
+            squares[j] -= known[i, j] * solved[i, j]
 
-    `solved` is the inverse of `Whitening` times `products`, which `centre` made of `distances` along with `squares`;
-    `lengths` (n,) are the squared whitened lengths of the population, and `least` what counts as none.
+
+@kernel
+def cosines(distances, products, lengths, squares, least, out):  # type: ignore[no-untyped-def]
+    """1 - cosine out (n, m) from whitened products and squared lengths; 0 where the distance is 0, 1 from the mean.
+
+    A squared length of at most `least` is that of the mean.
     """
-    n, m = distances.shape
-    for i in range(n):
-        for j in range(m):
-            squares[j] -= products[i, j] * solved[i, j]
-    for i in range(n):
-        for j in range(m):
-            length = lengths[i] * (squares[j] / ridge)
+    for i in range(distances.shape[0]):
+        for j in range(distances.shape[1]):
             if distances[i, j] <= 0.0:
                 out[i, j] = 0.0
-            elif length <= least:
+            elif lengths[i] <= least or squares[j] <= least:
                 out[i, j] = 1.0
             else:
-                out[i, j] = min(max(1.0 - solved[i, j] / np.sqrt(length), 0.0), 2.0)
+                out[i, j] = min(max(1.0 - products[i, j] / np.sqrt(lengths[i] * squares[j]), 0.0), 2.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fingerprint import _names, _threads
 from fingerprint._memory import TILE_REGISTERS, aligned
+from fingerprint._population import population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,7 +234,8 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
 
     The yardstick of a patch is the match that 2 % of the real images of other groups exceed, so that one duplicate
     under another name does not silence it. Without groups it is the match that 5 % of all others exceed, as these may
-    be slices of the same patient. A share, not a count, means the same in small and large collections.
+    be slices of the same patient. A share, not a count, means the same in small and large collections; of large ones
+    1,024 images stand for all.
 
     Parameters
     ----------
@@ -254,9 +256,10 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     layout = Layout.of(*pixels.shape[1:])
     grids = np.stack([_grid(image, layout) for image in pixels])
     own = np.arange(len(pixels)) if groups is None else groups
-    same = own[:, None] == own
+    standing = population(len(pixels))
+    same = own[standing][:, None] == own
     one_in = _YARDSTICK if groups is None else _YARDSTICK_GROUPED
-    stretched = _Stretched.of(grids, layout)
+    stretched = _Stretched.of(grids[standing], layout)
     ranges = np.ptp(grids, axis=(1, 2)).astype(np.int64)
     least = 64**3 * ranges**2 * _CONTRAST**2  # Fractions, compared exactly
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fingerprint import _names, patch_evidence
 from fingerprint import views as _views
+from fingerprint._population import population
 from fingerprint.images import Failure, natural_key
 from fingerprint.whitening import Whitening
 
@@ -203,13 +204,18 @@ def prepare(
     prepared = _views.prepare(pixels, views)
     own = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     kept = min(_OTHERS, count - 1)
-    whitenings, others = [], np.empty((len(views), count, kept))
-    for v, (view, found) in enumerate(_views.compare(prepared, prepared, threads=threads).items()):
-        whitening = Whitening.of(found) if view.whitened else None
-        if whitening is not None:
-            found = whitening.distances(found)
-        whitenings.append(whitening)
-        others[v] = np.sort(np.where(own[:, None] == own, np.inf, found), axis=1)[:, :kept]
+    members = population(count)
+    others = np.full((len(views), count, kept), np.inf)
+    whitenings: list[Whitening | None] = [None] * len(views)
+    rest = np.delete(np.arange(count), members)
+    for columns in (members, *(rest[start : start + len(members)] for start in range(0, len(rest), len(members)))):
+        side = prepared if len(columns) == count else _views.prepare(pixels[columns], views)
+        for v, (view, found) in enumerate(_views.compare(prepared, side, threads=threads).items()):
+            if view.whitened and columns is members:
+                whitenings[v] = Whitening.of(found, members)
+            whitened = whitening.distances(found) if (whitening := whitenings[v]) else found
+            strangers = np.where(own[:, None] == own[columns], np.inf, whitened)
+            others[v] = np.sort(np.concatenate([others[v], strangers], axis=1), axis=1)[:, :kept]
     parts = patch_evidence.prepare_real(pixels, groups=groups, threads=threads) if patches else None
     return Reals(prepared, tuple(whitenings), others, own, groups is not None, parts)
 

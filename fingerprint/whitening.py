@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-_LEAST = 1e-9  # mean squared length, or squared whitened length, below which rounding is all there is
+_LEAST = 1e-9  # mean squared length of a population below which its images are alike but for rounding
+_ROUNDING = 1e-6  # squared length, in parts of the mean one, that rounding may leave of none
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,31 +33,42 @@ class Whitening:
     and Electronic Systems 1988), which leaves no parameter to choose.
 
     Images count as unit vectors about their own mean, whose inner products are Pearson correlations. By the matrix
-    inversion lemma all that is needed of any other image are its correlations with the population; the numerator is its
-    coefficient for each image of the population in a ridge regression on all of them.
+    inversion lemma all that is needed of any other image are its correlations with the population; what an image of the
+    population is found to have in common with it is then its coefficient in a ridge regression on all of them.
 
     Parameters
     ----------
+    members : ndarray
+        (p,) int64: which of n images are the population.
     means : ndarray
-        (n,) float64: mean correlation of each image of the population with all of them.
+        (n,) float64: mean correlation of each image with the population.
     inverse : ndarray
-        (n, n) float64: inverse of the Gram matrix about the mean plus `ridge` times the identity.
+        (p, p) float64: inverse of the Gram matrix about the mean plus `ridge` times the identity.
+    rest : ndarray
+        (n - p, p) float64: products of the other images with the population, about the mean.
+    lengths : ndarray
+        (n,) float64: squared whitened length of each image.
     ridge : float
-        Mean squared length of the vectors about their mean.
+        Mean squared length of the population about its mean.
     """
 
+    members: Array
     means: Array
     inverse: Array
+    rest: Array
+    lengths: Array
     ridge: float
 
     @classmethod
-    def of(cls, distances: Array) -> Self | None:
-        """Learn from correlation distances within a population.
+    def of(cls, distances: Array, members: Array) -> Self | None:
+        """Learn from correlation distances to a population.
 
         Parameters
         ----------
         distances : ndarray
-            (n, n) float64: 1 - correlation.
+            (n, p) float64: 1 - correlation of images with those of the population.
+        members : ndarray
+            (p,) int64: which of the n images are the population, in the order of the columns.
 
         Returns
         -------
@@ -65,22 +77,27 @@ class Whitening:
         """
         from scipy.linalg import cho_factor, cho_solve
 
-        products = 1.0 - distances
-        means = products.mean(axis=1)
-        gram = products - means - (means[:, None] - means.mean())
+        means = (1.0 - distances).mean(axis=1)
+        overall = means[members].mean()
+        products = (1.0 - distances) - means[members] - (means[:, None] - overall)
+        gram, rest = products[members], np.delete(products, members, axis=0)
         ridge = float(gram.trace()) / len(gram)
         if ridge < _LEAST:
             return None
         factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True)
-        return cls(means, cho_solve(factor, np.eye(len(gram))), ridge)
+        inverse = cho_solve(factor, np.eye(len(gram)))
+        lengths = (1.0 + overall) - 2.0 * means
+        lengths[_others(members, len(means))] -= (rest * cho_solve(factor, rest.T).T).sum(axis=1)
+        lengths[members] = ridge * (1.0 - ridge * inverse.diagonal())
+        return cls(members, means, inverse, rest, lengths, ridge)
 
     def distances(self, found: Array) -> Array:
-        """Return how far images are from those of the population in the whitened space.
+        """Return how far images are from others in the whitened space.
 
         Parameters
         ----------
         found : ndarray
-            (n, m) float64: correlation distances of the population to m other images.
+            (n, m) float64: correlation distances of the n images to m others.
 
         Returns
         -------
@@ -88,13 +105,23 @@ class Whitening:
             (n, m) float64: 1 - cosine. 0 where the correlation distance is 0; 1 = nothing in common beyond what all
             share, up to 2. The same bits for an image whatever others come with it.
         """
-        from fingerprint import _whitening_kernels
+        from fingerprint import _whitening_kernels as kernels
 
         found = np.ascontiguousarray(found)
-        products, solved, out = (np.empty(found.shape) for _ in range(3))
-        squares = np.empty(found.shape[1])
-        _whitening_kernels.centre(found, self.means, self.means.mean(), products, squares)
-        _whitening_kernels.multiply(self.inverse, products, solved)
-        lengths = 1.0 - self.ridge * self.inverse.diagonal()
-        _whitening_kernels.cosines(found, products, solved, squares, lengths, self.ridge, _LEAST, out)
+        products, out, squares = np.empty(found.shape), np.empty(found.shape), np.empty(found.shape[1])
+        kernels.centre(found, self.members, self.means, self.means[self.members].mean(), products, squares)
+        known = products[self.members]
+        solved = np.empty(known.shape)
+        kernels.multiply(self.inverse, known, solved)
+        kernels.project(known, solved, squares)
+        if len(self.rest):
+            explained = np.empty((len(self.rest), found.shape[1]))
+            kernels.multiply(self.rest, solved, explained)
+            products[_others(self.members, len(products))] -= explained
+        products[self.members] = self.ridge * solved
+        kernels.cosines(found, products, self.lengths, squares, _ROUNDING * self.ridge, out)
         return out
+
+
+def _others(members: Array, count: int) -> Array:
+    return np.delete(np.arange(count), members)

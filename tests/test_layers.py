@@ -18,6 +18,7 @@ ORDER = [
     "_patch_evidence_kernels",
     "_whitening_kernels",
     "_memory",
+    "_population",
     "_threads",
     "_slices",
     "_output",

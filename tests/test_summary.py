@@ -11,7 +11,7 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import engine, views
+from fingerprint import _population, engine, views
 from fingerprint import summary as summaries
 from fingerprint.images import Failure, Slices
 from fingerprint.summary import bin_edges
@@ -81,11 +81,25 @@ def test_prepare_compares_real_images_with_strangers() -> None:
             matrix = views.compare(found.prepared, found.prepared)[view]
             assert (found.whitenings[v] is not None) == view.whitened
             if view.whitened:
-                matrix = Whitening.of(matrix).distances(matrix)
+                matrix = Whitening.of(matrix, np.arange(9)).distances(matrix)
             strangers = [sorted(matrix[i, own != own[i]]) for i in range(9)]
             for i in range(9):
                 assert found.others[v, i][: len(strangers[i])].tolist() == strangers[i]
                 assert np.isinf(found.others[v, i][len(strangers[i]) :]).all()
+
+
+def test_of_many_real_images_some_stand_for_all(monkeypatch) -> None:
+    monkeypatch.setattr(_population, "_MOST", 4)
+    found = summaries.prepare(REAL, VIEWS, patches=True)
+    members = _population.population(len(REAL))
+    for v, view in enumerate(VIEWS):
+        matrix = views.compare(found.prepared, found.prepared)[view]
+        if view.whitened:
+            matrix = Whitening.of(matrix[:, members], members).distances(matrix)
+        assert found.others[v].tolist() == [sorted(np.delete(matrix[i], i)) for i in range(9)]
+    copied = summaries.summarise(found, stack(REAL[3:4], ("copy.png",)), k=1)
+    assert (copied.distances[:, 3] == 0).all()
+    assert copied.patches.scores.argmax() == 3
 
 
 def test_prepare_of_one_image_and_of_one_group() -> None:

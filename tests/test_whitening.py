@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from test_kernels import FORMS, formed
 
 from fingerprint import _whitening_kernels, distance
+from fingerprint._population import population
 from fingerprint.whitening import Whitening
 
 RNG = np.random.default_rng(8)
@@ -15,6 +16,11 @@ RNG = np.random.default_rng(8)
 def correlations(a, b):
     sides = [distance.prepare(side, "correlation") for side in (a, b)]
     return distance.block(*sides)
+
+
+def whitening_of(known, members=None):
+    members = np.arange(len(known)) if members is None else np.asarray(members)
+    return Whitening.of(correlations(known, known[members]), members)
 
 
 def images(n, seed=0, side=8):
@@ -29,28 +35,28 @@ def unit(image):
     return vector / np.linalg.norm(vector)
 
 
-def naive(population, others):
+def naive(known, members, others):
     """Return 1 - cosine after the mean is taken off and the covariance, loaded, is made the identity."""
-    known = np.array([unit(image) for image in population])
-    mean = known.mean(axis=0)
-    spread = known - mean
+    vectors = np.array([unit(image) for image in known])
+    mean = vectors[members].mean(axis=0)
+    spread = vectors[members] - mean
     covariance = sum(np.outer(row, row) for row in spread) / len(spread)
     loaded = covariance + covariance.trace() / len(spread) * np.eye(len(mean))
     weights = np.linalg.inv(loaded)
-    found = np.empty((len(population), len(others)))
+    found = np.empty((len(known), len(others)))
     for i, j in np.ndindex(found.shape):
-        x, y = spread[i], unit(others[j]) - mean
+        x, y = vectors[i] - mean, unit(others[j]) - mean
         found[i, j] = 1 - x @ weights @ y / np.sqrt((x @ weights @ x) * (y @ weights @ y))
     return found
 
 
-@pytest.mark.parametrize("n", [2, 3, 10, 70])
-def test_distances_are_those_of_the_definition(n) -> None:
-    population, others = images(n), images(7, seed=1)
-    whitening = Whitening.of(correlations(population, population))
-    for side in (others, population):
-        found = whitening.distances(correlations(population, side))
-        np.testing.assert_allclose(found, naive(population, side), rtol=0, atol=1e-9)
+@pytest.mark.parametrize(("n", "members"), [(2, [0, 1]), (3, [0, 1, 2]), (70, range(70)), (9, [1, 4, 8]), (5, [0, 4])])
+def test_distances_are_those_of_the_definition(n, members) -> None:
+    known, others = images(n), images(7, seed=1)
+    whitening = whitening_of(known, members)
+    for side in (others, known):
+        found = whitening.distances(correlations(known, side))
+        np.testing.assert_allclose(found, naive(known, members, side), rtol=0, atol=1e-9)
 
 
 def test_a_part_of_an_image_outweighs_what_all_images_share() -> None:
@@ -58,41 +64,51 @@ def test_a_part_of_an_image_outweighs_what_all_images_share() -> None:
     # bodies differ most, in few ways; what is an image's own is faint
     shapes, shares = rng.normal(size=(4, 16, 16)), rng.normal(size=(61, 4))
     drawn = 128 + 20 * np.tensordot(shares, shapes, axes=1) + rng.normal(scale=8, size=(61, 16, 16))
-    population, other = drawn[:60].clip(0, 255).astype(np.uint8), drawn[60]
-    mixed = (0.5 * population[7] + 0.5 * other).clip(0, 255).astype(np.uint8)[None]
-    plain = correlations(population, mixed)
-    whitened = Whitening.of(correlations(population, population)).distances(plain)
+    known, other = drawn[:60].clip(0, 255).astype(np.uint8), drawn[60]
+    mixed = (0.5 * known[7] + 0.5 * other).clip(0, 255).astype(np.uint8)[None]
+    plain = correlations(known, mixed)
+    whitened = whitening_of(known).distances(plain)
     assert plain[:, 0].argmin() != 7
     assert whitened[:, 0].argmin() == 7
 
 
-def test_equal_images_have_distance_0_and_the_mean_has_1() -> None:
-    population = images(5)
-    found = correlations(population, population)
-    whitening = Whitening.of(found)
-    assert (whitening.distances(found).diagonal() == 0).all()
-    # an image of which half is one image and half its opposite is where the mean of both lies: nowhere
+@pytest.mark.parametrize("members", [range(5), [0, 2]])
+def test_equal_images_have_distance_0(members) -> None:
+    known = images(5)
+    found = whitening_of(known, members).distances(correlations(known, known))
+    assert (found.diagonal() == 0).all()
+    assert (found + np.eye(5) > 0).all()
+
+
+def test_the_mean_of_a_population_has_nothing_of_anyone() -> None:
+    # of an image and its negative the mean is nowhere: any image that resembles neither
     pair = np.array([[0.0, 2.0], [2.0, 0.0]])
-    assert Whitening.of(pair).distances(np.array([[1.0], [1.0]])).tolist() == [[1.0], [1.0]]
+    whitening = Whitening.of(pair, np.arange(2))
+    assert whitening.distances(np.array([[1.0], [1.0]])).tolist() == [[1.0], [1.0]]
+    # three images at right angles; the fourth, which stands aside, is their mean
+    apart = np.concatenate([1 - np.eye(3), np.full((1, 3), 1 - 3**-0.5)])
+    aside = Whitening.of(apart, np.arange(3))
+    assert aside.lengths[3] > 0  # a unit vector is never the mean of others
+    assert np.isfinite(aside.distances(apart)).all()
 
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_a_population_without_differences_says_nothing(n) -> None:
-    assert Whitening.of(np.zeros((n, n))) is None
+    assert Whitening.of(np.zeros((n, n)), np.arange(n)) is None
 
 
 def test_flat_images_are_one_more_kind_of_image() -> None:
-    population = np.concatenate([images(4), np.zeros((2, 8, 8), np.uint8)])
-    found = Whitening.of(correlations(population, population)).distances(correlations(population, population))
+    known = np.concatenate([images(4), np.zeros((2, 8, 8), np.uint8)])
+    found = whitening_of(known).distances(correlations(known, known))
     assert np.isfinite(found).all()
     assert found[4, 5] == found[5, 4] == 0
 
 
-@given(st.permutations(range(9)), st.integers(1, 8))
-def test_a_column_does_not_depend_on_the_others(order, cut) -> None:
-    population, others = images(6), images(9, seed=1)
-    found = correlations(population, others)
-    whitening = Whitening.of(correlations(population, population))
+@given(st.permutations(range(9)), st.integers(1, 8), st.sampled_from([range(6), [0, 3, 5]]))
+def test_a_column_does_not_depend_on_the_others(order, cut, members) -> None:
+    known, others = images(6), images(9, seed=1)
+    found = correlations(known, others)
+    whitening = whitening_of(known, members)
     whole = whitening.distances(found)
     parts = [whitening.distances(found[:, part]) for part in (order[:cut], order[cut:])]
     assert np.concatenate(parts, axis=1).tobytes() == np.ascontiguousarray(whole[:, order]).tobytes()
@@ -113,18 +129,20 @@ def test_products_sum_their_terms_in_order(form, n, k, m) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_kernels_gives_the_same_bits(form) -> None:
-    population, others = images(6), images(9, seed=1)
-    found = correlations(population, others)
-    whitening = Whitening.of(correlations(population, population))
-    products, solved, out = (np.empty(found.shape) for _ in range(3))
-    squares = np.empty(len(others))
-    lengths = 1 - whitening.ridge * whitening.inverse.diagonal()
-    centre, multiply, cosines = (
-        formed(kernel, form)
-        for kernel in (_whitening_kernels.centre, _whitening_kernels.multiply, _whitening_kernels.cosines)
-    )
-    centre(found, whitening.means, whitening.means.mean(), products, squares)
-    multiply(whitening.inverse, products, solved)
-    cosines(found, products, solved, squares, lengths, whitening.ridge, 1e-9, out)
-    assert out.tobytes() == whitening.distances(found).tobytes()
+def test_every_form_of_the_kernels_gives_the_same_bits(form, monkeypatch) -> None:
+    known, members = images(6), [0, 2, 5]
+    found = correlations(known, images(9, seed=1))
+    whitening = whitening_of(known, members)
+    whole = whitening.distances(found)
+    for name in ("centre", "multiply", "project", "cosines"):
+        monkeypatch.setattr(_whitening_kernels, name, formed(getattr(_whitening_kernels, name), form))
+    assert whitening.distances(found).tobytes() == whole.tobytes()
+
+
+@given(st.integers(1, 5000))
+def test_those_that_stand_for_all_are_spread_evenly(count) -> None:
+    members = population(count)
+    assert len(members) == min(count, 1024)
+    assert (members[0], members[-1]) == (0, count - 1) or count == 1
+    steps = np.diff(members)
+    assert count == 1 or (steps.min() >= 1 and steps.max() - steps.min() <= 1)
