@@ -236,7 +236,7 @@ def auc(scores: np.ndarray, hidden: np.ndarray) -> float:
 
 def by_patches(real: np.ndarray, fake: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Return the patch scores alone."""
-    prepared = patch_evidence.prepare_real(real, groups=groups, threads=2)
+    prepared = patch_evidence.prepare_real(real, threads=2)
     return patch_evidence.summarise_patches(prepared, fake, [str(i) for i in range(len(fake))]).scores
 
 

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 _FINEST = 64  # boxes along the shorter side of an image, at least, where it has as many pixels
 _FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
 _CONTRAST = Fraction(1, 255)  # least standard deviation of an informative patch, in parts of the range of its image
-_YARDSTICK, _YARDSTICK_GROUPED = 20, 50  # one in so many other real images matches better, see `prepare_real`
+_YARDSTICK = 20  # one in so many other real images matches a patch better than its yardstick
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
@@ -224,7 +224,7 @@ class PatchEvidence:
         return float(self.gains.sum())
 
 
-def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = True, threads: int = 1) -> PatchReals:
+def prepare_real(pixels: Array, *, mirror: bool = True, threads: int = 1) -> PatchReals:
     """Cut real images into patches and find how well each patch matches other real images.
 
     The images are reduced to boxes of pixels. A patch is 8 x 8 boxes, about an eighth of the image across; it is
@@ -232,17 +232,15 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     brightness and contrast. A patch whose standard deviation is below 1 / 255 of the range of its image is flat and
     never counts.
 
-    The yardstick of a patch is the match that 2 % of the real images of other groups exceed, so that one duplicate
-    under another name does not silence it. Without groups it is the match that 5 % of all others exceed, as these may
-    be slices of the same patient. A share, not a count, means the same in small and large collections; of large ones
-    1,024 images stand for all.
+    The yardstick of a patch is the match that 5 % of all other real images exceed: a few duplicates or slices of the
+    same patient do not silence it. The patient's own are not left out even where they are known, because they measure
+    the difficulty of what this patient alone shows. A share, not a count, means the same in small and large
+    collections; of large ones 1,024 images stand for all.
 
     Parameters
     ----------
     pixels : ndarray
         (n, h, w) uint8 or uint16. Images of less than 8 x 8 have no patches.
-    groups : ndarray, optional
-        (n,) int: images of one group never serve as each other's yardstick.
     mirror : bool
         Also search synthetic images turned left to right.
     threads : int
@@ -255,10 +253,7 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
     """
     layout = Layout.of(*pixels.shape[1:])
     grids = np.stack([_grid(image, layout) for image in pixels])
-    own = np.arange(len(pixels)) if groups is None else groups
     standing = population(len(pixels))
-    same = own[standing][:, None] == own
-    one_in = _YARDSTICK if groups is None else _YARDSTICK_GROUPED
     stretched = _Stretched.of(grids[standing], layout)
     ranges = np.ptp(grids, axis=(1, 2)).astype(np.int64)
     least = 64**3 * ranges**2 * _CONTRAST**2  # Fractions, compared exactly
@@ -271,9 +266,9 @@ def prepare_real(pixels: Array, *, groups: Array | None = None, mirror: bool = T
         patterns = _patterns(deviations[members])
         best = stretched.best(site, _pack(patterns), buffers=None)[:, : len(members)] * _norms(patterns)
         rests = np.maximum(np.float32(1) - best, np.float32(0)) + _FLOOR
-        rests[same[:, members]] = np.inf
-        others = (~same[:, members]).sum(axis=0)
-        chosen = np.sort(rests, axis=0)[others // one_in, np.arange(len(members))]
+        rests[standing[:, None] == members] = np.inf
+        others = len(standing) - np.isin(members, standing)
+        chosen = np.sort(rests, axis=0)[others // _YARDSTICK, np.arange(len(members))]
         return members, patterns, np.where(others > 0, chosen, np.float32(1) + _FLOOR)
 
     found = list(_threads.map_ordered(at, layout.sites, threads=threads))

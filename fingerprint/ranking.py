@@ -126,7 +126,7 @@ class Origin:
             return real.patches
         if min(known.height, known.width) < collection.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
-        return patch_evidence.prepare_real(known.pixels, groups=real.groups if real.grouped else None)
+        return patch_evidence.prepare_real(known.pixels)
 
 
 @dataclass(frozen=True)
@@ -394,7 +394,7 @@ def rank(
         p-value and a q-value, and help to tell near from far.
     groups : mapping, callable or sequence, optional
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
-        each reference) image. Images of one patient never serve as each other's yardstick.
+        each reference) image. Whole images of one patient never serve as each other's yardstick.
     method : str
         ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
         ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.scores.METHODS`.

@@ -216,7 +216,7 @@ def prepare(
             whitened = whitening.distances(found) if (whitening := whitenings[v]) else found
             strangers = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[v] = np.sort(np.concatenate([others[v], strangers], axis=1), axis=1)[:, :kept]
-    parts = patch_evidence.prepare_real(pixels, groups=groups, threads=threads) if patches else None
+    parts = patch_evidence.prepare_real(pixels, threads=threads) if patches else None
     return Reals(prepared, tuple(whitenings), others, own, groups is not None, parts)
 
 

@@ -34,7 +34,7 @@ def best_correlation(sums, y, x, patch, box, step):
     return max(0.0, *(correlation(patch, window) for window in windows if window is not None))
 
 
-def gains(real, fake, box, step, edges, groups, one_in):
+def gains(real, fake, box, step, edges, one_in):
     """Return {(i, y, x): gain in octaves} of every informative patch of the real images in one synthetic one."""
     floor, out = 2**-13, {}
     sums = [boxes(image, box, step) for image in real]
@@ -44,9 +44,7 @@ def gains(real, fake, box, step, edges, groups, one_in):
         values = sums[i].values()
         if patch.std() < 1 / 255 * (max(values) - min(values)) or patch.std() == 0:
             continue
-        others = sorted(
-            1 - best_correlation(sums[j], y, x, patch, box, step) for j in range(len(real)) if groups[j] != groups[i]
-        )
+        others = sorted(1 - best_correlation(sums[j], y, x, patch, box, step) for j in range(len(real)) if j != i)
         yardstick = others[len(others) // one_in] if others else 1.0
         rest = 1 - best_correlation(fake, y, x, patch, box, step)
         out[i, y, x] = max(0.0, math.log2((yardstick + floor) / (rest + floor)))
