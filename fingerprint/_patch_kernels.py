@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._kernels import kernel
+from fingerprint._compiler import call, kernel
 
 
 @kernel
@@ -191,12 +191,6 @@ def _const(value: int) -> Any:  # pragma: no cover
     return ir.Constant(_I64, value)
 
 
-def _call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover
-    """Emit a call of an LLVM intrinsic."""
-    kind = ir.FunctionType(result or ir.VoidType(), [a.type for a in arguments])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
-
-
 def _read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover
     value = builder.load(builder.inttoptr(address, kind.as_pointer()))
     value.align = 1
@@ -238,7 +232,7 @@ def _best_vnni(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any
                 for n in range(16):
                     pixels = _read(builder, builder.add(start, _const(64 * n + 4 * quad)), _I32)
                     operands = [sums[n], _splat(builder, pixels, _SUMS), pattern]
-                    sums[n] = _call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, _SUMS)
+                    sums[n] = call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, _SUMS)
             scale = builder.add(scales, builder.mul(block.index, _const(64)))
             builder.store(_keep_largest(builder, builder.load(kept), sums, scale), kept)
         store = builder.store(builder.load(kept), builder.inttoptr(best, _REALS.as_pointer()))
@@ -258,7 +252,7 @@ def _best_amx(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any,
 
         def move(name: str, register: int, address: Any) -> None:
             pointer = builder.inttoptr(address, _I8.as_pointer())
-            _call(builder, name, [tile(register), pointer, _const(64)])
+            call(builder, name, [tile(register), pointer, _const(64)])
 
         kept = cgutils.alloca_once(builder, _REALS)
         builder.store(_read(builder, best, _REALS), kept)
@@ -267,8 +261,8 @@ def _best_amx(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any,
             start = builder.add(windows, builder.mul(block.index, _const(48 * 64)))
             for n in range(3):
                 move("llvm.x86.tileloadd64", 3 + n, builder.add(start, _const(1024 * n)))
-                _call(builder, "llvm.x86.tilezero", [tile(n)])
-                _call(builder, "llvm.x86.tdpbusd", [tile(n), tile(3 + n), tile(7)])
+                call(builder, "llvm.x86.tilezero", [tile(n)])
+                call(builder, "llvm.x86.tdpbusd", [tile(n), tile(3 + n), tile(7)])
             for n in range(3):
                 move("llvm.x86.tilestored64", n, builder.add(work, _const(1024 * n)))
             scale = builder.add(scales, builder.mul(block.index, _const(192)))
@@ -299,7 +293,7 @@ def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, 
                     at = builder.add(builder.mul(row, _const(n)), builder.mul(quad.index, _const(4)))
                     pixels = _splat(builder, _read(builder, builder.add(start, at), _I32), _SUMS)
                     operands = [builder.load(place), pixels, pattern]
-                    builder.store(_call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, _SUMS), place)
+                    builder.store(call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, _SUMS), place)
             for n, place in enumerate(kept):
                 at = builder.add(out, builder.add(builder.mul(block.index, _const(1024)), _const(64 * n)))
                 builder.store(builder.load(place), builder.inttoptr(at, _SUMS.as_pointer())).align = 1
@@ -318,18 +312,18 @@ def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, o
         row = builder.mul(steps, _const(64))
 
         def move(name: str, register: int, address: Any, stride: Any) -> None:
-            _call(builder, name, [tile(register), builder.inttoptr(address, _I8.as_pointer()), stride])
+            call(builder, name, [tile(register), builder.inttoptr(address, _I8.as_pointer()), stride])
 
         with cgutils.for_range(builder, builder.udiv(count, _const(48))) as block:
             start = builder.add(windows, builder.mul(builder.mul(block.index, _const(48)), row))
             for n in range(3):
-                _call(builder, "llvm.x86.tilezero", [tile(n)])
+                call(builder, "llvm.x86.tilezero", [tile(n)])
             with cgutils.for_range(builder, steps) as step:
                 move("llvm.x86.tileloadd64", 7, builder.add(patches, builder.mul(step.index, _const(1024))), _const(64))
                 for n in range(3):
                     at = builder.add(builder.mul(row, _const(16 * n)), builder.mul(step.index, _const(64)))
                     move("llvm.x86.tileloadd64", 3 + n, builder.add(start, at), row)
-                    _call(builder, "llvm.x86.tdpbusd", [tile(n), tile(3 + n), tile(7)])
+                    call(builder, "llvm.x86.tdpbusd", [tile(n), tile(3 + n), tile(7)])
             for n in range(3):
                 at = builder.add(builder.mul(block.index, _const(3072)), _const(1024 * n))
                 move("llvm.x86.tilestored64", n, builder.add(out, at), _const(64))
@@ -343,7 +337,7 @@ def _amx_begin(typing: Any, layout: Any) -> Any:  # pragma: no cover
     """Shape the tile registers as the 64 bytes at the address `layout` say."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _call(builder, "llvm.x86.ldtilecfg", [builder.inttoptr(arguments[0], _I8.as_pointer())])
+        call(builder, "llvm.x86.ldtilecfg", [builder.inttoptr(arguments[0], _I8.as_pointer())])
         return context.get_dummy_value()
 
     return types.void(types.int64), generate
@@ -354,7 +348,7 @@ def _amx_end(typing: Any) -> Any:  # pragma: no cover
     """Give the tile registers back."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _call(builder, "llvm.x86.tilerelease", [])
+        call(builder, "llvm.x86.tilerelease", [])
         return context.get_dummy_value()
 
     return types.void(), generate

@@ -234,7 +234,7 @@ def _starts(shape: tuple[int, ...], lanes: int) -> Array:
 
 def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
     """Pack 8-bit images as a plane of bytes, 16-bit ones as two or, for `manhattan`, as words; and sum their tiles."""
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _kernels
 
     wide = pixels.dtype == np.uint16
     dots = not _DOTS.isdisjoint(names)
@@ -252,7 +252,7 @@ def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict
         arrays["words"] = _aligned((1, groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
     products = np.empty((count, count, 16 * groups, 16), np.int64)
     zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
-    moments = _kernels.KERNELS["moments"][_kernels.available("moments")[0]]
+    moments = _kernels.KERNELS["moments"][_compiler.available(_kernels.KERNELS["moments"])[0]]
 
     def step(part: slice) -> None:
         if "planes" in arrays:
@@ -283,9 +283,9 @@ def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Cal
 
     `sums` adds up the tiles of these steps.
     """
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _kernels
 
-    name = _kernels.available("dot")[0]
+    name = _compiler.available(_kernels.KERNELS["dot"])[0]
     kernel = _kernels.KERNELS["dot"][name]
     groups = _groups(part)
     left = b.arrays["planes"][:, groups]
@@ -342,7 +342,7 @@ def _about_means(side: Prepared, rows: slice, area: int) -> Array:
 
 def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
     """Fill the columns `part`."""
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _kernels
 
     groups = _groups(part)
     if a.dtype == "uint8":
@@ -351,7 +351,8 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
         operation, left, right = "larger", b.arrays["words"][groups], a.arrays["words"]
     c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
     steps = right.shape[1]
-    _kernels.KERNELS[operation][_kernels.available(operation)[0]](left, right, 0, steps, c)
+    kernels = _kernels.KERNELS[operation]
+    kernels[_compiler.available(kernels)[0]](left, right, 0, steps, c)
     total = c[: part.stop - part.start, : a.count].T
     if operation == "larger":  # |x - y| = 2 max(x, y) - x - y, and the words are less 32768, also in the padding
         sums = a.arrays["totals"][:, None] + b.arrays["totals"][part]
@@ -377,12 +378,12 @@ def _ssim_side(n: int, width: int, narrow: bool) -> tuple[Array, ...]:
 
 def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
     """Fill the corner `rows`, `columns`."""
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _ssim_kernels
 
     left, right = a.arrays["pixels"][rows], b.arrays["pixels"][columns]
     narrow, width, pairs = a.dtype == "uint8", a.shape[1], (len(left), len(right))
-    name = _kernels.available("ssim8")[0]
-    kernel = _kernels.KERNELS["ssim8"][name] if narrow else _kernels.ssim16
+    kernels = _ssim_kernels.KERNELS["ssim8"]
+    kernel = kernels[_compiler.available(kernels)[0]] if narrow else _ssim_kernels.ssim16
     limit = 255 if narrow else 65535
     constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
     sides = _ssim_side(len(left), width, narrow), _ssim_side(len(right), width, narrow)

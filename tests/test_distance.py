@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fingerprint import InputError, Nearest, Slices, _kernels, distance, distances, images, nearest
+from fingerprint import (
+    InputError,
+    Nearest,
+    Slices,
+    _compiler,
+    _kernels,
+    _ssim_kernels,
+    distance,
+    distances,
+    images,
+    nearest,
+)
 
 JIT = not numba.config.DISABLE_JIT
 EXACT = ("euclidean", "manhattan", "tiles")
@@ -115,16 +126,21 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
         np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
 
 
-@pytest.mark.parametrize("operation", list(_kernels.KERNELS))
-def test_the_same_bits_on_every_instruction_set(monkeypatch, operation):
+OPERATIONS = _kernels.KERNELS | _ssim_kernels.KERNELS
+
+
+@pytest.mark.parametrize("kernels", OPERATIONS.values(), ids=OPERATIONS)
+def test_the_same_bits_on_every_instruction_set(monkeypatch, kernels):
     names = distance.IMAGE_METRICS
     sides = {dtype: (noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)}
-    available, found = _kernels.available, []
-    for name in available(operation):
-        monkeypatch.setattr(_kernels, "available", lambda o, name=name: [name] if o == operation else available(o))
-        for real, fake in sides.values():
-            blocks = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
-            found.append([blocks[metric].tobytes() for metric in names])
+    found = []
+    for name in _compiler.available(kernels):
+        with monkeypatch.context() as context:
+            for other in kernels.keys() - {name}:
+                context.delitem(kernels, other)
+            for real, fake in sides.values():
+                blocks = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
+                found.append([blocks[metric].tobytes() for metric in names])
     assert all(blocks == found[i % 2] for i, blocks in enumerate(found))
 
 
