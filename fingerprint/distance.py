@@ -27,8 +27,7 @@ _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
-_SSIM_PART = 64  # a task's images a side
-_SSIM_ROWS = 2  # rows of windows prepared at a time, at most four
+_SSIM_PART = 64  # a task's images a side, whole groups
 _DOTS = {"euclidean", "correlation", "tiles"}
 _TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
 _TILE_REGISTERS[0] = 1
@@ -119,7 +118,7 @@ def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) ->
     if _DOTS & {*names} or "manhattan" in names:
         arrays |= _prepare_planes(pixels, names, threads)
     if "ssim" in names:
-        arrays["pixels"] = pixels
+        arrays["interleaved"] = _interleaved(pixels, threads)
     return Prepared(names, len(pixels), pixels.shape[1:], pixels.dtype.name, arrays)
 
 
@@ -197,9 +196,12 @@ def _tasks(a: Prepared, b: Prepared, out: dict[str, Array]) -> Iterator[Callable
         if "manhattan" in out:
             yield partial(_manhattan_block, a, b, columns, out["manhattan"])
     if "ssim" in out:
+        matrix = out["ssim"]
+        if b.count < a.count:  # the measure is symmetric, to the bit, and the second side is taken in whole groups
+            a, b, matrix = b, a, matrix.T
         for rows in _slices(a.count, _SSIM_PART):
             for columns in _slices(b.count, _SSIM_PART):
-                yield partial(_ssim_block, a, b, rows, columns, out["ssim"])
+                yield partial(_ssim_block, a, b, rows, columns, matrix)
 
 
 def _slices(count: int, part: int) -> list[slice]:
@@ -363,34 +365,42 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
 # --- Structural similarity ------------------------------------------------------------------------------------------
 
 
-def _ssim_side(n: int, width: int, narrow: bool) -> tuple[Array, ...]:
-    """Return room for what the kernels prepare of n images, a few rows of windows at a time.
+def _interleaved(pixels: Array, threads: int) -> Array:
+    """Return the images in the layout of the kernels."""
+    from fingerprint import _compiler, _ssim_kernels
 
-    The rows are whole vectors of 16, two of them more than there are windows.
-    """
-    padded = 16 * (-(-(width - 6) // 16) + 2)
-    sums = _aligned((n, _SSIM_ROWS, padded), np.int32 if narrow else np.float64)
-    squares, spreads = (_aligned(sums.shape, np.float32) for _ in range(2))
-    quadruples = _aligned((n, _SSIM_ROWS + 4, padded), np.uint32)
-    sums[:], squares[:], spreads[:], quadruples[:] = 0, 1, np.inf, 0
-    return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples, _aligned(sums.shape, np.int32)
+    n, h, w = pixels.shape
+    groups, strips = -(-n // _ssim_kernels.GROUP), -(-(w - 6) // _ssim_kernels.STRIP)
+    out = np.empty((groups, strips, 7 + h, _ssim_kernels.COLUMNS * _ssim_kernels.GROUP), pixels.dtype)
+    kernels = _ssim_kernels.KERNELS["interleave"]
+    kernel = kernels[_compiler.available(kernels)[0]]
+    parts = _slices(groups, -(-groups // threads))
+    _threads.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
+    return out
 
 
 def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
     """Fill the corner `rows`, `columns`."""
     from fingerprint import _compiler, _ssim_kernels
 
-    left, right = a.arrays["pixels"][rows], b.arrays["pixels"][columns]
-    narrow, width, pairs = a.dtype == "uint8", a.shape[1], (len(left), len(right))
-    kernels = _ssim_kernels.KERNELS["ssim8"]
-    kernel = kernels[_compiler.available(kernels)[0]] if narrow else _ssim_kernels.ssim16
-    limit = 255 if narrow else 65535
+    n, m = rows.stop - rows.start, columns.stop - columns.start
+    kernels = _ssim_kernels.KERNELS["ssim8" if a.dtype == "uint8" else "ssim16"]
+    name = _compiler.available(kernels)[0]
+    exact, fields = (np.int32, 2) if name in ("avx512", "avx2") else (np.float64, 3)
+    limit = np.iinfo(a.dtype).max
     constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
-    sides = _ssim_side(len(left), width, narrow), _ssim_side(len(right), width, narrow)
-    work = np.empty((*pairs, width), np.int32 if narrow else np.float64)
-    result = np.empty(pairs)
-    kernel(left, right, constants, *sides, work, np.empty((*pairs, 16)), result)
-    out[rows, columns] = 1 - result
+    sides = [side.arrays["interleaved"][_groups(part)] for side, part in ((a, rows), (b, columns))]
+    arrays = (2, exact), (fields, exact), (3, np.float32)  # columns, exact, floats
+    room = [
+        tuple(_aligned((len(side), count, 16 * _ssim_kernels.COLUMNS), kind) for count, kind in arrays)
+        for side in sides
+    ]
+    shape = _ssim_kernels.ALONE * -(-n // _ssim_kernels.ALONE), len(sides[1])
+    work, totals = _aligned((*shape, _ssim_kernels.COLUMNS, 16), exact), _aligned((*shape, 16), np.int64)
+    kernels[name](*sides, a.shape[1], constants, *room, work, totals)
+    windows = (a.shape[0] - 6) * (a.shape[1] - 6)
+    similarities = totals.reshape(shape[0], -1)[:n, :m] / (_ssim_kernels.UNIT * windows)
+    out[rows, columns] = np.maximum(1 - similarities, 0)  # rounded, that of near copies can exceed 1
 
 
 # --- Features -------------------------------------------------------------------------------------------------------

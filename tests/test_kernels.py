@@ -240,71 +240,6 @@ def test_squared_gaps_are_those_of_the_oracle(form):
     np.testing.assert_allclose(out, naive.matrix(naive.feature_euclidean, a, b) ** 2, rtol=1e-13)
 
 
-def similarity(kernel, a, b, rows=4):
-    narrow, width = a.dtype == np.uint8, a.shape[2]
-    padded = 16 * (-(-(width - 6) // 16) + 2)
-
-    def side(n):
-        sums = np.zeros((n, rows, padded), np.int32 if narrow else np.float64)
-        squares, spreads = np.ones(sums.shape, np.float32), np.full(sums.shape, np.inf, np.float32)
-        quadruples = np.zeros((n, rows + 4, padded), np.uint32)
-        return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples, np.empty(sums.shape, np.int32)
-
-    limit = np.iinfo(a.dtype).max
-    constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
-    out = np.empty((len(a), len(b)))
-    work = np.empty((*out.shape, width), np.int32 if narrow else np.float64)
-    kernel(a, b, constants, side(len(a)), side(len(b)), work, np.empty((*out.shape, 16)), out)
-    return out
-
-
-@pytest.mark.parametrize("shape", [(7, 7), (8, 23), (13, 38)] if JIT else [(7, 7), (8, 9)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_similarity_is_that_of_the_definition(form, dtype, shape):
-    a, b = images(4, shape, dtype), images(3, shape, dtype, seed=1)
-    kernel = form(_ssim_kernels.ssim8_portable if dtype == np.uint8 else _ssim_kernels.ssim16)
-    np.testing.assert_allclose(1 - similarity(kernel, a, b), naive.matrix(naive.ssim, a, b), rtol=0, atol=5e-7)
-    np.testing.assert_array_equal(np.diag(similarity(kernel, a, a)), 1)
-
-
-@pytest.mark.parametrize("part", ["windows8", "windows16", "ratios", "similarity"])
-def test_the_parts_of_the_similarity_stay_in_bounds(form, monkeypatch, part):
-    kernel = form(getattr(_ssim_kernels, part))
-    for dtype in (np.uint8, np.uint16):
-        a = images(2, (11, 23), dtype)
-        whole = _ssim_kernels.ssim8_portable if dtype == np.uint8 else _ssim_kernels.ssim16
-        expected = similarity(whole, a, a)
-        monkeypatch.setattr(_ssim_kernels, part, kernel)
-        got = similarity(getattr(whole, "py_func", whole), a, a)
-        monkeypatch.undo()
-        np.testing.assert_array_equal(got, expected)
-
-
-def test_quadruples_hold_the_seven_pixels_of_a_window(form):
-    a, out = images(2, (11, 23), np.uint8), np.zeros((2, 7, 23), np.uint32)
-    form(_ssim_kernels.quadruples)(a, 2, 3, np.uint32(0x80808080), out)
-    for k in range(3):
-        down = (a[:, 2 + k : 9 + k] ^ 0x80).astype(int)
-        np.testing.assert_array_equal(out[:, k], sum(down[:, i] << (8 * i) for i in range(4)))
-        np.testing.assert_array_equal(out[:, k + 4], sum(down[:, i + 4] << (8 * i) for i in range(3)))
-
-
-def test_lessen_takes_128_off_each_pixel_of_a_window(form):
-    sums, out = np.arange(24, dtype=np.int32).reshape(2, 3, 4), np.empty((2, 3, 4), np.int32)
-    form(_ssim_kernels.lessen)(sums, out)
-    np.testing.assert_array_equal(out, sums - 49 * 128)
-
-
-@pytest.mark.parametrize("shape", [(7, 7), (8, 22), (12, 23), (31, 70)])
-def test_the_vector_similarity_has_the_same_bits(shape):
-    names = _compiler.available(_ssim_kernels.KERNELS["ssim8"])
-    if names == ["portable"]:
-        pytest.skip("there is no vector kernel for this machine")
-    a, b = images(7, shape, np.uint8), images(6, shape, np.uint8, seed=1)
-    vector, portable = (similarity(_ssim_kernels.KERNELS["ssim8"][name], a, b) for name in names)
-    np.testing.assert_array_equal(vector, portable)
-
-
 def test_available_follows_the_features(monkeypatch):
     operations = _kernels.KERNELS | _ssim_kernels.KERNELS
 
@@ -316,13 +251,13 @@ def test_available_follows_the_features(monkeypatch):
     monkeypatch.setattr(_compiler, "_features", lambda: everything)
     assert names("dot") == ["amx", "avx512", "avxvnni", "avx2", "numpy"]
     assert names("gap") == ["avx512", "avx2", "portable", "numpy"]
-    assert names("ssim8") == ["avx512", "portable"]
+    assert names("ssim8") == ["avx512", "avx2", "portable", "numpy"]
     monkeypatch.setattr(_compiler, "_permits_amx", lambda: False)
     assert names("dot")[0] == "avx512"
     for features, expected in [
-        ({"compiler", "avx2"}, ["avx2", "avx2", "avx2", "avx2", "portable"]),
-        ({"compiler"}, ["numpy", "portable", "portable", "portable", "portable"]),
-        (set(), ["numpy", "numpy", "numpy", "numpy", "portable"]),
+        ({"compiler", "avx2"}, [*["avx2"] * 4, "portable", "avx2", "portable"]),
+        ({"compiler"}, ["numpy", *["portable"] * 6]),
+        (set(), ["numpy"] * 7),
     ]:
         monkeypatch.setattr(_compiler, "_features", lambda features=features: features)
         assert [names(operation)[0] for operation in operations] == expected
