@@ -624,7 +624,10 @@ class _Best:
         """Take in the distances to the next images."""
         start, self.seen = self.seen, self.seen + len(names)
         full = self.indices.shape[1] == self.k
-        near = matrix <= self.distances[:, -1:] if full else np.ones(matrix.shape, bool)
+        bound = self.distances[:, -1:] if full else np.inf
+        if not full and len(names) > self.k:
+            bound = np.partition(matrix, self.k - 1, axis=1)[:, self.k - 1 : self.k]
+        near = matrix <= bound
         counts = near.sum(axis=1)
         rows = np.flatnonzero(counts)
         if not rows.size:

@@ -223,7 +223,7 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 
 
-@pytest.mark.parametrize("block", [1, 4, 100])
+@pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
 def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block):
     monkeypatch.setattr(distance, "_BLOCK", block)
     real = np.zeros((2, 4, 4), np.uint8)
