@@ -216,12 +216,12 @@ _sum_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), _B32, _D4, 1, 1, 1)
 
 
 @kernel
-def pack(pixels, rows, columns, flip, mask, first, last, planes):  # type: ignore[no-untyped-def]
+def pack(pixels, rows, columns, flip, first, last, planes):  # type: ignore[no-untyped-def]
     """Write images 16 * group, ... into planes[:, group], in the layout above, for the groups first to last.
 
-    A plane holds the bits `mask` of the pixels with their bits `flip` inverted; the second plane those 8 bits up. The
-    64-byte steps are shaped (16, 64) for bytes and (16, 32) for 16-bit numbers. An absent image and the padding are as
-    pixels of 0.
+    The first plane holds the pixels with their bits `flip` inverted, as many bits as fit; a second the bits above the
+    lowest 8. The 64-byte steps are shaped (16, 64) for bytes and (16, 32) for 16-bit numbers. An absent image and the
+    padding are as pixels of 0.
     """
     width = planes.shape[4]
     for group in range(first, last):
@@ -239,14 +239,26 @@ def pack(pixels, rows, columns, flip, mask, first, last, planes):  # type: ignor
                             for plane in range(planes.shape[0]):
                                 target = planes[plane, group, step, i, lane : lane + run]
                                 if run == 64:  # of fixed length, a loop compiles to vector moves
-                                    for p in range(64):
-                                        target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                                    if plane == 0:
+                                        for p in range(64):
+                                            target[p] = source[p] ^ flip
+                                    else:
+                                        for p in range(64):
+                                            target[p] = source[p] >> 8
                                 elif run == 32:
-                                    for p in range(32):
-                                        target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                                    if plane == 0:
+                                        for p in range(32):
+                                            target[p] = source[p] ^ flip
+                                    else:
+                                        for p in range(32):
+                                            target[p] = source[p] >> 8
                                 else:
-                                    for p in range(run):
-                                        target[p] = ((source[p] ^ flip) >> (8 * plane)) & mask
+                                    if plane == 0:
+                                        for p in range(run):
+                                            target[p] = source[p] ^ flip
+                                    else:
+                                        for p in range(run):
+                                            target[p] = source[p] >> 8
                         x += run
                         lane += run
                         if lane == width:

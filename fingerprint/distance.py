@@ -244,7 +244,7 @@ def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict
     rows, columns = _edges(pixels.shape[1]), _edges(pixels.shape[2])
     starts = _starts(pixels.shape[1:], 64)
     count = 1 + int(wide)
-    zero, byte, word, sign = (pixels.dtype.type(value) for value in (0, 255, wide * 0xFFFF, wide * 0x8000))
+    zero, sign = (pixels.dtype.type(value) for value in (0, wide * 0x8000))
     arrays: dict[str, Array] = {}
     if dots or not wide:
         arrays["planes"] = _aligned((count, groups, int(starts[-1]), 16, 64), np.uint8)
@@ -258,11 +258,11 @@ def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict
 
     def step(part: slice) -> None:
         if "planes" in arrays:
-            _kernels.pack(pixels, rows, columns, zero, byte, part.start, part.stop, arrays["planes"])
+            _kernels.pack(pixels, rows, columns, zero, part.start, part.stop, arrays["planes"])
         if dots:
             moments(arrays["planes"], zeros, starts, part.start, part.stop, arrays["tile sums"], products)
         if "words" in arrays:
-            _kernels.pack(pixels, rows, columns, sign, word, part.start, part.stop, arrays["words"])
+            _kernels.pack(pixels, rows, columns, sign, part.start, part.stop, arrays["words"])
 
     _threads.run(step, _slices(groups, -(-groups // threads)), threads=threads)
     if dots:

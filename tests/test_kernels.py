@@ -65,9 +65,9 @@ def packed(pixels, pack, *, flip=0):
     width, planes, dtype = (32, 1, np.uint16) if words else (64, pixels.dtype.itemsize, np.uint8)
     groups = -(-n // 16)
     out = np.full((planes, groups, starts(shape, width)[-1], 16, width), 77, dtype)
-    mask, bits = (pixels.dtype.type(v) for v in ((0xFFFF if words else 0xFF), flip))
-    pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, 0, 1, out)
-    pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, 1, groups, out)
+    bits = pixels.dtype.type(flip)
+    pack(pixels, edges(shape[0]), edges(shape[1]), bits, 0, 1, out)
+    pack(pixels, edges(shape[0]), edges(shape[1]), bits, 1, groups, out)
     return out
 
 
