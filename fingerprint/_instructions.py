@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""What the patch kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, and the tile registers.
+"""What kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, and the tile registers.
 
 The caches of compiled kernels do not notice an edit of this file: delete them after one.
 """
@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
+
+from fingerprint._compiler import call
 
 I8, I32, I64, F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
@@ -18,12 +20,6 @@ SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
 
 def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)
     return ir.Constant(I64, value)
-
-
-def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover  (emits LLVM)
-    """Emit a call of an LLVM intrinsic."""
-    kind = ir.FunctionType(result or ir.VoidType(), [a.type for a in arguments])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
 def read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)

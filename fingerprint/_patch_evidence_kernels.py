@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._instructions import F32, I8, I32, I64, REALS, SUMS, amx_begin, amx_end, call, const, read, splat
-from fingerprint._kernels import kernel
+from fingerprint._compiler import call, kernel
+from fingerprint._instructions import F32, I8, I32, I64, REALS, SUMS, amx_begin, amx_end, const, read, splat
 
 
 @kernel

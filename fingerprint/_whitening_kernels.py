@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fingerprint._kernels import kernel
+from fingerprint._compiler import kernel
 
 
 @kernel

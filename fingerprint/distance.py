@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint import _check, _threads, images
+from fingerprint._memory import TILE_REGISTERS, aligned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,13 +28,8 @@ _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
-_SSIM_PART = 64  # a task's images a side
-_SSIM_ROWS = 2  # rows of windows prepared at a time, at most four
+_SSIM_PART = 64  # a task's images a side, whole groups
 _DOTS = {"euclidean", "correlation", "tiles"}
-_TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
-_TILE_REGISTERS[0] = 1
-_TILE_REGISTERS[16:32:2] = 64
-_TILE_REGISTERS[48:56] = 16
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class Prepared:
         from fingerprint import _kernels
 
         planes = self.arrays["planes"].view(np.uint32)
-        result = _aligned(planes.shape, np.uint32)
+        result = aligned(planes.shape, np.uint32)
         for plane, out in zip(planes, result, strict=True):
             _kernels.transpose(plane, out)
         return result.view(np.uint8)
@@ -119,7 +115,7 @@ def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) ->
     if _DOTS & {*names} or "manhattan" in names:
         arrays |= _prepare_planes(pixels, names, threads)
     if "ssim" in names:
-        arrays["pixels"] = pixels
+        arrays["interleaved"] = _interleaved(pixels, threads)
     return Prepared(names, len(pixels), pixels.shape[1:], pixels.dtype.name, arrays)
 
 
@@ -197,22 +193,16 @@ def _tasks(a: Prepared, b: Prepared, out: dict[str, Array]) -> Iterator[Callable
         if "manhattan" in out:
             yield partial(_manhattan_block, a, b, columns, out["manhattan"])
     if "ssim" in out:
+        matrix = out["ssim"]
+        if b.count < a.count:  # the measure is symmetric, to the bit, and the second side is taken in whole groups
+            a, b, matrix = b, a, matrix.T
         for rows in _slices(a.count, _SSIM_PART):
             for columns in _slices(b.count, _SSIM_PART):
-                yield partial(_ssim_block, a, b, rows, columns, out["ssim"])
+                yield partial(_ssim_block, a, b, rows, columns, matrix)
 
 
 def _slices(count: int, part: int) -> list[slice]:
     return [slice(start, min(start + part, count)) for start in range(0, count, part)]
-
-
-def _aligned(shape: Sequence[int], dtype: Any) -> Array:
-    """Return an empty array that begins on a cache line, so that no vector spans two."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    result: Array = memory[start : start + size].view(dtype).reshape(shape)
-    return result
 
 
 # --- Euclidean, correlation, tiles, manhattan: integers ---------------------------------------------------------------
@@ -234,7 +224,7 @@ def _starts(shape: tuple[int, ...], lanes: int) -> Array:
 
 def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
     """Pack 8-bit images as a plane of bytes, 16-bit ones as two or, for `manhattan`, as words; and sum their tiles."""
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _kernels
 
     wide = pixels.dtype == np.uint16
     dots = not _DOTS.isdisjoint(names)
@@ -242,25 +232,25 @@ def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict
     rows, columns = _edges(pixels.shape[1]), _edges(pixels.shape[2])
     starts = _starts(pixels.shape[1:], 64)
     count = 1 + int(wide)
-    zero, byte, word, sign = (pixels.dtype.type(value) for value in (0, 255, wide * 0xFFFF, wide * 0x8000))
+    zero, sign = (pixels.dtype.type(value) for value in (0, wide * 0x8000))
     arrays: dict[str, Array] = {}
     if dots or not wide:
-        arrays["planes"] = _aligned((count, groups, int(starts[-1]), 16, 64), np.uint8)
+        arrays["planes"] = aligned((count, groups, int(starts[-1]), 16, 64), np.uint8)
     if dots:
         arrays["tile sums"] = np.empty((count, 16 * groups, 16), np.int64)
     if wide and "manhattan" in names:
-        arrays["words"] = _aligned((1, groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
+        arrays["words"] = aligned((1, groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
     products = np.empty((count, count, 16 * groups, 16), np.int64)
     zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
-    moments = _kernels.KERNELS["moments"][_kernels.available("moments")[0]]
+    moments = _kernels.KERNELS["moments"][_compiler.available(_kernels.KERNELS["moments"])[0]]
 
     def step(part: slice) -> None:
         if "planes" in arrays:
-            _kernels.pack(pixels, rows, columns, zero, byte, part.start, part.stop, arrays["planes"])
+            _kernels.pack(pixels, rows, columns, zero, part.start, part.stop, arrays["planes"])
         if dots:
             moments(arrays["planes"], zeros, starts, part.start, part.stop, arrays["tile sums"], products)
         if "words" in arrays:
-            _kernels.pack(pixels, rows, columns, sign, word, part.start, part.stop, arrays["words"])
+            _kernels.pack(pixels, rows, columns, sign, part.start, part.stop, arrays["words"])
 
     _threads.run(step, _slices(groups, -(-groups // threads)), threads=threads)
     if dots:
@@ -283,9 +273,9 @@ def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Cal
 
     `sums` adds up the tiles of these steps.
     """
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _kernels
 
-    name = _kernels.available("dot")[0]
+    name = _compiler.available(_kernels.KERNELS["dot"])[0]
     kernel = _kernels.KERNELS["dot"][name]
     groups = _groups(part)
     left = b.arrays["planes"][:, groups]
@@ -297,7 +287,7 @@ def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Cal
         c = np.zeros_like(total) if shift else total
         for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):
             if name == "amx":  # pragma: no cover  (with the compiler only)
-                kernel(left[x], right[shift - x], first, last, _TILE_REGISTERS, work, c)
+                kernel(left[x], right[shift - x], first, last, TILE_REGISTERS, work, c)
             else:
                 kernel(left[x], right[shift - x], first, last, c)
                 if name in ("avx512", "avxvnni"):  # pragma: no cover  (with the compiler only)
@@ -342,7 +332,7 @@ def _about_means(side: Prepared, rows: slice, area: int) -> Array:
 
 def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
     """Fill the columns `part`."""
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _kernels
 
     groups = _groups(part)
     if a.dtype == "uint8":
@@ -351,7 +341,8 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
         operation, left, right = "larger", b.arrays["words"][groups], a.arrays["words"]
     c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
     steps = right.shape[1]
-    _kernels.KERNELS[operation][_kernels.available(operation)[0]](left, right, 0, steps, c)
+    kernels = _kernels.KERNELS[operation]
+    kernels[_compiler.available(kernels)[0]](left, right, 0, steps, c)
     total = c[: part.stop - part.start, : a.count].T
     if operation == "larger":  # |x - y| = 2 max(x, y) - x - y, and the words are less 32768, also in the padding
         sums = a.arrays["totals"][:, None] + b.arrays["totals"][part]
@@ -362,34 +353,41 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
 # --- Structural similarity ------------------------------------------------------------------------------------------
 
 
-def _ssim_side(n: int, width: int, narrow: bool) -> tuple[Array, ...]:
-    """Return room for what the kernels prepare of n images, a few rows of windows at a time.
+def _interleaved(pixels: Array, threads: int) -> Array:
+    """Return the images in the layout of the kernels."""
+    from fingerprint import _compiler, _ssim_kernels
 
-    The rows are whole vectors of 16, two of them more than there are windows.
-    """
-    padded = 16 * (-(-(width - 6) // 16) + 2)
-    sums = _aligned((n, _SSIM_ROWS, padded), np.int32 if narrow else np.float64)
-    squares, spreads = (_aligned(sums.shape, np.float32) for _ in range(2))
-    quadruples = _aligned((n, _SSIM_ROWS + 4, padded), np.uint32)
-    sums[:], squares[:], spreads[:], quadruples[:] = 0, 1, np.inf, 0
-    return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples, _aligned(sums.shape, np.int32)
+    n, h, w = pixels.shape
+    groups, strips = -(-n // _ssim_kernels.GROUP), -(-(w - 6) // _ssim_kernels.STRIP)
+    out = np.empty((groups, strips, 7 + h, _ssim_kernels.COLUMNS * _ssim_kernels.GROUP), pixels.dtype)
+    kernels = _ssim_kernels.KERNELS["interleave"]
+    kernel = kernels[_compiler.available(kernels)[0]]
+    parts = _slices(groups, -(-groups // threads))
+    _threads.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
+    return out
 
 
 def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
     """Fill the corner `rows`, `columns`."""
-    from fingerprint import _kernels
+    from fingerprint import _compiler, _ssim_kernels
 
-    left, right = a.arrays["pixels"][rows], b.arrays["pixels"][columns]
-    narrow, width, pairs = a.dtype == "uint8", a.shape[1], (len(left), len(right))
-    name = _kernels.available("ssim8")[0]
-    kernel = _kernels.KERNELS["ssim8"][name] if narrow else _kernels.ssim16
-    limit = 255 if narrow else 65535
+    n, m = rows.stop - rows.start, columns.stop - columns.start
+    kernels = _ssim_kernels.KERNELS["ssim8" if a.dtype == "uint8" else "ssim16"]
+    name = _compiler.available(kernels)[0]
+    exact, fields = (np.int32, 2) if name in ("avx512", "avx2") else (np.float64, 3)
+    limit = np.iinfo(a.dtype).max
     constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
-    sides = _ssim_side(len(left), width, narrow), _ssim_side(len(right), width, narrow)
-    work = np.empty((*pairs, width), np.int32 if narrow else np.float64)
-    result = np.empty(pairs)
-    kernel(left, right, constants, *sides, work, np.empty((*pairs, 16)), result)
-    out[rows, columns] = 1 - result
+    sides = [side.arrays["interleaved"][_groups(part)] for side, part in ((a, rows), (b, columns))]
+    arrays = (2, exact), (fields, exact), (3, np.float32)  # columns, exact, floats
+    room = [
+        tuple(aligned((len(side), count, 16 * _ssim_kernels.COLUMNS), kind) for count, kind in arrays) for side in sides
+    ]
+    shape = _ssim_kernels.ALONE * -(-n // _ssim_kernels.ALONE), len(sides[1])
+    work, totals = aligned((*shape, _ssim_kernels.COLUMNS, 16), exact), aligned((*shape, 16), np.int64)
+    kernels[name](*sides, a.shape[1], constants, *room, work, totals)
+    windows = (a.shape[0] - 6) * (a.shape[1] - 6)
+    similarities = totals.reshape(shape[0], -1)[:n, :m] / (_ssim_kernels.UNIT * windows)
+    out[rows, columns] = np.maximum(1 - similarities, 0)  # rounded, that of near copies can exceed 1
 
 
 # --- Features -------------------------------------------------------------------------------------------------------
@@ -613,7 +611,10 @@ class _Best:
         """Take in the distances to the next images."""
         start, self.seen = self.seen, self.seen + len(names)
         full = self.indices.shape[1] == self.k
-        near = matrix <= self.distances[:, -1:] if full else np.ones(matrix.shape, bool)
+        bound = self.distances[:, -1:] if full else np.inf
+        if not full and len(names) > self.k:
+            bound = np.partition(matrix, self.k - 1, axis=1)[:, self.k - 1 : self.k]
+        near = matrix <= bound
         counts = near.sum(axis=1)
         rows = np.flatnonzero(counts)
         if not rows.size:

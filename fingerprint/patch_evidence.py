@@ -458,9 +458,9 @@ class _Stretched:
 
     def windows(self, site: Array, buffers: tuple[Array, Array]) -> tuple[Array, Array]:
         """Fill the windows that are searched around a site, (m, n, 64) uint8, and their scales (m, n) float32."""
-        from fingerprint import _kernels, _patch_evidence_kernels
+        from fingerprint import _compiler, _patch_evidence_kernels
 
-        name = next(name for name in _patch_evidence_kernels.GATHER if _kernels.runs(name))
+        name = next(name for name in _patch_evidence_kernels.GATHER if _compiler.runs(name))
         _patch_evidence_kernels.GATHER[name](self.images, self.scales, *site, self.layout.radius, *buffers)
         return buffers
 
@@ -471,9 +471,9 @@ class _Stretched:
 
     def best(self, site: Array, patterns: Array, buffers: tuple[Array, Array] | None) -> Array:
         """Return the largest scaled product of each image with each pattern, (m, 16 * n_groups) float32."""
-        from fingerprint import _kernels, _patch_evidence_kernels
+        from fingerprint import _compiler, _patch_evidence_kernels
 
-        name = next(name for name in _patch_evidence_kernels.BEST if _kernels.runs(name))
+        name = next(name for name in _patch_evidence_kernels.BEST if _compiler.runs(name))
         windows, scales = self.windows(site, buffers or self.buffers())
         best = aligned((len(windows), 16 * len(patterns)), np.float32)
         work = aligned((48, 16), np.int32)

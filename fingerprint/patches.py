@@ -346,7 +346,7 @@ class _Patches:
 
     def best(self, fakes: Array) -> tuple[Array, Array, Array]:
         """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each."""
-        from fingerprint import _kernels, _patch_kernels
+        from fingerprint import _compiler, _patch_kernels
 
         turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
         stack = np.stack(turns, axis=1)
@@ -357,7 +357,7 @@ class _Patches:
         n, n_sites = len(self.pixels), len(self.members)
         best = np.full((n, n_sites), -np.inf)
         which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
-        fast = [name for name in _patch_kernels.PRODUCTS if _kernels.runs(name)]
+        fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name)]
         if fast and fakes.dtype == np.uint8:  # pragma: no cover  (not without a compiler)
             self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
             return best, which, where

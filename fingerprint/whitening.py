@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_DEPENDENT = 3  # images of a population that count as one independent one
 _LEAST = 1e-9  # mean squared length of a population below which its images are alike but for rounding
 _ROUNDING = 1e-6  # squared length, in parts of the mean one, that rounding may leave of none
 
@@ -27,10 +28,11 @@ class Whitening:
     it is the cosine of the angle between the two after the mean of the population is taken off and its covariance
     is made that of white noise.
 
-    From n images no direction can be told from noise in which less than 1 / n of the variance lies, for so much would
-    white noise of the same total leave in each. It is added to the covariance in every direction (diagonal loading:
-    Carlson, Covariance Matrix Estimation Errors and Diagonal Loading in Adaptive Arrays, IEEE Transactions on Aerospace
-    and Electronic Systems 1988), which leaves no parameter to choose.
+    From n independent images no direction can be told from noise in which less than 1 / n of the variance lies, for so
+    much would white noise of the same total leave in each. It is added to the covariance in every direction (diagonal
+    loading: Carlson, Covariance Matrix Estimation Errors and Diagonal Loading in Adaptive Arrays, IEEE Transactions on
+    Aerospace and Electronic Systems 1988). Slices of one patient are not independent: three images count as one. From
+    one to ten the answers hardly differ.
 
     Images count as unit vectors about their own mean, whose inner products are Pearson correlations. By the matrix
     inversion lemma all that is needed of any other image are its correlations with the population; what an image of the
@@ -49,7 +51,7 @@ class Whitening:
     lengths : ndarray
         (n,) float64: squared whitened length of each image.
     ridge : float
-        Mean squared length of the population about its mean.
+        What is added to the Gram matrix: three times the mean squared length about the mean.
     """
 
     members: Array
@@ -81,7 +83,7 @@ class Whitening:
         overall = means[members].mean()
         products = (1.0 - distances) - means[members] - (means[:, None] - overall)
         gram, rest = products[members], np.delete(products, members, axis=0)
-        ridge = float(gram.trace()) / len(gram)
+        ridge = _DEPENDENT * float(gram.trace()) / len(gram)
         if ridge < _LEAST:
             return None
         factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True)

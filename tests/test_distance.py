@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fingerprint import InputError, Nearest, Slices, _kernels, distance, distances, images, nearest
+from fingerprint import (
+    InputError,
+    Nearest,
+    Slices,
+    _compiler,
+    _kernels,
+    _ssim_kernels,
+    distance,
+    distances,
+    images,
+    nearest,
+)
 
 JIT = not numba.config.DISABLE_JIT
 EXACT = ("euclidean", "manhattan", "tiles")
@@ -58,6 +69,13 @@ def test_the_extremes_of_the_pixels(metric, dtype):
     assert got.max() <= (2 if metric in ("correlation", "ssim") else limit)
 
 
+def test_the_similarity_of_near_copies_is_no_negative_distance():
+    bright = np.linspace(1, 65532, 64).astype(np.uint16)[:, None, None] * np.ones((1, 7, 7), np.uint16)
+    near = bright.copy()
+    near[:, 0, 0] += 1
+    assert distances(bright, near, metric="ssim", threads=1).min() == 0
+
+
 def test_a_flat_image_has_no_shape_to_correlate():
     pixels = np.zeros((3, 4, 4), np.uint8)
     pixels[1], pixels[2, 0] = 9, 7
@@ -100,13 +118,12 @@ def test_properties(sides, metric):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtype):
     n = 40 if JIT else 17
-    real, fake = noise(5, (9, 23), dtype), noise(n, (9, 23), dtype, seed=1)
+    real, fake = noise(18, (9, 23), dtype), noise(n, (9, 23), dtype, seed=1)
     names = distance.IMAGE_METRICS
     whole = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
     monkeypatch.setattr(distance, "_BLOCK", 16)
     monkeypatch.setattr(distance, "_PART", 16)
-    monkeypatch.setattr(distance, "_SSIM_PART", 2)
-    monkeypatch.setattr(distance, "_SSIM_ROWS", 1)
+    monkeypatch.setattr(distance, "_SSIM_PART", 16)
     for metric in names:
         for threads in (1, 3):
             np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=threads), whole[metric])
@@ -115,16 +132,21 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
         np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
 
 
-@pytest.mark.parametrize("operation", list(_kernels.KERNELS))
-def test_the_same_bits_on_every_instruction_set(monkeypatch, operation):
+OPERATIONS = _kernels.KERNELS | _ssim_kernels.KERNELS
+
+
+@pytest.mark.parametrize("kernels", OPERATIONS.values(), ids=OPERATIONS)
+def test_the_same_bits_on_every_instruction_set(monkeypatch, kernels):
     names = distance.IMAGE_METRICS
     sides = {dtype: (noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)}
-    available, found = _kernels.available, []
-    for name in available(operation):
-        monkeypatch.setattr(_kernels, "available", lambda o, name=name: [name] if o == operation else available(o))
-        for real, fake in sides.values():
-            blocks = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
-            found.append([blocks[metric].tobytes() for metric in names])
+    found = []
+    for name in _compiler.available(kernels):
+        with monkeypatch.context() as context:
+            for other in kernels.keys() - {name}:
+                context.delitem(kernels, other)
+            for real, fake in sides.values():
+                blocks = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
+                found.append([blocks[metric].tobytes() for metric in names])
     assert all(blocks == found[i % 2] for i, blocks in enumerate(found))
 
 
@@ -201,7 +223,7 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 
 
-@pytest.mark.parametrize("block", [1, 4, 100])
+@pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
 def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block):
     monkeypatch.setattr(distance, "_BLOCK", block)
     real = np.zeros((2, 4, 4), np.uint8)

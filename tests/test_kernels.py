@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint import _kernels
+from fingerprint import _compiler, _kernels, _ssim_kernels
 
 JIT = not numba.config.DISABLE_JIT
 SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 264)]
@@ -65,9 +65,9 @@ def packed(pixels, pack, *, flip=0):
     width, planes, dtype = (32, 1, np.uint16) if words else (64, pixels.dtype.itemsize, np.uint8)
     groups = -(-n // 16)
     out = np.full((planes, groups, starts(shape, width)[-1], 16, width), 77, dtype)
-    mask, bits = (pixels.dtype.type(v) for v in ((0xFFFF if words else 0xFF), flip))
-    pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, 0, 1, out)
-    pack(pixels, edges(shape[0]), edges(shape[1]), bits, mask, 1, groups, out)
+    bits = pixels.dtype.type(flip)
+    pack(pixels, edges(shape[0]), edges(shape[1]), bits, 0, 1, out)
+    pack(pixels, edges(shape[0]), edges(shape[1]), bits, 1, groups, out)
     return out
 
 
@@ -134,7 +134,7 @@ def noise(groups, steps, width=64, dtype=np.uint8, seed=0):
 
 
 @pytest.mark.parametrize("groups", [(1, 1), (2, 3), (3, 2)] if JIT else [(1, 1)])
-@pytest.mark.parametrize("name", _kernels.available("dot"))
+@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["dot"]))
 def test_dot_products_are_exact(name, groups):
     a, b = noise(groups[0], 3), noise(groups[1], 3, seed=1)
     got = products_of(name, _kernels.KERNELS["dot"][name], a, b)
@@ -143,13 +143,13 @@ def test_dot_products_are_exact(name, groups):
 
 
 @pytest.mark.skipif(not JIT, reason="some 40 million products")
-@pytest.mark.parametrize("name", _kernels.available("dot"))
+@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["dot"]))
 def test_the_largest_dot_products_do_not_overflow(name):
     a = np.full((1, 2500, 16, 64), 255, np.uint8)
     assert (products_of(name, _kernels.KERNELS["dot"][name], a, a) == 2500 * 64 * 255 * 255).all()
 
 
-@pytest.mark.parametrize("name", PORTABLE + _kernels.available("gap"))
+@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["gap"]))
 def test_absolute_differences_are_exact(form, name):
     a, b = noise(1, 2), noise(2 if JIT else 1, 2, seed=1)
     kernel = _kernels.KERNELS["gap"][name]
@@ -158,7 +158,7 @@ def test_absolute_differences_are_exact(form, name):
     np.testing.assert_array_equal(got, np.abs(x[:, None] - y).sum(axis=2))
 
 
-@pytest.mark.parametrize("name", PORTABLE + _kernels.available("larger"))
+@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["larger"]))
 def test_sums_of_the_larger_are_exact(form, name):
     a, b = (noise(n, 2, 32, np.int16, seed=n) for n in (1, 2 if JIT else 1))
     kernel = _kernels.KERNELS["larger"][name]
@@ -173,11 +173,11 @@ def test_the_largest_sums_do_not_overflow(operation):
     width, dtype = (64, np.uint8) if operation == "gap" else (32, np.int16)
     info = np.iinfo(dtype)
     a, b = np.full((1, 1100, 16, width), info.max, dtype), np.full((1, 1100, 16, width), info.min, dtype)
-    for name in _kernels.available(operation):
+    for name in _compiler.available(_kernels.KERNELS[operation]):
         assert (products_of(name, _kernels.KERNELS[operation][name], a, b) == 1100 * width * info.max).all()
 
 
-@pytest.mark.parametrize("name", PORTABLE + _kernels.available("moments"))
+@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["moments"]))
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_moments_are_those_of_the_tiles(form, name, dtype):
     shape = (9, 70)
@@ -240,87 +240,27 @@ def test_squared_gaps_are_those_of_the_oracle(form):
     np.testing.assert_allclose(out, naive.matrix(naive.feature_euclidean, a, b) ** 2, rtol=1e-13)
 
 
-def similarity(kernel, a, b, rows=4):
-    narrow, width = a.dtype == np.uint8, a.shape[2]
-    padded = 16 * (-(-(width - 6) // 16) + 2)
-
-    def side(n):
-        sums = np.zeros((n, rows, padded), np.int32 if narrow else np.float64)
-        squares, spreads = np.ones(sums.shape, np.float32), np.full(sums.shape, np.inf, np.float32)
-        quadruples = np.zeros((n, rows + 4, padded), np.uint32)
-        return np.empty((n, 2, width), sums.dtype), sums, squares, spreads, quadruples, np.empty(sums.shape, np.int32)
-
-    limit = np.iinfo(a.dtype).max
-    constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
-    out = np.empty((len(a), len(b)))
-    work = np.empty((*out.shape, width), np.int32 if narrow else np.float64)
-    kernel(a, b, constants, side(len(a)), side(len(b)), work, np.empty((*out.shape, 16)), out)
-    return out
-
-
-@pytest.mark.parametrize("shape", [(7, 7), (8, 23), (13, 38)] if JIT else [(7, 7), (8, 9)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_similarity_is_that_of_the_definition(form, dtype, shape):
-    a, b = images(4, shape, dtype), images(3, shape, dtype, seed=1)
-    kernel = form(_kernels.ssim8_portable if dtype == np.uint8 else _kernels.ssim16)
-    np.testing.assert_allclose(1 - similarity(kernel, a, b), naive.matrix(naive.ssim, a, b), rtol=0, atol=5e-7)
-    np.testing.assert_array_equal(np.diag(similarity(kernel, a, a)), 1)
-
-
-@pytest.mark.parametrize("part", ["windows8", "windows16", "ratios", "similarity"])
-def test_the_parts_of_the_similarity_stay_in_bounds(form, monkeypatch, part):
-    kernel = form(getattr(_kernels, part))
-    for dtype in (np.uint8, np.uint16):
-        a = images(2, (11, 23), dtype)
-        whole = _kernels.ssim8_portable if dtype == np.uint8 else _kernels.ssim16
-        expected = similarity(whole, a, a)
-        monkeypatch.setattr(_kernels, part, kernel)
-        got = similarity(getattr(whole, "py_func", whole), a, a)
-        monkeypatch.undo()
-        np.testing.assert_array_equal(got, expected)
-
-
-def test_quadruples_hold_the_seven_pixels_of_a_window(form):
-    a, out = images(2, (11, 23), np.uint8), np.zeros((2, 7, 23), np.uint32)
-    form(_kernels.quadruples)(a, 2, 3, np.uint32(0x80808080), out)
-    for k in range(3):
-        down = (a[:, 2 + k : 9 + k] ^ 0x80).astype(int)
-        np.testing.assert_array_equal(out[:, k], sum(down[:, i] << (8 * i) for i in range(4)))
-        np.testing.assert_array_equal(out[:, k + 4], sum(down[:, i + 4] << (8 * i) for i in range(3)))
-
-
-def test_lessen_takes_128_off_each_pixel_of_a_window(form):
-    sums, out = np.arange(24, dtype=np.int32).reshape(2, 3, 4), np.empty((2, 3, 4), np.int32)
-    form(_kernels.lessen)(sums, out)
-    np.testing.assert_array_equal(out, sums - 49 * 128)
-
-
-@pytest.mark.parametrize("shape", [(7, 7), (8, 22), (12, 23), (31, 70)])
-def test_the_vector_similarity_has_the_same_bits(shape):
-    names = _kernels.available("ssim8")
-    if names == ["portable"]:
-        pytest.skip("there is no vector kernel for this machine")
-    a, b = images(7, shape, np.uint8), images(6, shape, np.uint8, seed=1)
-    vector, portable = (similarity(_kernels.KERNELS["ssim8"][name], a, b) for name in names)
-    np.testing.assert_array_equal(vector, portable)
-
-
 def test_available_follows_the_features(monkeypatch):
-    monkeypatch.setattr(_kernels, "_permits_amx", lambda: True)
-    everything = frozenset().union(*_kernels.NEEDS.values())
-    monkeypatch.setattr(_kernels, "_features", lambda: everything)
-    assert _kernels.available("dot") == ["amx", "avx512", "avxvnni", "avx2", "numpy"]
-    assert _kernels.available("gap") == ["avx512", "avx2", "portable", "numpy"]
-    assert _kernels.available("ssim8") == ["avx512", "portable"]
-    monkeypatch.setattr(_kernels, "_permits_amx", lambda: False)
-    assert _kernels.available("dot")[0] == "avx512"
+    operations = _kernels.KERNELS | _ssim_kernels.KERNELS
+
+    def names(operation):
+        return _compiler.available(operations[operation])
+
+    monkeypatch.setattr(_compiler, "_permits_amx", lambda: True)
+    everything = frozenset().union(*_compiler.NEEDS.values())
+    monkeypatch.setattr(_compiler, "_features", lambda: everything)
+    assert names("dot") == ["amx", "avx512", "avxvnni", "avx2", "numpy"]
+    assert names("gap") == ["avx512", "avx2", "portable", "numpy"]
+    assert names("ssim8") == ["avx512", "avx2", "portable", "numpy"]
+    monkeypatch.setattr(_compiler, "_permits_amx", lambda: False)
+    assert names("dot")[0] == "avx512"
     for features, expected in [
-        ({"compiler", "avx2"}, ["avx2", "avx2", "avx2", "avx2", "portable"]),
-        ({"compiler"}, ["numpy", "portable", "portable", "portable", "portable"]),
-        (set(), ["numpy", "numpy", "numpy", "numpy", "portable"]),
+        ({"compiler", "avx2"}, [*["avx2"] * 4, "portable", "avx2", "portable"]),
+        ({"compiler"}, ["numpy", *["portable"] * 6]),
+        (set(), ["numpy"] * 7),
     ]:
-        monkeypatch.setattr(_kernels, "_features", lambda features=features: features)
-        assert [_kernels.available(operation)[0] for operation in _kernels.KERNELS] == expected
+        monkeypatch.setattr(_compiler, "_features", lambda features=features: features)
+        assert [names(operation)[0] for operation in operations] == expected
 
 
 def test_the_tile_registers_are_asked_for_on_linux_alone(monkeypatch):
@@ -328,18 +268,18 @@ def test_the_tile_registers_are_asked_for_on_linux_alone(monkeypatch):
         def __init__(self, answer):
             self.syscall = lambda *_: answer
 
-    permits = _kernels._permits_amx.__wrapped__
+    permits = _compiler._permits_amx.__wrapped__
     for platform, answer, expected in [("linux", 0, True), ("linux", -1, False), ("darwin", 0, False)]:
         monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.setattr(_kernels.ctypes, "CDLL", lambda _, answer=answer: Library(answer))
+        monkeypatch.setattr(_compiler.ctypes, "CDLL", lambda _, answer=answer: Library(answer))
         assert permits() is expected
 
 
 def test_no_vector_kernel_without_the_compiler(monkeypatch):
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert _kernels._features.__wrapped__() == frozenset()
+    assert _compiler._features.__wrapped__() == frozenset()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
-    assert "compiler" in _kernels._features.__wrapped__()
+    assert "compiler" in _compiler._features.__wrapped__()
 
 
 def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):
@@ -352,7 +292,7 @@ def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):
         return lambda function: function
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert _kernels.kernel(abs) is abs
+    assert _compiler.kernel(abs) is abs
     assert options == [
         {"cache": True, "nogil": True, "error_model": "numpy"},
         {"nogil": True, "error_model": "numpy"},

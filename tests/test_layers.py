@@ -12,8 +12,10 @@ import fingerprint
 PACKAGE = Path(fingerprint.__file__).parent
 ORDER = [
     "_check",
-    "_kernels",
+    "_compiler",
     "_instructions",
+    "_kernels",
+    "_ssim_kernels",
     "_patch_kernels",
     "_patch_evidence_kernels",
     "_whitening_kernels",
@@ -93,7 +95,7 @@ def test_a_file_imports_only_from_files_above_it(module: str) -> None:
 
 
 def test_kernels_import_numba_and_numpy_alone() -> None:
-    shared = {"fingerprint._kernels", "fingerprint._instructions"}
+    shared = {"fingerprint._compiler", "fingerprint._instructions"}
     for path in PACKAGE.glob("_*kernels.py"):
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]

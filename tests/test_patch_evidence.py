@@ -10,7 +10,7 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _kernels, _memory, _patch_evidence_kernels, patch_evidence
+from fingerprint import _compiler, _memory, _patch_evidence_kernels, patch_evidence
 
 
 def waves(seed, n, height, width, dtype=np.uint8):
@@ -139,7 +139,7 @@ def test_threads_and_pickling_change_no_bit():
 
 @pytest.mark.parametrize("name", ["amx", "avx512", "numpy"])
 def test_every_kernel_finds_the_same(name):
-    if not _kernels.runs(name):
+    if not _compiler.runs(name):
         pytest.skip(f"no {name} here")
     rng = np.random.default_rng(0)
     windows = rng.integers(0, 256, (2, 96, 64), np.uint8)
@@ -155,7 +155,7 @@ def test_every_kernel_finds_the_same(name):
 
 
 def test_gathering_without_a_compiler_is_the_same():
-    if not _kernels.runs("portable"):
+    if not _compiler.runs("portable"):
         pytest.skip("no compiler")
     rng = np.random.default_rng(0)
     boxes = rng.integers(0, 256, (2, 2, 2, 12, 14), np.uint8)

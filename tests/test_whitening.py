@@ -41,7 +41,7 @@ def naive(known, members, others):
     mean = vectors[members].mean(axis=0)
     spread = vectors[members] - mean
     covariance = sum(np.outer(row, row) for row in spread) / len(spread)
-    loaded = covariance + covariance.trace() / len(spread) * np.eye(len(mean))
+    loaded = covariance + 3 * covariance.trace() / len(spread) * np.eye(len(mean))
     weights = np.linalg.inv(loaded)
     found = np.empty((len(known), len(others)))
     for i, j in np.ndindex(found.shape):
