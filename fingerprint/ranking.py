@@ -15,7 +15,7 @@ from fingerprint.collection import Reading
 from fingerprint.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
@@ -237,13 +237,21 @@ class Ranking:
         index = _check.integer("index", index, minimum=-len(self), maximum=len(self) - 1) % len(self)
         found = self.matches[index]
         chosen = found[_check.integer("match", match, minimum=0, maximum=len(found) - 1)]
+        return self._evidence([(index, chosen)])[0]
+
+    def _evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
+        """Return the evidence of some positions, reading each collection once."""
         origin = self.origin
         if origin is None:
             raise InputError("evidence: this ranking has no images; make it by rank")
-        place, reals = origin.order[index], origin.patches()
-        fake = images.pick(origin.fake, [chosen.name], size=origin.size, recursive=origin.recursive, argument="fake")
-        where = patch_evidence.explain(reals, place, fake[0])
-        return Evidence(self.names[index], chosen, origin.collected.known[place], fake[0], where)
+        reals, known = origin.patches(), origin.collected.known
+        names = [match.name for _, match in pairs]
+        fakes = images.pick(origin.fake, names, size=origin.size, recursive=origin.recursive, argument="fake")
+        return [
+            Evidence(self.names[index], match, known[place], fake, patch_evidence.explain(reals, place, fake))
+            for (index, match), fake in zip(pairs, fakes.pixels, strict=True)
+            for place in [origin.order[index]]
+        ]
 
     def by_group(self) -> tuple[Group, ...]:
         """Return the patients, those whose images have the highest mean score first.
@@ -331,6 +339,10 @@ class Ranking:
             group (with groups); the nearest synthetic image and its distance; the one whose patches match best and
             its gain.
         """
+        return _output.write_csv(*self._table(), path)
+
+    def _table(self) -> tuple[list[str], Iterable[list[object]]]:
+        """Return the columns and the rows that people read."""
         tested, grouped = self.p_values is not None, self.groups is not None
         header = (
             ["rank", "name", "score"]
@@ -346,7 +358,7 @@ class Ranking:
             + _best(row.evidence, "gain", max)
             for row in self
         )
-        return _output.write_csv(header, rows, path)
+        return header, rows
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Write everything as JSON.
