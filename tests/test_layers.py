@@ -11,6 +11,7 @@ import fingerprint
 
 PACKAGE = Path(fingerprint.__file__).parent
 ORDER = [
+    "_version",
     "_check",
     "_kernels",
     "_instructions",
