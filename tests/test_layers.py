@@ -37,6 +37,7 @@ ORDER = [
     "decisions",
     "collection",
     "evidence",
+    "report",
     "ranking",
     "_estimates",
     "_auc",
@@ -105,5 +106,5 @@ def test_kernels_import_numba_and_numpy_alone() -> None:
 def test_import_loads_no_heavy_library() -> None:
     code = "import sys, fingerprint; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numba", "llvmlite", "scipy", "matplotlib", "PIL", "tqdm"} & set(loaded)
+    assert not {"numba", "llvmlite", "scipy", "matplotlib", "jinja2", "PIL", "tqdm"} & set(loaded)
     assert "numpy" in loaded
