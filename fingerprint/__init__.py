@@ -3,6 +3,7 @@
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
+from fingerprint._version import __version__
 from fingerprint.attribution import Attributed, Attribution, attribute
 from fingerprint.auditing import Audit, audit
 from fingerprint.comparison import Comparison, compare
@@ -54,5 +55,3 @@ __all__ = [
     "phantoms",
     "rank",
 ]
-
-__version__ = "0.1.0"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fingerprint
-from fingerprint import _commands
+from fingerprint import _commands, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ _EXAMPLES = """examples:
   fingerprint demo                                           phantoms, their ranking and the truth, in one go
   fingerprint rank real/ fake/                               most likely used first
   fingerprint rank real/ fake/ --out ranking.csv             the whole table
+  fingerprint rank real/ fake/ --report ranking.html         a page that shows the evidence
   fingerprint rank real/ fake/ --reference known_unused/     with p- and q-values
   fingerprint distances real/ fake/ --metric ssim --out d.npy
   fingerprint fit used/ unused/ fake/ --out detector.json    learn from labelled images
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     rank.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
     rank.add_argument("--out", metavar="FILE", help="write the table as CSV")
     rank.add_argument("--json", metavar="FILE", help="write everything as JSON")
+    rank.add_argument("--report", metavar="FILE", help="write a page that shows the evidence, as HTML")
     rank.set_defaults(run=_rank)
 
     distances = commands.add_parser("distances", help="write the matrix of distances, real by synthetic")
@@ -109,6 +111,8 @@ def _add_threads(command: argparse.ArgumentParser) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
+    if options.report:
+        report.require()  # before the work, not after it
     ranking = fingerprint.rank(
         options.real,
         options.fake,
@@ -125,6 +129,8 @@ def _rank(options: argparse.Namespace) -> int:
         ranking.to_csv(options.out)
     if options.json:
         ranking.to_json(options.json)
+    if options.report:
+        ranking.report(options.report)
     print(ranking.summary())
     return _SOME_FAILED if any(ranking.failed.values()) else _OK
 

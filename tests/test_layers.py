@@ -11,6 +11,7 @@ import fingerprint
 
 PACKAGE = Path(fingerprint.__file__).parent
 ORDER = [
+    "_version",
     "_check",
     "_compiler",
     "_instructions",
@@ -39,6 +40,7 @@ ORDER = [
     "decisions",
     "collection",
     "evidence",
+    "report",
     "ranking",
     "_estimates",
     "_auc",
@@ -107,5 +109,5 @@ def test_kernels_import_numba_and_numpy_alone() -> None:
 def test_import_loads_no_heavy_library() -> None:
     code = "import sys, fingerprint; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numba", "llvmlite", "scipy", "matplotlib", "PIL", "tqdm"} & set(loaded)
+    assert not {"numba", "llvmlite", "scipy", "matplotlib", "jinja2", "PIL", "tqdm"} & set(loaded)
     assert "numpy" in loaded

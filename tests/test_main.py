@@ -52,6 +52,19 @@ def test_rank_with_a_reference_and_a_method(folders, capsys) -> None:
     assert capsys.readouterr().out == expected.summary() + "\n"
 
 
+def test_rank_writes_the_report(folders, capsys, monkeypatch) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    assert run("rank", folders / "real", folders / "fake", "--report", folders / "r.html") == 0
+    fingerprint.rank(folders / "real", folders / "fake").report(folders / "expected.html")
+    assert (folders / "r.html").read_bytes() == (folders / "expected.html").read_bytes()
+    capsys.readouterr()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(fingerprint, "rank", None)
+    assert run("rank", folders / "real", folders / "fake", "--report", folders / "r.html") == 2
+    assert capsys.readouterr().err == 'fingerprint: report: needs jinja2; pip install "fingerprint[report]"\n'
+
+
 def test_failed_files_are_shown_and_change_the_exit_status(folders, capsys) -> None:
     (folders / "fake" / "broken.png").write_bytes(b"")
     assert run("rank", folders / "real", folders / "fake") == 1
