@@ -224,10 +224,17 @@ def fit_mixture(scores: Array) -> Mixture | None:
 
 def _one_group(scores: Array) -> float:
     """Return minus the BIC of the best distribution with one peak: normal or Laplace, both with two widths, or flat."""
-    count, offsets = len(scores), scores - scores[:, None]  # every score in turn is the peak
-    left, right = np.maximum(-offsets, 0), np.maximum(offsets, 0)
-    laplace = (np.sqrt(left.mean(axis=1)) + np.sqrt(right.mean(axis=1))).min() ** 2
-    normal = (np.cbrt((left**2).mean(axis=1)) + np.cbrt((right**2).mean(axis=1))).min() ** 1.5
+    ordered = np.sort(scores - scores.mean())
+    count, number = len(ordered), np.arange(len(ordered))
+    # every score in turn is the peak; what lies left of it adds up from below, what lies right of it from above
+    sums, squares = np.cumsum(ordered), np.cumsum(ordered**2)
+    left = number * ordered - (sums - ordered)
+    right = (sums[-1] - sums) - (count - 1 - number) * ordered
+    left_squares = number * ordered**2 - 2 * ordered * (sums - ordered) + (squares - ordered**2)
+    right_squares = (squares[-1] - squares) - 2 * ordered * (sums[-1] - sums) + (count - 1 - number) * ordered**2
+    flanks = np.maximum(np.stack([left, right, left_squares, right_squares]) / count, 0.0)  # 0 but for rounding
+    laplace = np.sqrt(flanks[:2]).sum(axis=0).min() ** 2
+    normal = np.cbrt(flanks[2:]).sum(axis=0).min() ** 1.5
     likelihoods = (
         -count * (math.log(laplace) + 1),
         -count * (math.log(normal) + 0.5 * math.log(math.pi / 2) + 0.5),

@@ -386,8 +386,7 @@ class Ranking:
         It needs no network and no scripts, and prints. It shows real images: hand it on only where they may go.
 
         The file grows by about 80 kB with each picture and by 400 bytes with each real image: a page of 10,000 images
-        has 4 MB. Time and memory grow with them, not with the number of synthetic images; `decide`, whose answer the
-        page gives, takes the square of the number of real images where there is no reference.
+        has 4 MB. Time and memory grow with them, not with the number of synthetic images.
 
         Parameters
         ----------
