@@ -18,9 +18,9 @@ import numpy as np
 
 import fingerprint
 from fingerprint import scores
+from fingerprint.bins import edges as bin_edges
 from fingerprint.images import Slices, concatenate
 from fingerprint.scores import Neighbours
-from fingerprint.summary import bin_edges
 
 MEASURES = ("accuracy", "f1", "kappa", "roc_auc")
 LEARNT, DECIDED, FAKES = 80, 100, 500

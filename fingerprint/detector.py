@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _check, _output, collection, scores
+from fingerprint import _check, _output, bins, collection, scores
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
 from fingerprint.collection import Reading
 from fingerprint.evaluation import MEASURES, evaluate
-from fingerprint.summary import bin_edges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -468,7 +467,7 @@ def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -ma
 
     Of all subsets of `count` out of N images the share in which the r-th nearest is the nearest is
     ``comb(N - r, count - 1) / comb(N, count)``. The nearest distances are known exactly, further ones by the bin of
-    `fingerprint.summary.bin_edges`, to 1/32 of a doubling.
+    `fingerprint.bins`, to 1/32 of a doubling.
 
     Parameters
     ----------
@@ -500,7 +499,7 @@ def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -ma
     # sums over rows in fixed order, which a matrix product does not promise
     result = (exact * (beyond[:-1] - beyond[1:])).sum(axis=1)
     if known < total and beyond[-1] > 0:
-        edges = bin_edges()
+        edges = bins.edges()
         middles = np.log2(np.append(edges[:-1], edges[-2])) - 1 / 32
         ranks = np.maximum(np.cumsum(seen.counts, axis=1), known)
         beyond = _none_of(np.concatenate([np.full((len(ranks), 1), known), ranks], axis=1), total, count)

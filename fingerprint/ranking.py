@@ -516,7 +516,7 @@ def rank(
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
     kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
-    found, lead = seen.score(chosen), scores.surprises(kinds).argmax(axis=0)
+    found, lead = seen.score(chosen), scores.surprises(kinds, scores.CHANCE[: len(kinds)]).argmax(axis=0)
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], images.natural_key(names[i]), i))
     tested = None if reference is None else scores.p_values(mine, null)

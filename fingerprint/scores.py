@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import summary as _summary
+from fingerprint import bins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,9 @@ Array = NDArray[Any]
 # below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
 _SMALLEST_DISTANCE = 1e-12
 _LOW, _MIDDLE = 0.05, 0.25  # quantiles of what images without much evidence have
+# least spread of whole images, in doublings, and of patches, in octaves: a structure that happens to match lies in up
+# to nine patches, which overlap, and may gain two octaves in each
+CHANCE = np.array([0.0, 20.0])
 _PASSED_OVER, _SIMILAR, _SIMILAR_GROUPED = 10, 40, 10  # other real images, see `nearness`
 
 
@@ -39,7 +42,7 @@ class Neighbours:
         (n, m) float64: ascending distances to the nearest other real images, of other groups where groups are known;
         infinite where there are fewer than m.
     counts : ndarray
-        (n, n_bins) int64: synthetic images by bin of distance, see `fingerprint.summary.bin_edges`.
+        (n, n_bins) int64: synthetic images by bin of distance, see `fingerprint.bins`.
     votes : ndarray
         (n,) int64: synthetic images whose nearest real image this is.
     copies : ndarray
@@ -132,7 +135,7 @@ def monte_carlo(seen: Neighbours) -> Array:
         (n,) float64 from 0 to 1; higher = more likely used.
     """
     radius = np.median(seen.nearest[:, 0])
-    within = np.searchsorted(_summary.bin_edges(), radius, side="right") + 1
+    within = np.searchsorted(bins.edges(), radius, side="right") + 1
     share: Array = seen.counts[:, :within].sum(axis=1) / seen.n_fake
     return share
 
@@ -160,7 +163,7 @@ def domias(seen: Neighbours) -> Array:
     nearest_other = seen.others[:, 0][finite[:, 0]] if seen.others.shape[1] else np.empty(0)
     width = np.median(nearest_other) if nearest_other.size else np.median(seen.nearest[:, 0])
     width = max(float(width), _SMALLEST_DISTANCE)
-    edges = _summary.bin_edges()
+    edges = bins.edges()
     # the geometric middle of a bin; the last one has no upper edge
     middles = np.append(edges[:-1], edges[-2]) * 2.0 ** (-1 / 32)
     with np.errstate(divide="ignore"):
@@ -266,7 +269,7 @@ def nearness(seen: Neighbours) -> Array:
     return np.asarray(expected - _log2(seen.nearest[:, 0]))
 
 
-def surprises(evidence: Array) -> Array:
+def surprises(evidence: Array, least: Array | float = 0.0) -> Array:
     """Return how surprising each kind of evidence is, on a scale on which independent kinds add.
 
     Minus the decimal logarithm of the probability of at least as much evidence under a normal distribution with the
@@ -279,6 +282,8 @@ def surprises(evidence: Array) -> Array:
     ----------
     evidence : ndarray
         (n_kinds, n) float64, higher = more likely used.
+    least : ndarray or float
+        (n_kinds,) smallest standard deviation to use: what is within it is no evidence, however rare.
 
     Returns
     -------
@@ -293,7 +298,8 @@ def surprises(evidence: Array) -> Array:
     """
     from scipy.special import log_ndtr
 
-    spread = _spread(evidence)[:, None]
+    spread = _spread(evidence)
+    spread = np.where(spread > 0, np.maximum(spread, least), 0.0)[:, None]
     middle = np.quantile(evidence, _MIDDLE, axis=1)[:, None]
     deviations = np.divide(evidence - middle, spread, out=np.zeros_like(evidence), where=spread > 0)
     return np.where(spread > 0, -log_ndtr(-deviations) / np.log(10), 0.0)
@@ -470,7 +476,7 @@ def score(method: Method, seen: Sequence[Neighbours], patches: Array | None = No
     found = kinds(method, seen, patches)
     if len(found) == 1:
         return np.asarray(found[0])
-    surprising = surprises(found)
+    surprising = surprises(found, CHANCE)
     whole, parts = surprising if surprising.any() else found
     return np.asarray(whole + parts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _names, patch_evidence
+from fingerprint import _names, bins, patch_evidence
 from fingerprint import views as _views
 from fingerprint._population import population
 from fingerprint.images import Failure, natural_key
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from fingerprint.views import View
 
 Array = NDArray[Any]
-
-# a bin is named by the exponent and the first four bits of the mantissa of a distance: 16 bins an octave
-_SHIFT = 48
-_FIRST_BIN = int(np.float64(2.0**-24).view(np.int64) >> _SHIFT)
-_BINS = int(np.float64(2.0**17).view(np.int64) >> _SHIFT) - _FIRST_BIN + 1
 
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
@@ -81,7 +76,7 @@ class Summary:
     indices : ndarray
         (n_views, n_real, k) int64: positions in `fakes` of the nearest synthetic images; -1 where fewer were seen.
     counts : ndarray
-        (n_views, n_real, n_bins) int64: how many synthetic images lie in each bin of distances, see `bin_edges`.
+        (n_views, n_real, n_bins) int64: how many synthetic images lie in each bin of distances, see `fingerprint.bins`.
     votes : ndarray
         (n_views, n_real) int64: how many synthetic images have this real image as their nearest; of equally near ones
         the first has the vote.
@@ -113,20 +108,6 @@ class Summary:
         return int(self.distances.shape[2])
 
 
-def bin_edges() -> Array:
-    """Return the upper (open) edges of the bins of `Summary.counts`, 16 to each doubling of the distance.
-
-    Returns
-    -------
-    ndarray
-        (n_bins,) float64, ascending. The first bin holds everything below, the last everything above.
-    """
-    bits = (np.arange(_BINS, dtype=np.int64) + _FIRST_BIN + 1) << _SHIFT
-    edges = bits.view(np.float64)
-    edges[-1] = np.inf
-    return edges
-
-
 def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     """Compare prepared real images with one block of synthetic ones.
 
@@ -150,7 +131,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     names = [block.names[i] for i in in_order]
     distances = np.full((len(views), n_real, k), np.inf)
     indices = np.full((len(views), n_real, k), -1, dtype=np.int64)
-    counts = np.zeros((len(views), n_real, _BINS), dtype=np.int64)
+    counts = np.zeros((len(views), n_real, len(bins.edges())), dtype=np.int64)
     votes = np.zeros((len(views), n_real), dtype=np.int64)
     copies = np.zeros_like(votes)
     if names:
@@ -162,7 +143,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
             nearest = _smallest(found, kept)
             indices[v, :, :kept] = nearest
             distances[v, :, :kept] = np.take_along_axis(found, nearest, axis=1)
-            counts[v] = _histogram(found)
+            counts[v] = bins.count(found)
             voted = found.argmin(axis=0)
             votes[v] = np.bincount(voted, minlength=n_real)
             if real.others.shape[2]:
@@ -259,13 +240,6 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         sum(summary.ignored for summary in summaries),
         patch_evidence.merge(patches) if patches else None,
     )
-
-
-def _histogram(found: Array) -> Array:
-    """Count the distances of every row in the bins of `bin_edges`."""
-    bins = np.clip((found.view(np.int64) >> _SHIFT) - _FIRST_BIN, 0, _BINS - 1)
-    bins += np.arange(len(found))[:, None] * _BINS
-    return np.bincount(bins.ravel(), minlength=len(found) * _BINS).reshape(len(found), _BINS)
 
 
 def _smallest(distances: Array, k: int) -> Array:

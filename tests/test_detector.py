@@ -14,8 +14,8 @@ from leaks import blurred, images
 
 import fingerprint
 from fingerprint import InputError, detector
+from fingerprint.bins import edges as bin_edges
 from fingerprint.scores import Neighbours
-from fingerprint.summary import bin_edges
 
 USED, UNUSED = images(60, 1), images(60, 2)
 FAKE = blurred(USED, 400, 3)

@@ -29,6 +29,7 @@ ORDER = [
     "_sources",
     "images",
     "_names",
+    "bins",
     "distance",
     "patches",
     "patch_evidence",

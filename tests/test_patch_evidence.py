@@ -10,7 +10,7 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _compiler, _memory, _patch_evidence_kernels, patch_evidence
+from fingerprint import _compiler, _memory, _patch_evidence_kernels, bins, patch_evidence
 
 
 def waves(seed, n, height, width, dtype=np.uint8):
@@ -220,3 +220,16 @@ def test_images_too_small_for_patches_are_no_evidence():
     found = patch_evidence.summarise_patches(prepared, np.ones((1, 6, 9), np.uint8), ["g"])
     assert found.scores.tolist() == [0.0, 0.0]
     assert patch_evidence.explain(prepared, 0, np.ones((6, 9), np.uint8)).total == 0
+
+
+def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
+    real, fake = planted()
+    prepared = patch_evidence.prepare_real(real)
+    once = patch_evidence.summarise_patches(prepared, fake, names(5))
+    # every image comes as often: eleven copies of one are as usual as any chance
+    often = patch_evidence.merge([patch_evidence.summarise_patches(prepared, fake, names(5)) for _ in range(12)])
+    assert once.scores.tolist() == once.gains[:, 0].tolist()
+    assert often.gains[:, 0].tolist() == once.gains[:, 0].tolist()
+    assert (often.scores[:3] < 0.1 * once.scores[:3]).all()
+    sums = np.array([patch_evidence.explain(prepared, 0, image).total for image in fake])
+    assert once.counts[0].tolist() == bins.count(sums[None])[0].tolist()

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import false_discovery_control, norm
 
 from fingerprint import scores
+from fingerprint.bins import edges as bin_edges
 from fingerprint.scores import METHODS, Neighbours
-from fingerprint.summary import bin_edges
 
 RNG = np.random.default_rng(20)
 N, M, K = 30, 80, 50
@@ -205,12 +205,20 @@ def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(meth
     np.testing.assert_allclose(scores.score(method, [SEEN, SEEN]), one, rtol=1e-12)
 
 
+def test_what_is_within_chance_does_not_surprise() -> None:
+    evidence = RNG.normal(size=(2, 40))
+    wide = scores.surprises(evidence, np.array([0.0, 1000.0]))
+    assert wide[0].tolist() == scores.surprises(evidence)[0].tolist()
+    assert wide[1] == pytest.approx(-math.log10(0.5), abs=0.01)
+    assert scores.surprises(np.ones((1, 4)), 20.0).tolist() == [[0.0] * 4]
+
+
 def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     parts = RNG.normal(size=N)
     whole = scores.nearness(SEEN)
     default, patches = METHODS["default"], METHODS["patches"]
     assert scores.kinds(default, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
-    both = scores.surprises(np.stack([whole, parts]))
+    both = scores.surprises(np.stack([whole, parts]), scores.CHANCE)
     assert scores.score(default, [SEEN], parts).tolist() == (both[0] + both[1]).tolist()
     assert scores.score(default, [SEEN]).tolist() == whole.tolist()
     alone = neighbours(FAKE[:1], REAL[:1, :1])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fingerprint import _population, engine, views
 from fingerprint import summary as summaries
+from fingerprint.bins import edges as bin_edges
 from fingerprint.images import Failure, Slices
-from fingerprint.summary import bin_edges
 from fingerprint.views import View
 from fingerprint.whitening import Whitening
 
@@ -200,21 +200,6 @@ def test_a_summary_does_not_grow_with_the_number_of_synthetic_images() -> None:
 def test_a_worker_can_be_pickled() -> None:
     worker = pickle.loads(pickle.dumps(engine.Worker(REALS, K)))
     assert_same(summaries.merge([worker(partial(reader, stack(FAKE, NAMES)))]), WHOLE)
-
-
-def test_bins_are_ascending_and_16_to_a_doubling() -> None:
-    edges = bin_edges()
-    assert (np.diff(edges) > 0).all()
-    assert edges[16] == 2 * edges[0]
-    assert edges[-1] == np.inf
-    extremes = np.array([[0.0, edges[0], np.nextafter(edges[0], 0), edges[-2], 65535.0, np.inf]])
-    counted = summaries._histogram(extremes)[0]
-    assert (
-        counted.tolist()
-        == np.bincount(
-            np.searchsorted(edges, extremes[0], side="right").clip(0, len(edges) - 1), minlength=len(edges)
-        ).tolist()
-    )
 
 
 @given(st.integers(1, 9), st.integers(1, 4), st.randoms(use_true_random=False))

@@ -1,0 +1,38 @@
+"""Counts by bin against sorting."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint import bins
+
+
+def test_bins_are_ascending_and_16_to_a_doubling() -> None:
+    edges = bins.edges()
+    assert (np.diff(edges) > 0).all()
+    assert edges[16] == 2 * edges[0]
+    assert edges[-1] == np.inf
+
+
+def test_a_number_is_counted_between_its_edges() -> None:
+    edges = bins.edges()
+    extremes = np.array([[0.0, edges[0], np.nextafter(edges[0], 0), edges[-2], 65535.0, np.inf]])
+    places = np.searchsorted(edges, extremes[0], side="right").clip(0, len(edges) - 1)
+    assert bins.count(extremes)[0].tolist() == np.bincount(places, minlength=len(edges)).tolist()
+    assert bins.count(np.empty((2, 0))).sum() == 0
+
+
+@given(st.lists(st.floats(0, 1e5), min_size=1, max_size=12), st.integers(1, 14))
+def test_the_largest_are_known_to_a_sixteenth_of_a_doubling(numbers, rank) -> None:
+    found = bins.largest(bins.count(np.array([numbers])), rank)[0]
+    exact = sorted(numbers, reverse=True)[rank - 1] if rank <= len(numbers) else 0.0
+    assert found <= exact
+    assert exact < bins.edges()[0] or found >= exact / 1.07
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_rows_are_counted_apart(rank) -> None:
+    numbers = np.array([[1.0, 2.0, 4.0], [0.0, 8.0, 16.0]])
+    expected = [4.0, 16.0] if rank == 1 else [1.0, 0.0]
+    assert bins.largest(bins.count(numbers), rank).tolist() == expected
