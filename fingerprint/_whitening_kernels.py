@@ -54,15 +54,11 @@ def project(known, solved, squares):  # type: ignore[no-untyped-def]
 
 @kernel
 def cosines(distances, products, lengths, squares, least, out):  # type: ignore[no-untyped-def]
-    """1 - cosine out (n, m) from whitened products and squared lengths; 0 where the distance is 0, 1 from the mean.
+    """1 - cosine out (n, m) from whitened products and squared lengths; 0 where the distance is 0.
 
-    A squared length of at most `least` is that of the mean.
+    Products of squared lengths count as `least` at least: rounding may leave less of images that are nearly alike.
     """
     for i in range(distances.shape[0]):
         for j in range(distances.shape[1]):
-            if distances[i, j] <= 0.0:
-                out[i, j] = 0.0
-            elif lengths[i] <= least or squares[j] <= least:
-                out[i, j] = 1.0
-            else:
-                out[i, j] = min(max(1.0 - products[i, j] / np.sqrt(lengths[i] * squares[j]), 0.0), 2.0)
+            length = np.sqrt(max(lengths[i] * squares[j], least))
+            out[i, j] = min(max(1.0 - products[i, j] / length, 0.0), 2.0) if distances[i, j] > 0.0 else 0.0

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 _DEPENDENT = 3  # images of a population that count as one independent one
 _LEAST = 1e-9  # mean squared length of a population below which its images are alike but for rounding
-_ROUNDING = 1e-6  # squared length, in parts of the mean one, that rounding may leave of none
+_ROUNDING = 1e-6  # squared length, in parts of the mean one, that rounding may leave
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class Whitening:
             kernels.multiply(self.rest, solved, explained)
             products[_others(self.members, len(products))] -= explained
         products[self.members] = self.ridge * solved
-        kernels.cosines(found, products, self.lengths, squares, _ROUNDING * self.ridge, out)
+        kernels.cosines(found, products, self.lengths, squares, (_ROUNDING * self.ridge) ** 2, out)
         return out
 
 

@@ -353,3 +353,14 @@ def test_nearest_is_a_record():
     assert isinstance(result, Nearest)
     with pytest.raises(AttributeError):
         result.metric = "ssim"
+
+
+def test_names_of_images_no_longer_near_are_forgotten():
+    real, fake = noise(1), noise(1, seed=1)
+    names = tuple(f"fake_{i}" for i in range(40, 0, -1))
+    best = distance._Best(1, 1)
+    best.add(np.full((1, len(names)), 3.0), names)
+    assert best.names() == (("fake_1",),)
+    assert list(best._names.values()) == ["fake_1"]
+    found = nearest(real, Slices(np.repeat(fake, len(names), axis=0), names), k=1)
+    assert (found.names, found.indices.tolist()) == ((("fake_1",),), [[39]])

@@ -15,7 +15,7 @@ import fingerprint
 from fingerprint import _compiler, _kernels, _ssim_kernels
 
 JIT = not numba.config.DISABLE_JIT
-SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 264)]
+SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 128), (4, 264)]
 PORTABLE = [] if JIT else ["portable"]  # interpreted, it does not run of itself, but must be right
 FORMS = ["compiled", "interpreted", "checked"] if JIT else ["interpreted"]
 
