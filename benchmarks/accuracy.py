@@ -1,6 +1,6 @@
 """How well every method tells used from unused real images, on sets whose truth is known.
 
-    python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--methods NAME …] [--readme README.md]
+    python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--methods NAME …] [--patients unknown known] [--page README.md]
 
 A set is a folder with the folders `used`, `not_used` and `generated`, and optionally `groups.json` (file name to
 patient). The truth is used for measuring only. Intervals are 95 % bootstrap intervals, over patients where the set has
@@ -50,22 +50,23 @@ def measure(folder: Path, method: str, groups: dict[str, str] | None, *, grouped
 
 
 def main() -> None:
-    """Print the measures as they come, then the table, which --readme puts into the README."""
+    """Print the measures as they come, then the table, which --page puts between the marks of a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", type=Path)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--readme", type=Path)
+    parser.add_argument("--patients", nargs="+", default=["unknown", "known"], choices=["unknown", "known"])
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     cells: dict[str, list[str]] = {method: [] for method in options.methods}
     columns = []
     for folder in options.sets:
         file = folder / "groups.json"
         groups = json.loads(file.read_text()) if file.exists() else None
-        for grouped in (False, True) if groups else (False,):
-            columns.append(f"{folder.name}, patients {'known' if grouped else 'unknown'}")
+        for patients in options.patients if groups else ("unknown",):
+            columns.append(f"{folder.name}, patients {patients}")
             for method in options.methods:
                 start = time.perf_counter()
-                found = measure(folder, method, groups, grouped=grouped)
+                found = measure(folder, method, groups, grouped=patients == "known")
                 auc, tpr = found.roc_auc, found.tpr_at_1_percent_fpr.value
                 cells[method].append(f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), {tpr:.2f}")
                 seconds = time.perf_counter() - start
@@ -75,8 +76,8 @@ def main() -> None:
         "|---" * (1 + len(columns)) + "|",
         *(f"| {LABELS[method]} | {' | '.join(row)} |" for method, row in cells.items()),
     ]
-    if options.readme:
-        insert(options.readme, "accuracy", "\n".join(lines))
+    if options.page:
+        insert(options.page, "accuracy", "\n".join(lines))
     else:
         print("\n".join(lines))
 

@@ -1,9 +1,9 @@
 """Turn a run of the benchmarks into the table of the README.
 
     pytest benchmarks --benchmark-enable --benchmark-json=run.json
-    python benchmarks/table.py run.json [--readme README.md]
+    python benchmarks/table.py run.json [--page README.md]
 
-With --readme the table between the two marks of that file is replaced.
+With --page the table between the two marks of that file is replaced.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def main() -> None:
     """Print the table, or put it into the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--readme", type=Path)
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     text = table(json.loads(options.run.read_text()))
-    if options.readme:
-        insert(options.readme, "speed", text)
+    if options.page:
+        insert(options.page, "speed", text)
     else:
         print(text)
 
