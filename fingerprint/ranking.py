@@ -140,10 +140,11 @@ class Ranking:
 
     Higher = more likely used. A low score is no proof that an image was not used.
 
-    The default score adds two kinds of evidence. Whole images: how often the distance to the nearest synthetic image
-    must be doubled to reach similar real images (`fingerprint.scores.nearness`). Patches: how much better they match in
-    one synthetic image than in other real ones (`fingerprint.patch_evidence.summarise_patches`). The images that have
-    little of it put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
+    The default score adds two kinds of evidence. Whole images, compared by what sets them apart from others of their
+    kind (`fingerprint.whitening.Whitening`): how often the distance to the nearest synthetic image must be doubled to
+    reach similar real images (`fingerprint.scores.nearness`). Patches: how much better they match in one synthetic
+    image than in other real ones (`fingerprint.patch_evidence.summarise_patches`). The images that have little of it
+    put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
     `fingerprint.scores.surprises`. An image like most of its collection has a score of about 1; one far above stands
     out. Scores of different methods, collections, or numbers of synthetic images are not comparable.
 
