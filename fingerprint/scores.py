@@ -24,9 +24,9 @@ Array = NDArray[Any]
 # below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
 _SMALLEST_DISTANCE = 1e-12
 _LOW, _MIDDLE = 0.05, 0.25  # quantiles of what images without much evidence have
-# least spread of whole images, in doublings, and of patches, in octaves: a structure that happens to match lies in up
-# to nine patches, which overlap, and may gain two octaves in each
-CHANCE = np.array([0.0, 20.0])
+# least spread of whole images, in doublings: a tenth nearer than usual is no evidence; and of patches, in octaves: a
+# structure that happens to match lies in up to nine patches, which overlap, and may gain two octaves in each
+CHANCE = np.array([np.log2(10 / 9), 20.0])
 _PASSED_OVER, _SIMILAR, _SIMILAR_GROUPED = 10, 40, 10  # other real images, see `nearness`
 
 
