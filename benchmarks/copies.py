@@ -17,7 +17,6 @@ import io
 import itertools
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
 import fingerprint
-from fingerprint import patch_evidence
 from fingerprint.scores import METHODS
 
 if TYPE_CHECKING:
@@ -234,12 +232,6 @@ def auc(scores: np.ndarray, hidden: np.ndarray) -> float:
     return (rankdata(scores)[hidden].sum() - count * (count + 1) / 2) / (count * (~hidden).sum())
 
 
-def by_patches(real: np.ndarray, fake: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Return the patch scores alone."""
-    prepared = patch_evidence.prepare_real(real, threads=2)
-    return patch_evidence.summarise_patches(prepared, fake, [str(i) for i in range(len(fake))]).scores
-
-
 def by_rank(method: str, real: np.ndarray, fake: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Return the scores of a method of `rank`, in the order of the real images."""
     names = tuple(f"real_{i}" for i in range(len(real)))
@@ -248,11 +240,6 @@ def by_rank(method: str, real: np.ndarray, fake: np.ndarray, groups: np.ndarray 
     )
     scores = dict(zip(ranking.names, ranking.scores, strict=True))
     return np.array([scores[name] for name in names])
-
-
-def statistics(methods: list[str]) -> dict[str, Callable[..., np.ndarray]]:
-    found = {LABELS.get(method, method): partial(by_rank, method) for method in methods}
-    return found | {"patches alone": by_patches}
 
 
 def table(sources: list[Source], methods: list[str], *, seed: int, changes: list[str]) -> list[str]:
@@ -267,10 +254,10 @@ def table(sources: list[Source], methods: list[str], *, seed: int, changes: list
         hidden = choose(source, by, seed)
         planted = [plant(source, change, hidden, seed) for change in chosen]
         for groups in (None, source.groups):
-            for label, statistic in statistics(methods).items():
-                cells = [f"{auc(statistic(source.real, fake, groups), hidden):.3f}" for fake in planted]
+            for method in methods:
+                cells = [f"{auc(by_rank(method, source.real, fake, groups), hidden):.3f}" for fake in planted]
                 known = "unknown" if groups is None else "known"
-                lines.append(f"| {source.name} | by {by} | {known} | {label} | " + " | ".join(cells) + " |")
+                lines.append(f"| {source.name} | by {by} | {known} | {LABELS[method]} | " + " | ".join(cells) + " |")
                 print(lines[-1], flush=True)
     return lines
 
