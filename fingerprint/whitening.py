@@ -31,8 +31,8 @@ class Whitening:
     From n independent images no direction can be told from noise in which less than 1 / n of the variance lies, for so
     much would white noise of the same total leave in each. It is added to the covariance in every direction (diagonal
     loading: Carlson, Covariance Matrix Estimation Errors and Diagonal Loading in Adaptive Arrays, IEEE Transactions on
-    Aerospace and Electronic Systems 1988). Slices of one patient are not independent: three images count as one. From
-    one to ten the answers hardly differ.
+    Aerospace and Electronic Systems 1988). Slices of one patient are not independent: three images count as one, in
+    the middle of a plateau that reaches from one to ten.
 
     Images count as unit vectors about their own mean, whose inner products are Pearson correlations. By the matrix
     inversion lemma all that is needed of any other image are its correlations with the population; what an image of the
