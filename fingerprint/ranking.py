@@ -517,7 +517,11 @@ def rank(
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
     kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
-    found, lead = seen.score(chosen), scores.surprises(kinds, scores.CHANCE[: len(kinds)]).argmax(axis=0)
+    found = seen.score(chosen)
+    patches_lead = np.zeros(len(found), bool)
+    if len(kinds) == 2:
+        whole, parts = scores.surprises(kinds, scores.CHANCE)
+        patches_lead = parts > whole
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], images.natural_key(names[i]), i))
     tested = None if reference is None else scores.p_values(mine, null)
@@ -533,7 +537,7 @@ def rank(
     return Ranking(
         names=tuple(names[i] for i in order),
         scores=mine[order],
-        matches=tuple(_matches(seen, i, k, patches_first=len(kinds) == 2 and lead[i] == 1) for i in order),
+        matches=tuple(_matches(seen, i, k, patches_first=bool(patches_lead[i])) for i in order),
         p_values=None if tested is None else tested[order],
         q_values=None if tested is None else scores.q_values(tested)[order],
         groups=None if patients is None else tuple(patients[i] for i in order),
