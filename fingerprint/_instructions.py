@@ -28,6 +28,10 @@ def read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover  (em
     return value
 
 
+def write(builder: Any, value: Any, address: Any) -> None:  # pragma: no cover  (emits LLVM)
+    builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = 1
+
+
 def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(SUMS, [0] * 16))

@@ -1,8 +1,9 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
 """Every compiled function of the evidence of patches. They check nothing, raise nothing and own the rows they write.
 
-A patch of 8 x 8 numbers is one cache line. The patterns of 16 real images, int8, lie as (16, 16, 4): four pixels of
-16 images at a time, which both the vector and the tile instructions multiply with four pixels, uint8, of a window.
+A patch of 8 x 8 numbers is one cache line. A window is 16 words of four numbers, uint8, each of which the vector and
+the tile instructions multiply with four numbers, int8, of a pattern: vector instructions 16 windows with one pattern,
+tile instructions with 16 patterns, which lie as (16, 16, 4), four numbers of each at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call, kernel
-from fingerprint._instructions import F32, I8, I32, I64, REALS, SUMS, amx_begin, amx_end, const, read, splat
+from fingerprint._instructions import F32, I8, I32, I64, REALS, SUMS, amx_begin, amx_end, const, read, splat, write
 
 
 @kernel
@@ -43,105 +44,77 @@ def box_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def phases(grid, low, factor, out, scales):  # type: ignore[no-untyped-def]
-    """Stretch a grid of sums to 8 bits and sort it by phase, and weigh the 8 x 8 windows of each phase.
+def stretch(grid, low, factor, spread, radius, quads, scales):  # type: ignore[no-untyped-def]
+    """Stretch a grid of sums to 8 bits, and lay out and weigh its windows of 8 x 8 numbers, `spread` apart.
 
-    The grid (h, w) int32, less `low`, times `factor` goes to out (s, s, h', w') uint8: position (y, x) to
-    out[y % s, x % s, y // s, x // s]. Into scales (s, s, h' - 7, w' - 7) float32 goes 1 / (8 * norm of the window about
-    its mean), 0 where it is flat or does not lie within the grid.
+    At [radius + y, radius + x] quads uint32 gets the number at (y, x) of the grid (h, w) int32, less `low`, times
+    `factor`, and the three to its right; and scales float32, for the window whose first number it is, 1 / (8 * norm of
+    the window about its mean), or 0 where it is flat. What lies outside is left alone.
     """
-    step = out.shape[0]
-    line = np.empty(grid.shape[1], np.int32)
-    column = np.empty(out.shape[3], np.int32)
-    squares = np.empty(out.shape[3], np.int32)
-    sums = np.empty((2, out.shape[3]), np.int32)
-    for y in range(grid.shape[0]):
-        source = grid[y]
-        for x in range(grid.shape[1]):
-            line[x] = np.int32(np.float32(np.int32(source[x] - low)) * factor + np.float32(0.5))
-        for b in range(step):
-            target = out[y % step, b, y // step]
-            for x in range((grid.shape[1] - b + step - 1) // step):
-                target[x] = line[x * step + b]
-    scales[:] = np.float32(0.0)
-    for a in range(step):
-        for b in range(step):
-            h = (grid.shape[0] - a + step - 1) // step
-            w = (grid.shape[1] - b + step - 1) // step
-            image = out[a, b]
-            column[:] = 0
-            squares[:] = 0
-            for y in range(h):
-                new = image[y]
-                for x in range(w):
-                    v = np.int32(new[x])
-                    column[x] = np.int32(column[x] + v)
-                    squares[x] = np.int32(squares[x] + np.int32(v * v))
-                if y >= 8:
-                    old = image[y - 8]
-                    for x in range(w):
-                        v = np.int32(old[x])
-                        column[x] = np.int32(column[x] - v)
-                        squares[x] = np.int32(squares[x] - np.int32(v * v))
-                if y >= 7:
-                    for x in range(w - 1):
-                        sums[0, x] = np.int32(column[x] + column[x + 1])
-                        sums[1, x] = np.int32(squares[x] + squares[x + 1])
-                    target = scales[a, b, y - 7]
-                    for x in range(w - 7):
-                        s = np.int32(np.int32(sums[0, x] + sums[0, x + 2]) + np.int32(sums[0, x + 4] + sums[0, x + 6]))
-                        q = np.int32(np.int32(sums[1, x] + sums[1, x + 2]) + np.int32(sums[1, x + 4] + sums[1, x + 6]))
-                        spread = np.float32(np.int32(np.int32(64 * q) - np.int32(s * s)))
-                        target[x] = np.float32(1.0) / np.sqrt(spread) if spread > 0 else np.float32(0.0)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy_window(typing: Any, source: Any, stride: Any, target: Any) -> Any:
-    """Copy 8 rows of 8 bytes, `stride` bytes apart, to 64 bytes in a row."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, stride, target = arguments
-        for row in range(8):
-            value = read(builder, builder.add(source, builder.mul(stride, const(row))), I64)
-            place = builder.inttoptr(builder.add(target, const(8 * row)), I64.as_pointer())
-            builder.store(value, place).align = 1
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), generate
+    h, w = grid.shape
+    image = np.empty((h, w), np.uint8)
+    for y in range(h):
+        source, target = grid[y], image[y]
+        for x in range(w):
+            target[x] = np.int32(np.float32(np.int32(source[x] - low)) * factor + np.float32(0.5))
+        row = quads[radius + y, radius : radius + w - 3 * spread]
+        a, b, c, d = target, target[spread:], target[2 * spread :], target[3 * spread :]
+        for x in range(row.shape[0]):
+            left = np.uint32(np.uint32(a[x]) | np.uint32(np.uint32(b[x]) << np.uint32(8)))
+            right = np.uint32(np.uint32(c[x]) | np.uint32(np.uint32(d[x]) << np.uint32(8)))
+            row[x] = np.uint32(left | np.uint32(right << np.uint32(16)))
+    column = np.zeros((spread, w), np.int32)  # of the rows that are a multiple of `spread` apart
+    squares = np.zeros((spread, w), np.int32)
+    pairs = np.empty((2, w), np.int32)
+    for y in range(h):
+        c, q = column[y % spread], squares[y % spread]
+        added = image[y]
+        for x in range(w):
+            v = np.int32(added[x])
+            c[x] = np.int32(c[x] + v)
+            q[x] = np.int32(q[x] + np.int32(v * v))
+        if y >= 8 * spread:
+            gone = image[y - 8 * spread]
+            for x in range(w):
+                v = np.int32(gone[x])
+                c[x] = np.int32(c[x] - v)
+                q[x] = np.int32(q[x] - np.int32(v * v))
+        if y >= 7 * spread:
+            for x in range(w - spread):
+                pairs[0, x] = np.int32(c[x] + c[x + spread])
+                pairs[1, x] = np.int32(q[x] + q[x + spread])
+            scale = scales[radius + y - 7 * spread, radius:]
+            a, b, d = 2 * spread, 4 * spread, 6 * spread
+            for x in range(w - 7 * spread):
+                s = np.int32(np.int32(pairs[0, x] + pairs[0, x + a]) + np.int32(pairs[0, x + b] + pairs[0, x + d]))
+                t = np.int32(np.int32(pairs[1, x] + pairs[1, x + a]) + np.int32(pairs[1, x + b] + pairs[1, x + d]))
+                varied = np.float32(np.int32(np.int32(64 * t) - np.int32(s * s)))
+                scale[x] = np.float32(1.0) / np.sqrt(varied) if varied > 0 else np.float32(0.0)
 
 
 @kernel
-def gather_windows(images, maps, y, x, radius, windows, scales):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Write the 8 x 8 windows around grid position (y, x) of images (m, s, s, h', w') into windows (m, n, 64).
-
-    The scales of windows that lie outside become 0.
-    """
-    shift = images.shape[1] - 1  # of 1 or 2 phases
-    stride = images.strides[3]
-    for f in range(images.shape[0]):
+def gather_windows(quads, maps, y, x, radius, spread, windows, scales):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Write the 8 x 8 windows around grid position (y, x), and their scales, into (m, n, 16) uint32 and (m, n)."""
+    for f in range(quads.shape[0]):
         n = 0
-        for top in range(y - radius, y + radius + 1):
-            for left in range(x - radius, x + radius + 1):
-                a, b = top & shift, left & shift
-                i, j = top >> shift, left >> shift
-                scales[f, n] = np.float32(0.0)
-                if top >= 0 and left >= 0 and i < maps.shape[3] and j < maps.shape[4]:
-                    scales[f, n] = maps[f, a, b, i, j]
-                    _copy_window(images[f, a, b, i, j:].ctypes.data, stride, windows[f, n].ctypes.data)
+        for top in range(y, y + 2 * radius + 1):
+            for left in range(x, x + 2 * radius + 1):
+                scales[f, n] = maps[f, top, left]
+                target = windows[f, n]
+                for r in range(8):
+                    target[2 * r] = quads[f, top + spread * r, left]
+                    target[2 * r + 1] = quads[f, top + spread * r, left + 4 * spread]
                 n += 1
 
 
-def gather_numpy(images, maps, y, x, radius, windows, scales):  # type: ignore[no-untyped-def]
+def gather_numpy(quads, maps, y, x, radius, spread, windows, scales):  # type: ignore[no-untyped-def]
     """Like `gather_windows`, where there is no compiler."""
-    spread = images.shape[1]
-    steps = range(-radius, radius + 1)
-    for n, (top, left) in enumerate((y + dy, x + dx) for dy in steps for dx in steps):
-        i, j = top // spread, left // spread
-        scales[:, n] = 0
-        if min(top, left) >= 0 and i < maps.shape[3] and j < maps.shape[4]:
-            scales[:, n] = maps[:, top % spread, left % spread, i, j]
-            found = images[:, top % spread, left % spread, i : i + 8, j : j + 8]
-            windows[:, n] = found.reshape(len(images), 64)
+    side, reach = 2 * radius + 1, 8 * spread
+    for n in range(side * side):
+        top, left = y + n // side, x + n % side
+        scales[:, n] = maps[:, top, left]
+        found = quads[:, top : top + reach : spread, left : left + reach : 4 * spread]
+        windows[:, n] = found.reshape(len(quads), 16)
 
 
 GATHER: dict[str, Any] = {"portable": gather_windows, "numpy": gather_numpy}
@@ -162,34 +135,11 @@ def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LL
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _best_vnni(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any, best: Any) -> Any:
-    """Raise 16 floats at `best` to the largest scaled sum of products among `count` windows, a multiple of 16."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        windows, scales, count, patterns, best = arguments
-        kept = cgutils.alloca_once(builder, REALS)
-        builder.store(read(builder, best, REALS), kept)
-        with cgutils.for_range(builder, builder.lshr(count, const(4))) as block:
-            start = builder.add(windows, builder.mul(block.index, const(16 * 64)))
-            sums = [ir.Constant(SUMS, [0] * 16) for _ in range(16)]
-            for quad in range(16):
-                pattern = read(builder, builder.add(patterns, const(64 * quad)), SUMS)
-                for n in range(16):
-                    pixels = read(builder, builder.add(start, const(64 * n + 4 * quad)), I32)
-                    operands = [sums[n], splat(builder, pixels, SUMS), pattern]
-                    sums[n] = call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, SUMS)
-            scale = builder.add(scales, builder.mul(block.index, const(64)))
-            builder.store(_keep_largest(builder, builder.load(kept), sums, scale), kept)
-        store = builder.store(builder.load(kept), builder.inttoptr(best, REALS.as_pointer()))
-        store.align = 1
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
 def _best_amx(typing: Any, windows: Any, scales: Any, count: Any, patterns: Any, best: Any, work: Any) -> Any:
-    """Like `_best_vnni` in the tile registers, 48 windows at a time; `work` is the address of 3072 bytes."""
+    """Raise 16 floats at `best` to the largest scaled products of 16 patterns with `count` windows, a multiple of 48.
+
+    `work` is the address of 3072 bytes.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         windows, scales, count, patterns, best, work = arguments
@@ -233,47 +183,144 @@ def best_amx(windows, scales, patterns, layout, work, best):  # type: ignore[no-
     amx_end()
 
 
-@kernel
-def best_avx512(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `best_numpy`."""
-    for f in range(windows.shape[0]):
-        for g in range(patterns.shape[0]):
-            target = best[f, 16 * g :].ctypes.data
-            p = patterns[g].ctypes.data
-            _best_vnni(windows[f].ctypes.data, scales[f].ctypes.data, windows.shape[1], p, target)
+def best_numpy(windows: Any, scales: Any, patterns: Any, best: Any) -> None:
+    """Raise best (m, n) float32 to the largest scaled product of each pattern (n, 64) int8 with each image's windows.
 
-
-def best_numpy(windows, scales, patterns, layout, work, best):  # type: ignore[no-untyped-def]
-    """Find the window of each synthetic image that has the largest scaled product with each pattern.
-
-    `windows` (m, n_windows, 64) uint8 and their `scales` (m, n_windows) float32; `patterns` (n_groups, 16, 16, 4) int8,
-    four pixels of 16 images at a time. `best` (m, 16 * n_groups) float32 is raised to what was found.
+    `windows` (m, n_windows, 16) uint32 hold four numbers each, `scales` (m, n_windows) float32.
     """
-    columns = patterns.transpose(1, 3, 0, 2).reshape(64, -1).astype(np.float32)
+    columns = patterns.T.astype(np.float32)
     for f in range(windows.shape[0]):  # exact: 64 products of 8-bit numbers stay below 2**24
-        found = (windows[f].astype(np.float32) @ columns) * scales[f, :, None]
+        found = (windows[f].view(np.uint8).astype(np.float32) @ columns) * scales[f, :, None]
         np.maximum(best[f], found.max(axis=0), out=best[f])
 
 
-BEST: dict[str, Any] = {"amx": best_amx, "avx512": best_avx512, "numpy": best_numpy}  # the fastest first
+@intrinsic  # type: ignore[untyped-decorator]
+def _copy(typing: Any, source: Any, stride: Any, target: Any, step: Any, rows: Any) -> Any:
+    """Copy rows of 16 words, `stride` bytes apart, to where they lie `step` bytes apart, one after the other."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        source, stride, target, step, rows = arguments
+        with cgutils.for_range(builder, rows) as row:
+            value = read(builder, builder.add(source, builder.mul(stride, row.index)), SUMS)
+            write(builder, value, builder.add(target, builder.mul(step, row.index)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+def _search(vectors: int) -> Any:
+    """Return an intrinsic f(windows, scales, patterns, chosen, count, best): the best match of some patterns.
+
+    `windows` is the address of (16, 16 * vectors + 16) words: at a time, four pixels of each window; `chosen` of the
+    numbers of the patterns, int32. Two patterns at a time share what is read of the windows. Into `best`, float32, goes
+    the largest scaled product of each with a window, at least 0.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        windows, scales, patterns, chosen, count, best = arguments
+        last = builder.sub(count, const(1))
+        with cgutils.for_range(builder, builder.lshr(builder.add(count, const(1)), const(1))) as pair:
+            first = builder.mul(pair.index, const(2))
+            second = builder.add(first, const(1))
+            places = first, builder.select(builder.icmp_signed(">", second, last), last, second)
+            sums = [[ir.Constant(SUMS, [0] * 16)] * vectors for _ in places]
+            starts = []
+            for place in places:
+                number = read(builder, builder.add(chosen, builder.mul(place, const(4))), I32)
+                starts.append(builder.add(patterns, builder.mul(builder.zext(number, I64), const(64))))
+            for quad in range(16):
+                numbers = [read(builder, builder.add(start, const(4 * quad)), I32) for start in starts]
+                numbers = [splat(builder, number, SUMS) for number in numbers]
+                for v in range(vectors):
+                    pixels = read(builder, builder.add(windows, const(64 * ((vectors + 1) * quad + v))), SUMS)
+                    for own, number in zip(sums, numbers, strict=True):
+                        own[v] = call(builder, "llvm.x86.avx512.vpdpbusd.512", [own[v], pixels, number], SUMS)
+            scale = [read(builder, builder.add(scales, const(64 * v)), REALS) for v in range(vectors)]
+            for place, own in zip(places, sums, strict=True):
+                largest = ir.Constant(REALS, [0.0] * 16)
+                for total, factor in zip(own, scale, strict=True):
+                    largest = _larger(builder, builder.fmul(builder.sitofp(total, REALS), factor), largest)
+                # numbers of at least 0 are in the order of their bits
+                found = call(builder, "llvm.vector.reduce.smax.v16i32", [builder.bitcast(largest, SUMS)], I32)
+                write(builder, found, builder.add(best, builder.mul(place, const(4))))
+        return context.get_dummy_value()
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def search(
+        typing: Any, windows: Any, scales: Any, patterns: Any, chosen: Any, count: Any, best: Any
+    ) -> Any:  # pragma: no cover
+        return types.void(*[types.int64] * 6), generate
+
+    return search
+
+
+_search2, _search6 = _search(2), _search(6)
 
 
 @kernel
-def add_gains(best, members, norms, yardsticks, floor, total):  # type: ignore[no-untyped-def]
-    """Add to total (m, n) int32 by how many octaves each best match beats its yardstick, in steps of 2**-15.
+def _best_avx512(quads, maps, y, x, radius, spread, patterns, chosen, windows, scales, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Find the best matches of the patterns whose numbers are `chosen` in one image, as laid out, around (y, x)."""
+    side = 2 * radius + 1
+    s, p, c, count, b = scales.ctypes.data, patterns.ctypes.data, chosen.ctypes.data, chosen.shape[0], best.ctypes.data
+    _copy(maps[y, x:].ctypes.data, maps.strides[0], s, 4 * side, side)
+    scales[side * side :] = np.float32(0.0)
+    for r in range(8):
+        for half in range(2):
+            source = quads[y + spread * r, x + 4 * spread * half :].ctypes.data
+            _copy(source, quads.strides[0], windows[2 * r + half].ctypes.data, 4 * side, side)
+    if scales.shape[0] == 7 * 16:
+        _search6(windows.ctypes.data, s, p, c, count, b)
+    else:
+        _search2(windows.ctypes.data, s, p, c, count, b)
 
-    `members` are the columns of total that best (m, ...) is about, -1 for none. A yardstick is the bits of a float32.
-    Between powers of two the logarithm is taken as linear, so that it is the difference of the bits, and the sum one of
-    whole numbers.
+
+@kernel
+def best_avx512(quads, maps, y, x, radius, spread, patterns, windows, scales, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Do what `gather_windows` and `best_numpy` do; `windows` and `scales` are work space for one image."""
+    chosen = np.arange(patterns.shape[0]).astype(np.int32)
+    for f in range(quads.shape[0]):
+        _best_avx512(quads[f], maps[f], y, x, radius, spread, patterns, chosen, windows, scales, best[f])
+
+
+@kernel
+def sum_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    quads,
+    maps,
+    sites,
+    radius,
+    spread,
+    starts,
+    members,
+    patterns,
+    norms,
+    yardsticks,
+    floor,
+    turned,
+    windows,
+    scales,
+    total,
+):
+    """Add to total (m, n) int32 the gains at some sites, as `patch_evidence.octaves` counts them.
+
+    Site k, (y, x) = sites[k], has the patches starts[k, 0] to starts[k, 1], of which p is of image members[p]. Of the
+    two patterns of a patch, its norms and its yardsticks, turned (m, n) says which is sought: the first or the second.
     """
-    rest = np.empty(best.shape[1], np.float32)
-    bits = rest.view(np.int32)
+    count = members.shape[0]
+    rows, norms, yardsticks = patterns.reshape((-1, 64)), norms.ravel(), yardsticks.ravel()
     one, zero = np.float32(1.0), np.float32(0.0)
-    for f in range(best.shape[0]):
-        for i in range(best.shape[1]):
-            rest[i] = max(one - best[f, i] * norms[i], zero) + floor
-        for i in range(best.shape[1]):
-            bits[i] = max(np.int32(yardsticks[i] - bits[i]), np.int32(0)) >> 8
-        for i in range(best.shape[1]):
-            if members[i] >= 0:
-                total[f, members[i]] += bits[i]
+    widest = np.max(starts[:, 1] - starts[:, 0])
+    chosen, best = np.empty(widest, np.int32), np.empty(widest, np.float32)
+    bits = best.view(np.int32)
+    for site in range(sites.shape[0]):
+        y, x = sites[site]
+        first, last = starts[site]
+        who = members[first:last]
+        rows_here = chosen[: last - first]
+        for f in range(quads.shape[0]):
+            for i in range(who.shape[0]):
+                rows_here[i] = first + i + count * turned[f, who[i]]
+            _best_avx512(quads[f], maps[f], y, x, radius, spread, rows, rows_here, windows, scales, best)
+            for i in range(who.shape[0]):
+                best[i] = max(one - best[i] * norms[rows_here[i]], zero) + floor
+            for i in range(who.shape[0]):
+                total[f, who[i]] += max(np.int32(yardsticks[rows_here[i]] - bits[i]), np.int32(0)) >> 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ _YARDSTICK = 20  # one in so many other real images matches a patch better than 
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
-_AT_ONCE = 64  # synthetic images whose windows stay in the second-level cache
+_AT_ONCE = 32  # synthetic images whose windows stay in the second-level cache
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,12 @@ class Layout:
         return numbers[:, ::-1].ravel()
 
     @property
+    def deciding(self) -> Array:
+        """Return (n_sites,) bool: one site in nine, by which is decided whether an image is turned left to right."""
+        rows, columns = (np.arange(count) % 3 == count // 2 % 3 for count in (len(self.rows), len(self.columns)))
+        return np.asarray(np.logical_and.outer(rows, columns).ravel())
+
+    @property
     def offsets(self) -> Array:
         """Return (n, 2) int64: the shifts that are searched, row by row, in pixels."""
         steps = np.arange(-self.radius, self.radius + 1) * self.step
@@ -119,33 +126,45 @@ class PatchReals:
         How the images were cut.
     count : int
         Number of real images, n.
-    mirror : bool
-        Whether synthetic images are also searched turned left to right.
     starts : ndarray
-        (n_sites + 1,) int64: which groups of 16 columns belong to a site.
-    patterns : ndarray
-        (n_groups, 16, 16, 4) int8: informative patches about their mean, four pixels of 16 images at a time.
+        (n_sites + 1,) int64: which patches belong to a site.
     members : ndarray
-        (16 * n_groups,) int64: image of each column; -1 = none.
+        (n_patches,) int64: image of each patch.
+    patterns : ndarray
+        (1 or 2, n_patches, 64) int8: the patches about their mean; then what the image turned left to right shows at
+        their sites. Where a patch is not informative, zeros.
     norms : ndarray
-        (16 * n_groups,) float32: 8 / norm of the pattern.
+        (1 or 2, n_patches) float32: 8 / norm of the pattern, 0 of zeros.
     yardsticks : ndarray
-        (16 * n_groups,) int32: 1 - correlation to the yardstick, plus the floor, as the bits of a float32.
+        (1 or 2, n_patches) int32: 1 - correlation to the yardstick, plus the floor, as the bits of a float32.
     """
 
     layout: Layout
     count: int
-    mirror: bool
     starts: Array
-    patterns: Array
     members: Array
+    patterns: Array
     norms: Array
     yardsticks: Array
 
     @property
+    def mirror(self) -> bool:
+        """Return whether synthetic images are also searched turned left to right."""
+        return len(self.patterns) > 1
+
+    @property
     def informative(self) -> Array:
         """Return (n,) int64: how many patches of each image are informative."""
-        return np.bincount(self.members[self.members >= 0], minlength=self.count)[: self.count]
+        return np.bincount(self.members[self.norms[0] > 0], minlength=self.count)
+
+    def at(self, site: int) -> slice:
+        """Return which patches belong to a site."""
+        return slice(self.starts[site], self.starts[site + 1])
+
+    @cached_property
+    def packed(self) -> list[list[Array]]:  # pragma: no cover  (with the compiler and the tile registers only)
+        """Return the patterns, as they are and turned, of each site as `best_amx` takes them."""
+        return [[_pack(side[self.at(site)]) for site in range(len(self.starts) - 1)] for side in self.patterns]
 
 
 @dataclass(frozen=True)
@@ -273,7 +292,7 @@ def prepare_real(pixels: Array, *, mirror: bool = True, threads: int = 1) -> Pat
         spread = (deviations**2).sum(axis=1)  # 64**3 times the variance
         members = np.flatnonzero((spread > 0) & (spread >= least))
         patterns = _patterns(deviations[members])
-        best = stretched.best(site, _pack(patterns), buffers=None)[:, : len(members)] * _norms(patterns)
+        best = stretched.best(site, patterns) * _norms(patterns)
         rests = np.maximum(np.float32(1) - best, np.float32(0)) + _FLOOR
         rests[standing[:, None] == members] = np.inf
         others = len(standing) - np.isin(members, standing)
@@ -281,27 +300,20 @@ def prepare_real(pixels: Array, *, mirror: bool = True, threads: int = 1) -> Pat
         return members, patterns, np.where(others > 0, chosen, np.float32(1) + _FLOOR)
 
     found = list(_threads.map_ordered(at, layout.sites, threads=threads))
-    nothing = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int32)
-    groups_of_16, columns = [_pack(np.zeros((0, 64), np.int8))], [nothing]  # before the first site
-    for number, opposite in enumerate(layout.opposite):
-        members, patterns, yardsticks = found[number]
-        if mirror:
-            turned = found[opposite]
-            members = np.concatenate([members, turned[0] + len(pixels)])
-            patterns = np.concatenate([patterns, turned[1].reshape(-1, 8, 8)[:, :, ::-1].reshape(-1, 64)])
-            yardsticks = np.concatenate([yardsticks, turned[2]])
-        groups_of_16.append(_pack(patterns))
-        empty = np.zeros(16 * len(groups_of_16[-1]) - len(members), np.float32)
-        columns.append(
-            (
-                np.concatenate([members, np.full(len(empty), -1)]),
-                np.concatenate([_norms(patterns), empty]),
-                np.concatenate([yardsticks, empty]).view(np.int32),
-            )
-        )
-    starts = np.cumsum([len(part) for part in groups_of_16])
-    members, norms, bits = (np.concatenate(part) for part in zip(*columns, strict=True))
-    return PatchReals(layout, len(pixels), mirror, starts, np.concatenate(groups_of_16), members, norms, bits)
+    sides = [found]
+    if mirror:
+        opposite = [found[site] for site in layout.opposite]
+        sides.append([(who, own.reshape(-1, 8, 8)[:, :, ::-1].reshape(-1, 64), bars) for who, own, bars in opposite])
+    together = [np.unique(np.concatenate([side[site][0] for side in sides])) for site in range(len(layout.sites))]
+    starts = np.cumsum([0, *(len(members) for members in together)])
+    patterns = np.zeros((len(sides), starts[-1], 64), np.int8)
+    norms, yardsticks = (np.zeros(patterns.shape[:2], np.float32) for _ in range(2))
+    for turn, side in enumerate(sides):
+        for start, everyone, (members, own, bars) in zip(starts, together, side, strict=False):
+            rows = start + np.searchsorted(everyone, members)
+            patterns[turn, rows], norms[turn, rows], yardsticks[turn, rows] = own, _norms(own), bars
+    members = np.concatenate([np.zeros(0, np.int64), *together])
+    return PatchReals(layout, len(pixels), starts, members, patterns, norms, yardsticks.view(np.int32))
 
 
 def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, k: int = 1) -> PatchSummary:
@@ -309,7 +321,7 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
 
     The sum of a pair is by how many octaves (halvings of 1 - correlation) the patches of the real image match in the
     synthetic one better than in other real images, over all patches that do: the log of how much likelier they are as a
-    copy. All are sought in one and the same synthetic image, as it is or turned.
+    copy. All are sought in one and the same synthetic image, as it is or turned: as one patch in nine sums up higher.
 
     What another real image explains better counts against: a copy of a slice matches its neighbours of the same
     patient too. The evidence is the sum, less twice what it lacks to that of the real image which the synthetic one
@@ -336,9 +348,7 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
     mirrored = np.zeros(total.shape, bool)
     for first in range(0, len(names), _AT_ONCE):
         part = pixels[in_order[first : first + _AT_ONCE]]
-        sums, turned = _sums(real, part)
-        mirrored[first : first + _AT_ONCE] = turned > sums
-        total[first : first + _AT_ONCE] = np.maximum(sums, turned)
+        total[first : first + _AT_ONCE], mirrored[first : first + _AT_ONCE] = _sums(real, part)
     counts = bins.count(total.T * _OCTAVE)
     if real.count > 1 and len(names):
         rivals = np.sort(total, axis=1)[:, -2:]
@@ -405,31 +415,23 @@ def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
         As the image is or turned left to right, whichever matches better. The gains are those that
         `summarise_patches` adds up.
     """
-    from fingerprint import _patch_evidence_kernels
-
     layout = real.layout
     stretched = _Stretched.of(_grid(fake, layout)[None], layout)
-    buffers = stretched.buffers()
     gains, where = np.zeros((2, 2, len(layout.sites)), np.int64)
     where += len(layout.offsets) // 2
-    for number, site in enumerate(layout.sites):
-        lanes = np.arange(16 * real.starts[number], 16 * real.starts[number + 1])
-        lanes = lanes[(real.members[lanes] >= 0) & (real.members[lanes] % real.count == index)]
-        if not lanes.size:
-            continue
-        windows, scales = stretched.windows(site, buffers)
-        for lane in lanes:
-            pattern = real.patterns[lane // 16, :, lane % 16].reshape(64).astype(np.int64)
-            products = (windows[0].astype(np.int64) @ pattern).astype(np.float32) * scales[0]
-            best = np.maximum(products.max(keepdims=True), np.float32(0))[None]
-            one, total = slice(lane, lane + 1), np.zeros((1, 1), np.int32)
-            first = np.zeros(1, np.int64)
-            _patch_evidence_kernels.add_gains(best, first, real.norms[one], real.yardsticks[one], _FLOOR, total)
-            turn = int(real.members[lane] >= real.count)
-            at = layout.opposite[number] if turn else number
-            gains[turn, at] = total[0, 0]
-            where[turn, at] = products.argmax() if total[0, 0] else where[turn, at]
-    turn = int(gains[1].sum() > gains[0].sum())
+    deciding = np.zeros(2, np.int64)
+    for patch in np.flatnonzero(real.members == index):
+        site = int(np.searchsorted(real.starts, patch, side="right")) - 1
+        windows, scales = stretched.windows(layout.sites[site])
+        for turn, pattern in enumerate(real.patterns[:, patch].astype(np.int64)):
+            products = (windows[0].view(np.uint8) @ pattern).astype(np.float32) * scales[0]
+            best = np.maximum(products.max(), np.float32(0))
+            gain = octaves(best, real.norms[turn, patch], real.yardsticks[turn, patch])
+            place = layout.opposite[site] if turn else site
+            deciding[turn] += gain * layout.deciding[site]
+            gains[turn, place] = gain
+            where[turn, place] = products.argmax() if gain else where[turn, place]
+    turn = int(deciding[1] > deciding[0])
     shifts = layout.offsets[where[turn]]
     if turn:  # the grid of patches is turned about its own middle, which may lie aside of that of the image
         aside = layout.width - layout.size - layout.columns[0] - layout.columns[-1]
@@ -447,68 +449,129 @@ def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
 
 @dataclass(frozen=True)
 class _Stretched:
-    """Images reduced to 8-bit boxes, sorted by phase, and the scales of their windows."""
+    """Images reduced to 8-bit boxes, laid out for the search by the kernels named `kernel`."""
 
     layout: Layout
-    images: Array
+    kernel: str
+    quads: Array
     scales: Array
 
     @classmethod
     def of(cls, grids: Array, layout: Layout) -> _Stretched:
-        from fingerprint import _patch_evidence_kernels
+        """Lay out grids of boxes."""
+        from fingerprint import _compiler
+        from fingerprint import _patch_evidence_kernels as kernels
 
-        s = layout.spread
-        height, width = (-(-length // s) for length in layout.grid)
-        boxes = np.zeros((len(grids), s, s, height, width), np.uint8)
-        scales = np.zeros((len(grids), s, s, max(0, height - 7), max(0, width - 7)), np.float32)
-        for grid, image, scale in zip(grids, boxes, scales, strict=True):
+        s, margin = layout.spread, 2 * layout.radius
+        rows, columns = (max(0, length - 7 * s) for length in layout.grid)
+        pitch = columns + 4 * s + margin + 16  # rows are copied 16 numbers at a time
+        quads = np.zeros((len(grids), rows + 7 * s + margin, pitch), np.uint32)
+        scales = np.zeros((len(grids), rows + margin, pitch), np.float32)
+        for grid, quad, scale in zip(grids if rows and columns else (), quads, scales, strict=False):
             low = grid.min()
             factor = np.float32(255 / max(int(grid.max()) - int(low), 1))
-            _patch_evidence_kernels.phases(grid, low, factor, image, scale)
-        return cls(layout, boxes, scales)
+            kernels.stretch(grid, low, factor, s, layout.radius, quad, scale)
+        return cls(layout, next(name for name in ("amx", "avx512", "numpy") if _compiler.runs(name)), quads, scales)
 
-    def windows(self, site: Array, buffers: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Fill the windows that are searched around a site, (m, n, 64) uint8, and their scales (m, n) float32."""
-        from fingerprint import _compiler, _patch_evidence_kernels
+    def windows(self, site: Array) -> tuple[Array, Array]:
+        """Return the windows that are searched around a site, (m, n, 16) uint32, and their scales (m, n) float32."""
+        from fingerprint import _compiler
+        from fingerprint import _patch_evidence_kernels as kernels
 
-        name = next(name for name in _patch_evidence_kernels.GATHER if _compiler.runs(name))
-        _patch_evidence_kernels.GATHER[name](self.images, self.scales, *site, self.layout.radius, *buffers)
-        return buffers
+        count = -(-len(self.layout.offsets) // 48) * 48  # as `best_amx` takes them; a scale of 0 never wins
+        shape = len(self.quads), count
+        windows, scales = aligned((*shape, 16), np.uint32), aligned(shape, np.float32)
+        gather = kernels.GATHER[next(name for name in kernels.GATHER if _compiler.runs(name))]
+        gather(self.quads, self.scales, *site, self.layout.radius, self.layout.spread, windows, scales)
+        return windows, scales
 
-    def buffers(self) -> tuple[Array, Array]:
-        """Return space for the windows, a multiple of 48 as `best_amx` takes them; a scale of 0 never wins."""
-        count = -(-len(self.layout.offsets) // 48) * 48
-        return aligned((len(self.images), count, 64), np.uint8), aligned((len(self.images), count), np.float32)
+    def best(self, site: Array, patterns: Array, packed: Array | None = None) -> Array:
+        """Return the largest scaled product of each image with each pattern, (m, n) float32."""
+        from fingerprint import _patch_evidence_kernels as kernels
 
-    def best(self, site: Array, patterns: Array, buffers: tuple[Array, Array] | None) -> Array:
-        """Return the largest scaled product of each image with each pattern, (m, 16 * n_groups) float32."""
-        from fingerprint import _compiler, _patch_evidence_kernels
+        count = len(patterns)
+        best = aligned((len(self.quads), 16 * -(-count // 16)), np.float32)
+        if self.kernel == "avx512":  # pragma: no cover  (with the compiler only)
+            reach = self.layout.radius, self.layout.spread
+            kernels.best_avx512(self.quads, self.scales, *site, *reach, patterns, *self.space(), best)
+        elif self.kernel == "amx":  # pragma: no cover  (with the compiler only)
+            packed = _pack(patterns) if packed is None else packed
+            work = aligned((48, 16), np.int32)
+            kernels.best_amx(*self.windows(site), packed, TILE_REGISTERS, work, best)
+        else:
+            kernels.best_numpy(*self.windows(site), patterns, best[:, :count])
+        return best[:, :count]
 
-        name = next(name for name in _patch_evidence_kernels.BEST if _compiler.runs(name))
-        windows, scales = self.windows(site, buffers or self.buffers())
-        best = aligned((len(windows), 16 * len(patterns)), np.float32)
-        work = aligned((48, 16), np.int32)
-        _patch_evidence_kernels.BEST[name](windows, scales, patterns, TILE_REGISTERS, work, best)
-        return best
+    def space(self) -> tuple[Array, Array]:
+        """Return work space of `best_avx512`: the windows around a site, four pixels at a time, and their scales."""
+        lanes = 16 * (-(-len(self.layout.offsets) // 16) + 1)
+        return aligned((16, lanes), np.uint32), aligned((lanes,), np.float32)
 
 
 def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
-    """Return the sums of the gains in images as they are and turned, (m, n) int32 each."""
+    """Return the sums of the gains, (m, n) int32, and whether they are those of the image turned left to right.
+
+    Which way it is searched is decided by one patch in nine.
+    """
+    layout = real.layout
+    stretched = _Stretched.of(np.stack([_grid(image, layout) for image in pixels]), layout)
+    shape = len(pixels), real.count
+    turned = np.zeros(shape, bool)
+    chosen = layout.deciding
+    total = _sums_at(real, stretched, np.flatnonzero(chosen), turned)
+    if real.mirror:
+        opposite = _sums_at(real, stretched, np.flatnonzero(chosen), ~turned)
+        turned = opposite > total
+        total = np.maximum(total, opposite)
+    return total + _sums_at(real, stretched, np.flatnonzero(~chosen), turned), turned
+
+
+def _sums_at(real: PatchReals, stretched: _Stretched, sites: Array, turned: Array) -> Array:
+    """Return the sums (m, n) of the gains at some sites, of the patches as they are or turned, as `turned` says."""
     from fingerprint import _patch_evidence_kernels
 
     layout = real.layout
-    stretched = _Stretched.of(np.stack([_grid(image, layout) for image in pixels]), layout)
-    buffers = stretched.buffers()
-    total = np.zeros((len(pixels), 2 * real.count), np.int32)
-    for site, start, stop in zip(layout.sites, real.starts[:-1], real.starts[1:], strict=True):
-        if start == stop:
-            continue
-        lanes = slice(16 * start, 16 * stop)
-        best = stretched.best(site, real.patterns[start:stop], buffers)
-        _patch_evidence_kernels.add_gains(
-            best, real.members[lanes], real.norms[lanes], real.yardsticks[lanes], _FLOOR, total
+    total = np.zeros(turned.shape, np.int32)
+    if stretched.kernel == "avx512" and len(sites):  # pragma: no cover  (with the compiler only)
+        _patch_evidence_kernels.sum_avx512(
+            stretched.quads,
+            stretched.scales,
+            layout.sites[sites],
+            layout.radius,
+            layout.spread,
+            np.stack([real.starts[sites], real.starts[sites + 1]], axis=1),
+            real.members,
+            real.patterns,
+            real.norms,
+            real.yardsticks,
+            _FLOOR,
+            turned,
+            *stretched.space(),
+            total,
         )
-    return total[:, : real.count], total[:, real.count :]
+        return total
+    for site in sites:
+        here = real.at(site)
+        who = real.members[here]
+        for turn, patterns in enumerate(real.patterns[:, here]):
+            wanted = turned[:, who] == turn
+            if not wanted.any():
+                continue
+            packed = real.packed[turn][site] if stretched.kernel == "amx" else None
+            best = stretched.best(layout.sites[site], patterns, packed)
+            gains = octaves(best, real.norms[turn, here], real.yardsticks[turn, here])
+            total[:, who] += np.where(wanted, gains, 0)
+    return total
+
+
+def octaves(best: Array, norms: Array, yardsticks: Array) -> Array:
+    """Return by how many octaves each best match beats its yardstick, at least 0, in steps of 2**-15, int32.
+
+    A match times its norm is a correlation, and a yardstick the bits of a float32. Between powers of two the logarithm
+    is taken as linear, so that it is the difference of the bits, and a sum of logarithms one of whole numbers.
+    """
+    rests = np.maximum(np.float32(1) - best * norms, np.float32(0)) + _FLOOR
+    return np.asarray(np.maximum(yardsticks - rests.view(np.int32), 0) >> 8)
 
 
 def _grid(image: Array, layout: Layout) -> Array:

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from dataclasses import replace
 
 import naive_patch_evidence as naive
 import numpy as np
@@ -10,7 +11,7 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _compiler, _memory, _patch_evidence_kernels, bins, patch_evidence
+from fingerprint import _compiler, _patch_evidence_kernels, bins, patch_evidence
 
 
 def waves(seed, n, height, width, dtype=np.uint8):
@@ -87,9 +88,11 @@ def test_evidence_finds_the_copies():
 def test_explained_gains_add_up_to_the_evidence():
     real, fake = planted()
     prepared = patch_evidence.prepare_real(real)
-    sums = np.maximum(*patch_evidence._sums(prepared, fake)).T
+    sums, turned = (array.T for array in patch_evidence._sums(prepared, fake))
+    assert turned.any()
     for i, j in itertools.product(range(7), range(5)):
-        assert patch_evidence.explain(prepared, i, fake[j]).total == sums[i, j] * 2.0**-15
+        found = patch_evidence.explain(prepared, i, fake[j])
+        assert (found.total, found.mirrored) == (sums[i, j] * 2.0**-15, turned[i, j])
 
 
 def test_a_turned_copy_matches_where_it_lies():
@@ -137,35 +140,85 @@ def test_threads_and_pickling_change_no_bit():
     assert_same(pickle.loads(pickle.dumps(one)), one)
 
 
+def stretched(height, width, seed=0):
+    """Images as laid out for the search, and the boxes of each, stretched to 8 bits."""
+    layout = patch_evidence.Layout.of(height, width)
+    grids = np.stack([patch_evidence._grid(image, layout) for image in waves(seed, 3, height, width)])
+    low, span = (value[:, None, None] for value in (grids.min(axis=(1, 2)), np.ptp(grids, axis=(1, 2))))
+    boxes = ((grids - low).astype(np.float32) * (255 / span).astype(np.float32) + np.float32(0.5)).astype(np.uint8)
+    return patch_evidence._Stretched.of(grids, layout), boxes
+
+
+SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps to a box
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_windows_are_laid_out_and_weighed(size):
+    laid_out, boxes = stretched(*size)
+    step, reach = laid_out.layout.spread, laid_out.layout.radius
+    for site in laid_out.layout.sites[:: max(1, len(laid_out.layout.sites) // 5)]:
+        windows, scales = laid_out.windows(site)
+        for n, (dy, dx) in enumerate(itertools.product(range(-reach, reach + 1), repeat=2)):
+            y, x = site[0] + dy, site[1] + dx
+            inside = y >= 0 and x >= 0 and y + 7 * step < boxes.shape[1] and x + 7 * step < boxes.shape[2]
+            if not inside:
+                assert not scales[:, n].any()
+                continue
+            cut = boxes[:, y : y + 8 * step : step, x : x + 8 * step : step].reshape(len(boxes), 64)
+            np.testing.assert_array_equal(windows[:, n].view(np.uint8), cut)
+            norms = np.sqrt(((cut - cut.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
+            expected = np.divide(1, 8 * norms, out=np.zeros(len(norms)), where=norms > 1e-6)
+            np.testing.assert_allclose(scales[:, n], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["amx", "avx512", "numpy"])
-def test_every_kernel_finds_the_same(name):
+@pytest.mark.parametrize("size", SIZES)
+def test_every_kernel_finds_the_same(name, size):
     if not _compiler.runs(name):
         pytest.skip(f"no {name} here")
-    rng = np.random.default_rng(0)
-    windows = rng.integers(0, 256, (2, 96, 64), np.uint8)
-    scales = rng.random((2, 96), np.float32)
-    patterns = rng.integers(-128, 128, (3, 16, 16, 4)).astype(np.int8)
-    found = np.zeros((2, 48), np.float32)
-    _patch_evidence_kernels.BEST[name](
-        windows, scales, patterns, _memory.TILE_REGISTERS, np.zeros((48, 16), np.int32), found
+    laid_out = replace(stretched(*size)[0], kernel=name)
+    patterns = np.random.default_rng(0).integers(-128, 128, (37, 64)).astype(np.int8)
+    patterns[0], patterns[1] = -128, 127
+    for count in (0, 1, 2, 37):
+        for site in laid_out.layout.sites[:: max(1, len(laid_out.layout.sites) // 5)]:
+            windows, scales = laid_out.windows(site)
+            products = windows.view(np.uint8).astype(int) @ patterns[:count].T.astype(int)
+            expected = np.maximum((products.astype(np.float32) * scales[:, :, None]).max(axis=1), 0)
+            np.testing.assert_array_equal(laid_out.best(site, patterns[:count]), expected)
+
+
+@pytest.mark.parametrize("name", ["amx", "avx512"])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_every_kernel_adds_up_the_same(name, mirror):
+    if not _compiler.runs(name):
+        pytest.skip(f"no {name} here")
+    real, fake = planted(height=130, width=128)
+    real[3, :70] = 0
+    prepared = patch_evidence.prepare_real(real, mirror=mirror)
+    grids = np.stack([patch_evidence._grid(image, prepared.layout) for image in fake])
+    laid_out = patch_evidence._Stretched.of(grids, prepared.layout)
+    turned = np.random.default_rng(0).random((5, 7)) < 0.5 * mirror
+    sites = np.arange(len(prepared.layout.sites))[3:]
+    found, expected = (
+        patch_evidence._sums_at(prepared, replace(laid_out, kernel=kernel), sites, turned) for kernel in (name, "numpy")
     )
-    columns = patterns.transpose(1, 3, 0, 2).reshape(64, 48).astype(int)
-    products = (windows.astype(int) @ columns).astype(np.float32) * scales[:, :, None]
-    np.testing.assert_array_equal(found, np.maximum(products.max(axis=1), 0))
+    assert expected.any()
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_gathering_without_a_compiler_is_the_same():
     if not _compiler.runs("portable"):
         pytest.skip("no compiler")
     rng = np.random.default_rng(0)
-    boxes = rng.integers(0, 256, (2, 2, 2, 12, 14), np.uint8)
-    scales = rng.random((2, 2, 2, 5, 7), np.float32)
-    for site in ((0, 0), (6, 9)):
-        found = [(np.zeros((2, 96, 64), np.uint8), np.ones((2, 96), np.float32)) for _ in range(2)]
-        for gather, buffers in zip(_patch_evidence_kernels.GATHER.values(), found, strict=True):
-            gather(boxes, scales, *site, 4, *buffers)
-        for a, b in zip(*found, strict=True):
-            np.testing.assert_array_equal(a, b)
+    for spread in (1, 2):
+        quads = rng.integers(0, 2**32, (2, 40, 48), np.uint32)
+        scales = rng.random((2, 30, 48), np.float32)
+        for site in ((0, 0), (6, 9)):
+            found = [(np.zeros((2, 96, 16), np.uint32), np.ones((2, 96), np.float32)) for _ in range(2)]
+            for gather, buffers in zip(_patch_evidence_kernels.GATHER.values(), found, strict=True):
+                gather(quads, scales, *site, 2 * spread, spread, *buffers)
+            for a, b in zip(*found, strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_patterns_sum_up_to_zero():
