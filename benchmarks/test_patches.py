@@ -14,7 +14,7 @@ from compete import compete
 from fingerprint import _threads, patch_evidence, phantoms
 from fingerprint.patches import NearestPatches, nearest_patches
 
-REAL, FAKE, SIZE, RADIUS = 200, 64, 16, 4
+REAL, FAKE, SIZE, RADIUS = 200, 256, 16, 4
 EVERY = 10
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call
 
 I8, I32, I64, F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
+VPDPBUSD = "llvm.x86.avx512.vpdpbusd.512"  # adds four products of uint8 and int8 to each of 16 sums
+VPDPWSSD = "llvm.x86.avx512.vpdpwssd.512"  # adds two products of int16 to each of 16 sums
 
 
 def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)
@@ -35,6 +37,14 @@ def write(builder: Any, value: Any, address: Any) -> None:  # pragma: no cover  
 def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(SUMS, [0] * 16))
+
+
+def pair_of(builder: Any, index: Any, count: Any) -> tuple[Any, Any, Any]:  # pragma: no cover  (emits LLVM)
+    """Return 2 * index, the number after it, or the same where it is the last of `count`, and whether it is."""
+    first = builder.mul(index, const(2))
+    second = builder.add(first, const(1))
+    alone = builder.icmp_signed("==", second, count)
+    return first, builder.select(alone, first, second), alone
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -57,3 +67,39 @@ def amx_end(typing: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lay_windows(
+    typing: Any,
+    source: Any,
+    stride: Any,
+    down: Any,
+    right: Any,
+    rows: Any,
+    columns: Any,
+    side: Any,
+    target: Any,
+    row: Any,
+) -> Any:
+    """Copy the words of side * side windows out of a map of words, whose rows lie `stride` bytes apart.
+
+    A window has rows * columns words, each `down` rows or `right` words from the last; `source` is the address of the
+    first word of the first window. Each of these words, of one window after the other, makes a row at `target`, `row`
+    bytes apart. Words are copied 16 at a time, also beyond the last, and so are more than 16 windows side by side: the
+    leftmost in the last call.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        source, stride, down, right, rows, columns, side, target, row = arguments
+        step = builder.mul(side, const(4))
+        with cgutils.for_range(builder, rows) as r, cgutils.for_range(builder, columns) as c:
+            top = builder.mul(builder.mul(r.index, down), stride)
+            start = builder.add(source, builder.add(top, builder.mul(builder.mul(c.index, right), const(4))))
+            line = builder.add(target, builder.mul(row, builder.add(builder.mul(r.index, columns), c.index)))
+            with cgutils.for_range(builder, side) as d:
+                value = read(builder, builder.add(start, builder.mul(stride, d.index)), SUMS)
+                write(builder, value, builder.add(line, builder.mul(step, d.index)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 9), generate

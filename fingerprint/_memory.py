@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,3 +27,17 @@ def aligned(shape: Sequence[int], dtype: Any) -> Array:
     start = -memory.ctypes.data % 64
     result: Array = memory[start : start + size].view(dtype).reshape(shape)
     return result
+
+
+class Workspace(threading.local):
+    """Arrays that a thread fills anew for block after block: fresh memory costs more than what it is filled with."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return this thread's array of this name, with whatever it holds; its first rows where it was longer."""
+        found = self._arrays.get(name)
+        if found is None or found.shape[1:] != shape[1:] or len(found) < shape[0]:
+            found = self._arrays[name] = aligned(shape, dtype)
+        return found[: shape[0]]

@@ -17,7 +17,23 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call, kernel
-from fingerprint._instructions import F32, I8, I32, I64, REALS, SUMS, amx_begin, amx_end, const, read, splat, write
+from fingerprint._instructions import (
+    F32,
+    I8,
+    I32,
+    I64,
+    REALS,
+    SUMS,
+    VPDPBUSD,
+    amx_begin,
+    amx_end,
+    const,
+    lay_windows,
+    pair_of,
+    read,
+    splat,
+    write,
+)
 
 
 @kernel
@@ -194,20 +210,6 @@ def best_numpy(windows: Any, scales: Any, patterns: Any, best: Any) -> None:
         np.maximum(best[f], found.max(axis=0), out=best[f])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy(typing: Any, source: Any, stride: Any, target: Any, step: Any, rows: Any) -> Any:
-    """Copy rows of 16 words, `stride` bytes apart, to where they lie `step` bytes apart, one after the other."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        source, stride, target, step, rows = arguments
-        with cgutils.for_range(builder, rows) as row:
-            value = read(builder, builder.add(source, builder.mul(stride, row.index)), SUMS)
-            write(builder, value, builder.add(target, builder.mul(step, row.index)))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5), generate
-
-
 def _search(vectors: int) -> Any:
     """Return an intrinsic f(windows, scales, patterns, chosen, count, best): the best match of some patterns.
 
@@ -218,11 +220,8 @@ def _search(vectors: int) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
         windows, scales, patterns, chosen, count, best = arguments
-        last = builder.sub(count, const(1))
         with cgutils.for_range(builder, builder.lshr(builder.add(count, const(1)), const(1))) as pair:
-            first = builder.mul(pair.index, const(2))
-            second = builder.add(first, const(1))
-            places = first, builder.select(builder.icmp_signed(">", second, last), last, second)
+            places = pair_of(builder, pair.index, count)[:2]
             sums = [[ir.Constant(SUMS, [0] * 16)] * vectors for _ in places]
             starts = []
             for place in places:
@@ -234,7 +233,7 @@ def _search(vectors: int) -> Any:
                 for v in range(vectors):
                     pixels = read(builder, builder.add(windows, const(64 * ((vectors + 1) * quad + v))), SUMS)
                     for own, number in zip(sums, numbers, strict=True):
-                        own[v] = call(builder, "llvm.x86.avx512.vpdpbusd.512", [own[v], pixels, number], SUMS)
+                        own[v] = call(builder, VPDPBUSD, [own[v], pixels, number], SUMS)
             scale = [read(builder, builder.add(scales, const(64 * v)), REALS) for v in range(vectors)]
             for place, own in zip(places, sums, strict=True):
                 largest = ir.Constant(REALS, [0.0] * 16)
@@ -262,16 +261,14 @@ def _best_avx512(quads, maps, y, x, radius, spread, patterns, chosen, windows, s
     """Find the best matches of the patterns whose numbers are `chosen` in one image, as laid out, around (y, x)."""
     side = 2 * radius + 1
     s, p, c, count, b = scales.ctypes.data, patterns.ctypes.data, chosen.ctypes.data, chosen.shape[0], best.ctypes.data
-    _copy(maps[y, x:].ctypes.data, maps.strides[0], s, 4 * side, side)
+    lay_windows(maps[y, x:].ctypes.data, maps.strides[0], 0, 0, 1, 1, side, s, 0)
     scales[side * side :] = np.float32(0.0)
-    for r in range(8):
-        for half in range(2):
-            source = quads[y + spread * r, x + 4 * spread * half :].ctypes.data
-            _copy(source, quads.strides[0], windows[2 * r + half].ctypes.data, 4 * side, side)
+    w, row = windows.ctypes.data, windows.strides[0]
+    lay_windows(quads[y, x:].ctypes.data, quads.strides[0], spread, 4 * spread, 8, 2, side, w, row)
     if scales.shape[0] == 7 * 16:
-        _search6(windows.ctypes.data, s, p, c, count, b)
+        _search6(w, s, p, c, count, b)
     else:
-        _search2(windows.ctypes.data, s, p, c, count, b)
+        _search2(w, s, p, c, count, b)
 
 
 @kernel

@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call, kernel
-from fingerprint._instructions import I8, I32, SUMS, amx_begin, amx_end, const, read, splat
+from fingerprint._instructions import I8, I32, SUMS, VPDPBUSD, amx_begin, amx_end, const, read, splat
 
 
 @kernel
@@ -203,7 +203,7 @@ def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, 
                     at = builder.add(builder.mul(row, const(n)), builder.mul(quad.index, const(4)))
                     pixels = splat(builder, read(builder, builder.add(start, at), I32), SUMS)
                     operands = [builder.load(place), pixels, pattern]
-                    builder.store(call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, SUMS), place)
+                    builder.store(call(builder, VPDPBUSD, operands, SUMS), place)
             for n, place in enumerate(kept):
                 at = builder.add(out, builder.add(builder.mul(block.index, const(1024)), const(64 * n)))
                 builder.store(builder.load(place), builder.inttoptr(at, SUMS.as_pointer())).align = 1
@@ -260,8 +260,10 @@ def products_avx512(windows, patches, layout, out):  # type: ignore[no-untyped-d
         _dots_vnni(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
 
 
-OUTSIDE = 2**30  # beyond twice every product and every sum of squares
 PRODUCTS: dict[str, Any] = {"amx": products_amx, "avx512": products_avx512}  # the fastest first
+
+
+OUTSIDE = 2**30  # beyond twice every product and every sum of squares
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -502,7 +502,7 @@ class _Stretched:
             kernels.best_numpy(*self.windows(site), patterns, best[:, :count])
         return best[:, :count]
 
-    def space(self) -> tuple[Array, Array]:
+    def space(self) -> tuple[Array, Array]:  # pragma: no cover  (with the compiler only)
         """Return work space of `best_avx512`: the windows around a site, four pixels at a time, and their scales."""
         lanes = 16 * (-(-len(self.layout.offsets) // 16) + 1)
         return aligned((16, lanes), np.uint32), aligned((lanes,), np.float32)

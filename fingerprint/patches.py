@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fingerprint import _check, _names, _threads, images
 from fingerprint._check import InputError
-from fingerprint._memory import TILE_REGISTERS, aligned
+from fingerprint._memory import TILE_REGISTERS, Workspace, aligned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,6 +222,7 @@ def patch_matches(
     search = _search(slices, size, stride, radius, measure, flat, mirror)
     limit = _limit(slices, search, tolerance)
     patches = _Patches.of(slices.pixels, search)
+    limits = np.full(patches.shape, limit)
 
     def step(task: Callable[[], Slices]) -> Array:
         from fingerprint import _patch_kernels
@@ -230,7 +231,7 @@ def patch_matches(
         out = np.zeros((len(slices), len(part)), np.int32)
         for j in range(len(part)):
             column = np.zeros(len(slices), np.int32)
-            _patch_kernels.count(patches.best(part.pixels[j : j + 1])[0], limit, column)
+            _patch_kernels.count(patches.best(part.pixels[j : j + 1], limits)[0], limit, column)
             out[:, j] = column
         return out
 
@@ -299,11 +300,12 @@ def nearest_patches(
     slices = images.load(real, threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
     patches = _Patches.of(slices.pixels, search)
+    limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
 
     def step(task: Callable[[], Slices]) -> NearestPatches:
-        return patches.nearest(slices.names, task())
+        return patches.nearest(slices.names, task(), limits)
 
-    found = replace(patches.nearest(slices.names, slices[:0]), failed=slices.failed)
+    found = replace(patches.nearest(slices.names, slices[:0], limits), failed=slices.failed)
     tasks = images.plan(fake, block=_BLOCK, expect=slices, argument="fake")
     with _threads.bar(progress, unit="image") as advance:
         for part in _threads.map_ordered(step, tasks, threads=workers):
@@ -324,6 +326,7 @@ class _Patches:
     columns: Array
     informative: Array
     members: Array  # (n_sites, n) int64: images with an informative patch there, then -1
+    workspace: Workspace = field(default_factory=Workspace, repr=False)
 
     @classmethod
     def of(cls, pixels: Array, search: Search) -> _Patches:
@@ -344,8 +347,11 @@ class _Patches:
         members = np.where(np.take_along_axis(sites, order, axis=1), order, -1)
         return cls(search, pixels, rows, columns, informative, members)
 
-    def best(self, fakes: Array) -> tuple[Array, Array, Array]:
-        """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each."""
+    def best(self, fakes: Array, limits: Array) -> tuple[Array, Array, Array]:
+        """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each.
+
+        What is worse than `limits` (n, n_sites) may be left out.
+        """
         from fingerprint import _compiler, _patch_kernels
 
         turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
@@ -359,6 +365,9 @@ class _Patches:
         which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
         fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name)]
         if fast and fakes.dtype == np.uint8:  # pragma: no cover  (not without a compiler)
+            if fast[0] == "avx512" and self.search.measure == "rmse":
+                self._search(stack, boxes, limits, best, which, where)
+                return best, which, where
             self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
             return best, which, where
         exact = np.float32 if fakes.dtype == np.uint8 else np.float64
@@ -406,6 +415,70 @@ class _Patches:
                 here, members, moments, sums, turns, area, correlate, site, best, which, where, len(offsets)
             )
 
+    def _search(
+        self, stack: Array, boxes: Array, limits: Array, best: Array, which: Array, where: Array
+    ) -> None:  # pragma: no cover  (not without a compiler)
+        """Do what `search_all` does to squared differences of 8-bit images, with vector instructions.
+
+        Matches that are worse than `limits` (n, n_sites) are left out.
+        """
+        from fingerprint import _nearest_patch_kernels
+
+        search, offsets, turns = self.search, self.search.offsets, stack.shape[1]
+        images, squares = stack.reshape(-1, *stack.shape[2:]), boxes[:, :, 1].reshape(-1, *boxes.shape[3:])
+        side, radius = 2 * search.radius + 1, search.radius
+        # rows are copied 16 words at a time, and up to six vectors of them compared
+        lanes = 16 * (-(-side * side // 16) + 6)
+        shape = len(images), images.shape[1] + 2 * radius, images.shape[2] + 2 * radius + 16
+        kinds = [
+            ("words", np.uint32),
+            ("sums", np.int32),
+            ("pairs", np.int32),
+            ("lengths", np.int32),
+            ("halves", np.int32),
+        ]
+        maps = tuple(self.workspace.array(name, shape, kind) for name, kind in kinds)
+        for image, square, word, total, *three in zip(images, squares, *maps, strict=True):
+            _nearest_patch_kernels.lay_out(image, square, radius, word, total)
+            if self.sketched:
+                _nearest_patch_kernels.sketch(image, square, search.size // 4, radius, *three)
+        ranks = np.full(lanes, len(offsets), np.int32)
+        ranks[(offsets + radius) @ [side, 1]] = np.arange(len(offsets))
+        steps = search.size * -(-search.size // 4)
+        space = tuple(
+            aligned(rows, kind)
+            for rows, kind in (((steps, lanes), np.uint32), ((lanes,), np.int32), ((10, lanes), np.int32))
+        )
+        for site, ((y, x), members, laid_out) in enumerate(zip(self.sites, self.present, self.laid_out, strict=True)):
+            if len(members):
+                _nearest_patch_kernels.nearest_avx512(
+                    maps,
+                    radius,
+                    search.size,
+                    ranks,
+                    y,
+                    x,
+                    *laid_out,
+                    members,
+                    turns,
+                    site,
+                    space,
+                    limits,
+                    best,
+                    which,
+                    where,
+                )
+
+    @property
+    def sketched(self) -> bool:  # pragma: no cover  (not without a compiler)
+        """Return whether sums of 4 x 4 blocks of a patch bound its distances."""
+        return self.search.size % 4 == 0 and self.search.size > 4
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return how many images and sites there are."""
+        return len(self.pixels), len(self.members)
+
     @cached_property
     def sites(self) -> Array:
         """Return the upper left corners of all patches, (n_sites, 2) int64."""
@@ -430,10 +503,28 @@ class _Patches:
             out.append((patches, moments))
         return out
 
-    def nearest(self, names: tuple[str, ...], part: Slices) -> NearestPatches:
-        """Return the best matches in one block of synthetic images, possibly none."""
+    @cached_property
+    def laid_out(self) -> list[tuple[Array, Array, Array]]:  # pragma: no cover  (not without a compiler)
+        """Return for each site the patches, what is left of their squares, and their sketches: see `nearest_avx512`."""
+        from fingerprint import _nearest_patch_kernels
+
+        size = self.search.size
+        out = []
+        for (y, x), members in zip(self.sites, self.present, strict=True):
+            patches = np.zeros((len(members), size, 4 * -(-size // 4)), np.int8)
+            rests, sketches = np.empty(len(members)), np.empty((len(members) * self.sketched, 10), np.int32)
+            _nearest_patch_kernels.lay_patches(self.pixels, members, y, x, patches, rests, sketches)
+            out.append((patches.reshape(len(members), -1) if len(members) else patches, rests, sketches))
+        return out
+
+    def nearest(self, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
+        """Return the best matches in one block of synthetic images, possibly none, unless worse than `limits`.
+
+        These are raised to what was found. Threads may share them: one that sees an older number searches more.
+        """
         in_order = _names.in_order(part.names)
-        best, which, where = self.best(part.pixels[in_order])
+        best, which, where = self.best(part.pixels[in_order], limits)
+        np.maximum(limits, best, out=limits)
         found = which >= 0
         if self.search.measure == "ncc":
             distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)

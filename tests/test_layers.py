@@ -18,6 +18,7 @@ ORDER = [
     "_kernels",
     "_ssim_kernels",
     "_patch_kernels",
+    "_nearest_patch_kernels",
     "_patch_evidence_kernels",
     "_whitening_kernels",
     "_memory",

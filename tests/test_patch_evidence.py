@@ -221,6 +221,14 @@ def test_gathering_without_a_compiler_is_the_same():
                 np.testing.assert_array_equal(a, b)
 
 
+def test_patterns_are_packed_16_at_a_time():
+    patterns = np.random.default_rng(0).integers(-128, 128, (21, 64)).astype(np.int8)
+    packed = patch_evidence._pack(patterns)
+    assert packed.shape == (2, 16, 16, 4)
+    for n, k in np.ndindex(32, 64):
+        assert packed[n // 16, k // 4, n % 16, k % 4] == (patterns[n, k] if n < 21 else 0)
+
+
 def test_patterns_sum_up_to_zero():
     rng = np.random.default_rng(0)
     cut = rng.integers(0, 4080, (50, 64)) ** rng.integers(1, 3, (50, 1))
