@@ -165,6 +165,47 @@ def test_the_layout_in_memory_does_not_matter(metric):
         np.testing.assert_array_equal(b, before[1])
 
 
+RANGES = {"CT": (0, 4095), "narrow": (40000, 40300), "flat": (9, 9), "14 bits": (0, 16383), "full": (0, 65535)}
+
+
+def deep(n, shape, limits, seed=0):
+    """16-bit noise that reaches both limits."""
+    pixels = np.random.default_rng(seed).integers(*limits, (n, *shape), np.uint16, endpoint=True)
+    pixels[0], pixels[1], pixels[:, 0, :2] = *limits, limits
+    return pixels
+
+
+@pytest.mark.parametrize("fakes", RANGES)
+@pytest.mark.parametrize("reals", RANGES)
+def test_16_bit_images_of_any_range(reals, fakes):
+    shape = (2, 600 if JIT else 10)
+    real, fake = deep(2, shape, RANGES[reals]), deep(3, shape, RANGES[fakes], seed=1)
+    for metric in ("euclidean", "correlation", "tiles"):
+        compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
+
+
+@pytest.mark.parametrize("which", ["real", "fake", "both"])
+@pytest.mark.parametrize("name", _compiler.available(name for name in _kernels.KERNELS["dot"] if name != "amx"))
+def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name):
+    real, fake = deep(17, (9, 23), RANGES["CT"]), deep(3, (9, 23), RANGES["full"], seed=1)
+    names = ("euclidean", "correlation", "tiles")
+    sides = {"real": real, "fake": fake}
+    with monkeypatch.context() as context:
+        context.setitem(_kernels.KERNELS, "dot", {name: _kernels.KERNELS["dot"][name]})
+        expected = distance.blocks_of(*(distance.prepare(side, names) for side in sides.values()), names)
+    runs = _compiler.runs
+    prepared = {}
+    for key, side in sides.items():
+        with monkeypatch.context() as context:
+            there = which in (key, "both")
+            context.setattr(_compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
+            prepared[key] = distance.prepare(side, names)
+            assert ("planes" in prepared[key].arrays) == there
+    monkeypatch.setitem(_kernels.KERNELS, "dot", {name: _kernels.KERNELS["dot"][name]})
+    for metric, block in distance.blocks_of(prepared["real"], prepared["fake"], names).items():
+        np.testing.assert_array_equal(block, expected[metric])
+
+
 def test_prepared_travels():
     names = distance.IMAGE_METRICS
     prepared = distance.prepare(noise(3), names)
