@@ -28,6 +28,7 @@ _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
+_MERGED = 1024  # synthetic images whose distances wait until they are merged into the nearest ones
 _SSIM_PART = 64  # a task's images a side, whole groups
 _DOTS = {"euclidean", "correlation", "tiles"}
 
@@ -607,6 +608,7 @@ def nearest(
             if matrix is not None:
                 best.add(matrix, part.names)
             advance(len(part))
+    best.merge()
     if not best.seen:
         raise images.none_usable(fake, failed, argument="fake")
     return Nearest(metric, slices.names, best.names(), best.indices, best.distances, (*slices.failed, *failed))
@@ -620,41 +622,43 @@ class _Best:
         self.distances = np.empty((n, 0))
         self.indices = np.empty((n, 0), np.int64)
         self._names: dict[int, str] = {}  # of these indices, and of some that were among them
+        self._waiting: list[tuple[Array, Sequence[str]]] = []
 
     def add(self, matrix: Array, names: Sequence[str]) -> None:
-        """Take in the distances to the next images."""
-        start, self.seen = self.seen, self.seen + len(names)
-        full = self.indices.shape[1] == self.k
-        bound = self.distances[:, -1:] if full else np.inf
-        if not full and len(names) > self.k:
-            bound = np.partition(matrix, self.k - 1, axis=1)[:, self.k - 1 : self.k]
-        near = matrix <= bound
-        counts = near.sum(axis=1)
-        rows = np.flatnonzero(counts)
-        if not rows.size:
+        """Take in the distances to the next images, by the next `merge` at the latest."""
+        self._waiting.append((matrix, names))
+        if sum(len(names) for _, names in self._waiting) >= _MERGED:
+            self.merge()
+
+    def merge(self) -> None:
+        """Take in what waits."""
+        if not self._waiting:
             return
-        at, columns = np.nonzero(near)
-        self._names.update((start + c, names[c]) for c in set(columns.tolist()))
-        counts = counts[rows]
-        firsts = np.cumsum(counts) - counts
-        place = np.repeat(np.arange(len(rows)), counts), np.arange(len(at)) - np.repeat(firsts, counts)
-        new = np.full((len(rows), counts.max()), np.inf)
-        new[place] = matrix[at, columns]
-        which = np.repeat(start + columns[firsts, None], new.shape[1], axis=1)
-        which[place] = start + columns
-        values = np.concatenate([self.distances[rows], new], axis=1)
-        indices = np.concatenate([self.indices[rows], which], axis=1)
-        order = np.argsort(values, axis=1, kind="stable")
-        ascending = np.take_along_axis(values, order, axis=1)
-        ties = np.isfinite(ascending[:, 1:]) & (ascending[:, 1:] == ascending[:, :-1])
-        for row in np.flatnonzero(ties[:, : self.k].any(axis=1)):
-            keys = [(images.natural_key(self._names[index]), index) for index in indices[row].tolist()]
-            order[row] = sorted(range(len(keys)), key=lambda c, row=row, keys=keys: (values[row, c], keys[c]))  # type: ignore[misc]
-        values, indices = (np.take_along_axis(array, order[:, : self.k], axis=1) for array in (values, indices))
-        if full:
-            self.distances[rows], self.indices[rows] = values, indices
-        else:
-            self.distances, self.indices = values, indices
+        old, start = self.indices.shape[1], self.seen
+        names = [name for _, own in self._waiting for name in own]
+        values = np.concatenate([self.distances, *(matrix for matrix, _ in self._waiting)], axis=1)
+        self._waiting, self.seen = [], start + len(names)
+        k = min(self.k, values.shape[1])
+        bound = self.distances[:, -1:] if old == k else np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+        at = np.flatnonzero(values <= bound)
+        rows, columns = np.divmod(at, values.shape[1])
+        near = values.ravel()[at]
+        kept = columns < old
+        which = start + columns - old
+        self._names.update((index, names[index - start]) for index in set(which[~kept].tolist()))
+        which[kept] = self.indices[rows[kept], columns[kept]]
+        order = np.lexsort((near, rows))
+        same = (np.diff(near[order]) == 0) & (np.diff(rows[order]) == 0)
+        if same.any():
+            tied = order[np.append(same, False) | np.append(False, same)]
+            indices, places = np.unique(which[tied], return_inverse=True)
+            keys = [(images.natural_key(self._names[index]), index) for index in indices.tolist()]
+            rank = np.zeros(len(at), np.int64)
+            rank[tied] = np.argsort(sorted(range(len(keys)), key=keys.__getitem__))[places]
+            order = np.lexsort((rank, near, rows))
+        first = np.searchsorted(rows, np.arange(len(values)))
+        best = order[first[:, None] + np.arange(k)]
+        self.distances, self.indices = near[best], which[best]
         if len(self._names) > 4 * self.indices.size:
             self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
 

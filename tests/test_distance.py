@@ -256,6 +256,7 @@ def check_nearest(result, matrix, names, k):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads):
     monkeypatch.setattr(distance, "_BLOCK", 7)
+    monkeypatch.setattr(distance, "_MERGED", 14)
     real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
     result = nearest(real, fake, metric=metric, k=4, threads=threads)
     names = images.load(fake).names
@@ -263,9 +264,11 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 
 
+@pytest.mark.parametrize("merged", [1, 10, 1000])
 @pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
-def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block):
+def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
     monkeypatch.setattr(distance, "_BLOCK", block)
+    monkeypatch.setattr(distance, "_MERGED", merged)
     real = np.zeros((2, 4, 4), np.uint8)
     real[1] = 9
     levels = np.random.default_rng(0).integers(0, 3, 24)
@@ -292,6 +295,7 @@ def test_nearest_finds_a_copy_at_distance_zero():
 
 def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
     monkeypatch.setattr(distance, "_BLOCK", 4)
+    monkeypatch.setattr(distance, "_MERGED", 16)
     real = noise(2, (16, 16))
     count = 400 if JIT else 50
 
@@ -401,6 +405,7 @@ def test_names_of_images_no_longer_near_are_forgotten():
     names = tuple(f"fake_{i}" for i in range(40, 0, -1))
     best = distance._Best(1, 1)
     best.add(np.full((1, len(names)), 3.0), names)
+    best.merge()
     assert best.names() == (("fake_1",),)
     assert list(best._names.values()) == ["fake_1"]
     found = nearest(real, Slices(np.repeat(fake, len(names), axis=0), names), k=1)
