@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -533,17 +534,18 @@ def distances(
         a, b = slices.pixels, others.pixels
     left = prepare(a, metric, threads=workers)
 
-    starts = range(0, len(b), _BLOCK)
-    inner = 1 if len(starts) >= workers else workers
+    count = -(-len(b) // (workers * _BLOCK)) * workers  # as many blocks for every thread, as large as groups allow
+    edges = 16 * (np.arange(count + 1) * -(-len(b) // 16) // max(count, 1))
+    parts = [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
 
-    def step(start: int) -> tuple[int, Array]:
-        return start, block(left, prepare(b[start : start + _BLOCK], metric, threads=inner), threads=inner)
+    def step(part: slice) -> tuple[slice, Array]:
+        return part, block(left, prepare(b[part], metric))
 
     out = np.empty((len(a), len(b)))
     with _threads.bar(progress, total=len(b), unit="image") as advance:
-        for start, part in _threads.map_ordered(step, starts, threads=workers):
-            out[:, start : start + _BLOCK] = part
-            advance(part.shape[1])
+        for part, found in _threads.map_ordered(step, parts, threads=workers):
+            out[:, part] = found
+            advance(found.shape[1])
     return out
 
 
