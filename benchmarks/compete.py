@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 ROUNDS = int(os.environ.get("FINGERPRINT_BENCHMARK_ROUNDS", "7"))
+PAUSE = 0.2  # seconds in which the threads of a BLAS stop to wait for more work, which takes a core each
 
 
 def compete(
@@ -33,9 +34,11 @@ def compete(
     times = []
 
     def setup() -> None:
+        time.sleep(PAUSE)
         start = time.perf_counter()
         theirs()
         times.append((time.perf_counter() - start) / share)
+        time.sleep(PAUSE)
 
     benchmark.pedantic(ours, setup=setup, rounds=rounds)
     if benchmark.enabled:

@@ -2,8 +2,9 @@
 """The compiled functions of the integer metrics. They check nothing, raise nothing and own the rows they write.
 
 Images are compared in the layout that `pack` writes: the pixels of an image tile after tile, each tile padded with
-zeros to whole steps of 64 bytes, and 16 images interleaved step by step: (groups, steps, 16, 64) bytes. A register
-tile then reads whole cache lines in order, on either side of a product.
+zeros to a multiple of 64, and 16 images interleaved in steps of 64 bytes: (groups, steps, 16, 64) bytes, or
+(groups, steps, 16, 32) words of 16 bits. A register tile then reads whole cache lines in order, on either side of a
+product.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from fingerprint._instructions import amx_begin, amx_end
 
 GROUP = 16  # images interleaved
 STEP = 64  # bytes a step
-CHUNK = 64  # steps after which 32-bit sums go to 64 bits, and whose lines stay in the second-level cache
+CHUNK = 32  # steps after which 32-bit sums go to 64 bits; those of a register tile stay in the first-level cache
 SHORT = 8  # steps of two groups that stay in the first-level cache
+SPLIT = 4  # of fewer steps than this between two additions in 64 bits, products of half words take less time
 WRAP = 1024  # steps whose sums of 8-bit products stay below 2**32
 
 # --- Dot products, sums of absolute differences and sums of maxima of 16 x 16 images ---------------------------------
@@ -30,18 +32,44 @@ WRAP = 1024  # steps whose sums of 8-bit products stay below 2**32
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _B16, _B32, _B64 = (ir.VectorType(_I8, n) for n in (16, 32, 64))
-_H16, _H32 = (ir.VectorType(_I16, n) for n in (16, 32))
+_H16, _H32, _H64 = (ir.VectorType(_I16, n) for n in (16, 32, 64))
 _W8, _W16 = (ir.VectorType(_I32, n) for n in (8, 16))
 _D4, _D8 = (ir.VectorType(_I64, n) for n in (4, 8))
 
 
-def _tile(emit: Any, kind: Any, sums: Any, rows: int, columns: int, span: int = GROUP) -> Any:
+def _lanes(numbers: Any) -> Any:  # pragma: no cover
+    return ir.Constant(ir.VectorType(_I32, len(numbers)), list(numbers))
+
+
+def _rows_of_totals(builder: Any, sums: Any, columns: int) -> Any:  # pragma: no cover
+    """Yield the totals of the lanes of each sum, `columns` of them at a time, as vectors of int64."""
+    count, element = sums[0].type.count, sums[0].type.element
+    for _ in range(
+        count.bit_length() - 1
+    ):  # halved as often as a sum has lanes, that many sums are one vector of totals
+        sums = [
+            builder.add(*(builder.shuffle_vector(x, y, _lanes(range(odd, 2 * count, 2))) for odd in (0, 1)))
+            for x, y in zip(sums[::2], sums[1::2], strict=True)
+        ]
+    for totals in sums:
+        for first in range(0, count, columns):
+            row = builder.shuffle_vector(totals, totals, _lanes(range(first, first + columns)))
+            yield row if element == _I64 else builder.sext(row, ir.VectorType(_I64, columns))
+
+
+def _widened(builder: Any, value: Any) -> Any:  # pragma: no cover
+    """Return half as many int64 lanes of the same total."""
+    count = value.type.count // 2
+    halves = [builder.shuffle_vector(value, value, _lanes(range(at, at + count))) for at in (0, count)]
+    return builder.add(*(builder.sext(half, ir.VectorType(_I64, count)) for half in halves))
+
+
+def _tile(emit: Any, kind: Any, sums: Any, rows: int, columns: int, shift: int | None = None) -> Any:
     """Return an intrinsic f(a, b, steps, c, stride) that adds the 16 x 16 sums of `steps` steps to int64 c.
 
     `a`, `b` and `c` are addresses, of groups in the layout above and of c[0, 0]; `stride` is the bytes of a row of c.
     `emit(builder, sum, x, y)` adds vectors x and y of type `kind` to a sum of type `sums`; a register tile is `rows` by
-    `columns` such sums.
-    With a `span` of 1 the intrinsic adds the sum of one image of a and one of b alone.
+    `columns` such sums. With a `shift` a sum alone must fit 32 bits, not their total, which counts 2**shift times.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
@@ -59,8 +87,8 @@ def _tile(emit: Any, kind: Any, sums: Any, rows: int, columns: int, span: int = 
 
         accumulators = [cgutils.alloca_once(builder, sums) for _ in range(rows * columns)]
         with (
-            cgutils.for_range(builder, const(span // rows)) as i,
-            cgutils.for_range(builder, const(span // columns)) as j,
+            cgutils.for_range(builder, const(GROUP // rows)) as i,
+            cgutils.for_range(builder, const(GROUP // columns)) as j,
         ):
             for accumulator in accumulators:
                 builder.store(ir.Constant(sums, None), accumulator)
@@ -74,19 +102,17 @@ def _tile(emit: Any, kind: Any, sums: Any, rows: int, columns: int, span: int = 
                         x = read(left, row, offset)
                         for y, accumulator in zip(ys, accumulators[row * columns :], strict=False):
                             builder.store(emit(builder, builder.load(accumulator), x, y), accumulator)
-            for n, accumulator in enumerate(accumulators):
-                value = call(
-                    builder,
-                    f"llvm.vector.reduce.add.v{sums.count}i{sums.element.width}",
-                    [builder.load(accumulator)],
-                    sums.element,
-                )
-                row = builder.add(builder.mul(i.index, const(rows)), const(n // columns))
-                column = builder.add(builder.mul(j.index, const(columns)), const(n % columns))
-                address = builder.add(builder.add(c, builder.mul(row, stride)), builder.mul(column, const(8)))
-                target = builder.inttoptr(address, _I64.as_pointer())
-                value = value if sums.element == _I64 else builder.sext(value, _I64)
-                builder.store(builder.add(builder.load(target), value), target)
+            loaded = [builder.load(accumulator) for accumulator in accumulators]
+            if shift is not None:
+                loaded = [_widened(builder, value) for value in loaded]
+            for n, row in enumerate(_rows_of_totals(builder, loaded, columns)):
+                offset = builder.mul(builder.add(builder.mul(i.index, const(rows)), const(n)), stride)
+                address = builder.add(builder.add(c, offset), builder.mul(j.index, const(8 * columns)))
+                target = builder.inttoptr(address, row.type.as_pointer())
+                present = builder.load(target)
+                present.align = 8
+                row = builder.shl(row, _splat(row.type, shift or 0))
+                builder.store(builder.add(present, row), target).align = 8
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -127,12 +153,68 @@ def _sad(name: str) -> Any:
 
 def _larger(name: str) -> Any:
     """Take the larger of signed 16-bit a and b, add two to an int32 at a time."""
+    add = _pairs(name)
 
     def emit(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
         larger = builder.select(builder.icmp_signed(">", x, y), x, y)
-        return builder.add(total, call(builder, name, [larger, _splat(larger.type, 1)], total.type))
+        return add(builder, total, larger, _splat(larger.type, 1))
 
     return emit
+
+
+def _pairs(name: str, part: Any = lambda _, x: x) -> Any:
+    """Multiply a part of signed 16-bit a by signed 16-bit b and add two products to an int32 at a time."""
+
+    def emit(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
+        x = part(builder, x)
+        if "vpdp" in name:
+            words = total.type  # LLVM takes the 16-bit numbers of this instruction as vectors of 32 bits
+            return call(builder, name, [total, builder.bitcast(x, words), builder.bitcast(y, words)], words)
+        return builder.add(total, call(builder, name, [x, y], total.type))
+
+    return emit
+
+
+def _low(builder: Any, x: Any) -> Any:  # pragma: no cover
+    """Return the lowest 8 bits."""
+    return builder.and_(x, _splat(x.type, 255))
+
+
+def _high(builder: Any, x: Any) -> Any:  # pragma: no cover
+    """Return what the lowest 8 bits leave, signed."""
+    return builder.ashr(x, _splat(x.type, 8))
+
+
+def _copy(kind: Any, target: Any, shift: int = 0) -> Any:
+    """Return an intrinsic f(source, stride, out, centres, n) that packs one step of n images.
+
+    `source` is the address of a vector of type `kind` of the first image, `stride` the bytes to the next image; each
+    less its int64 centre, shifted down by `shift` bits and cut to type `target`, goes to `out` and every 64 bytes on.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
+        source, stride, out, centres, n = arguments
+
+        def at(base: Any, index: Any, step: Any, kind: Any) -> Any:
+            return builder.inttoptr(builder.add(base, builder.mul(index, step)), kind.as_pointer())
+
+        with cgutils.for_range(builder, n) as image:
+            pixels = builder.load(at(source, image.index, stride, kind))
+            pixels.align = 1
+            centre = builder.load(at(centres, image.index, ir.Constant(_I64, 8), _I64))
+            none = ir.Constant(kind, ir.Undefined)
+            first = builder.insert_element(none, builder.trunc(centre, kind.element), ir.Constant(_I32, 0))
+            values = builder.sub(pixels, builder.shuffle_vector(first, none, _lanes([0] * kind.count)))
+            values = builder.lshr(values, _splat(kind, shift))
+            values = values if kind == target else builder.trunc(values, target)
+            builder.store(values, at(out, image.index, ir.Constant(_I64, STEP), target)).align = 1
+        return context.get_dummy_value()
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def copy(typing: Any, source: Any, stride: Any, out: Any, centres: Any, n: Any) -> Any:  # pragma: no cover
+        return types.void(*[types.int64] * 5), generate
+
+    return copy
 
 
 def _amx(rows: int, columns: int) -> Any:
@@ -185,148 +267,113 @@ _dot_avxvnni = _tile(_vnni(256), _W8, _W8, 4, 2)
 _dot_avx2 = _tile(_madd, _B16, _W8, 4, 2)
 _gap_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), _B64, _D8, 4, 4)
 _gap_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), _B32, _D4, 4, 2)
-_larger_avx512 = _tile(_larger("llvm.x86.avx512.pmaddw.d.512"), _H32, _W16, 4, 4)
+_dot16_avx512 = _tile(_pairs("llvm.x86.avx512.vpdpwssd.512"), _H32, _W16, 4, 4, 0)
+_low_avx512 = _tile(_pairs("llvm.x86.avx512.vpdpwssd.512", _low), _H32, _W16, 4, 4, 0)
+_high_avx512 = _tile(_pairs("llvm.x86.avx512.vpdpwssd.512", _high), _H32, _W16, 4, 4, 8)
+_dot16_avx2 = _tile(_pairs("llvm.x86.avx2.pmadd.wd"), _H16, _W8, 4, 2, 0)
+_low_avx2 = _tile(_pairs("llvm.x86.avx2.pmadd.wd", _low), _H16, _W8, 4, 2, 0)
+_high_avx2 = _tile(_pairs("llvm.x86.avx2.pmadd.wd", _high), _H16, _W8, 4, 2, 8)
+_larger_avx512 = _tile(_larger("llvm.x86.avx512.vpdpwssd.512"), _H32, _W16, 4, 4)
 _larger_avx2 = _tile(_larger("llvm.x86.avx2.pmadd.wd"), _H16, _W8, 4, 2)
-_line_avx512 = _tile(_vnni(512), _W16, _W16, 1, 1, 1)
-_line_avx2 = _tile(_madd, _B16, _W8, 1, 1, 1)
-_sum_avx512 = _tile(_sad("llvm.x86.avx512.psad.bw.512"), _B64, _D8, 1, 1, 1)
-_sum_avx2 = _tile(_sad("llvm.x86.avx2.psad.bw"), _B32, _D4, 1, 1, 1)
+_copy_bytes, _copy_words = _copy(_B64, _B64), _copy(_H32, _H32)
+_copy_low, _copy_high = _copy(_H64, _B64), _copy(_H64, _B64, 8)
 
 
 @kernel
-def pack(pixels, rows, columns, flip, first, last, planes):  # type: ignore[no-untyped-def]
+def pack(pixels, rows, columns, starts, centres, first, last, planes):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write images 16 * group, ... into planes[:, group], in the layout above, for the groups first to last.
 
-    The first plane holds the pixels with their bits `flip` inverted, as many bits as fit; a second the bits above the
-    lowest 8. The 64-byte steps are shaped (16, 64) for bytes and (16, 32) for 16-bit numbers. An absent image and the
-    padding are as pixels of 0.
+    `planes` takes the pixels less the centres of their images, as int16 or uint8; or two planes of uint8 take the low
+    and the high bytes of 16-bit pixels, with centres of 0. `starts` counts 64 pixels a step. Absent images are zeros.
     """
     width = planes.shape[4]
     for group in range(first, last):
         images = min(16, pixels.shape[0] - 16 * group)
-        step = 0
+        for t in range(16):
+            planes[:, group, (starts[t + 1] - 1) * (64 // width) : starts[t + 1] * (64 // width)] = 0
+        planes[:, group, :, images:] = 0
         for r in range(4):
-            for c in range(4):
-                lane = 0
-                for y in range(rows[r], rows[r + 1]):
+            for y in range(rows[r], rows[r + 1]):  # whole rows, in the order in which they lie in memory
+                for c in range(4):
                     x = columns[c]
+                    at = 64 * starts[4 * r + c] + (y - rows[r]) * (columns[c + 1] - x)
                     while x < columns[c + 1]:
+                        step, lane = at // width, at % width
                         run = min(width - lane, columns[c + 1] - x)
-                        for i in range(images):
-                            source = pixels[16 * group + i, y, x : x + run]
-                            for plane in range(planes.shape[0]):
-                                target = planes[plane, group, step, i, lane : lane + run]
-                                if run == 64:  # of fixed length, a loop compiles to vector moves
-                                    if plane == 0:
-                                        for p in range(64):
-                                            target[p] = source[p] ^ flip
-                                    else:
-                                        for p in range(64):
-                                            target[p] = source[p] >> 8
-                                elif run == 32:
-                                    if plane == 0:
-                                        for p in range(32):
-                                            target[p] = source[p] ^ flip
-                                    else:
-                                        for p in range(32):
-                                            target[p] = source[p] >> 8
-                                else:
-                                    if plane == 0:
-                                        for p in range(run):
-                                            target[p] = source[p] ^ flip
-                                    else:
-                                        for p in range(run):
-                                            target[p] = source[p] >> 8
+                        if run == width:
+                            source, stride = pixels[16 * group, y, x:].ctypes.data, pixels.strides[0]
+                            out, centre = planes[0, group, step].ctypes.data, centres[16 * group :].ctypes.data
+                            if width == 32:
+                                _copy_words(source, stride, out, centre, images)
+                            elif planes.shape[0] == 1:
+                                _copy_bytes(source, stride, out, centre, images)
+                            else:
+                                _copy_low(source, stride, out, centre, images)
+                                _copy_high(source, stride, planes[1, group, step].ctypes.data, centre, images)
+                        else:
+                            for i in range(images):
+                                part = pixels[16 * group + i, y, x : x + run]
+                                for plane in range(planes.shape[0]):
+                                    target = planes[plane, group, step, i, lane : lane + run]
+                                    for p in range(run):
+                                        target[p] = (np.int64(part[p]) - centres[16 * group + i]) >> 8 * plane
                         x += run
-                        lane += run
-                        if lane == width:
-                            lane = 0
-                            step += 1
-                if lane:
-                    planes[:, group, step, :, lane:] = flip
-                    step += 1
-        planes[:, group, :, images:, :] = flip
+                        at += run
+
+
+def pack_numpy(
+    pixels: Any, rows: Any, columns: Any, starts: Any, centres: Any, first: int, last: int, planes: Any
+) -> None:
+    """Like `pack`, without the compiler."""
+    width, groups = planes.shape[4], last - first
+    images = slice(16 * first, min(16 * last, len(pixels)))
+    for t in range(16):
+        r, c = divmod(t, 4)
+        tile = pixels[images, rows[r] : rows[r + 1], columns[c] : columns[c + 1]].astype(np.int64)
+        values = np.zeros((16 * groups, 64 * (starts[t + 1] - starts[t])), np.int64)
+        values[: len(tile), : tile[0].size] = tile.reshape(len(tile), -1) - centres[images, None]
+        steps = slice(64 // width * starts[t], 64 // width * starts[t + 1])
+        for plane, target in enumerate(planes[:, first:last, steps]):
+            target[:] = (values >> 8 * plane).reshape(groups, 16, -1, width).swapaxes(1, 2)
 
 
 @kernel
-def totals(pixels, out):  # type: ignore[no-untyped-def]
-    """Sum each image, (n, h, w) to (n,) int64."""
-    for i in range(pixels.shape[0]):
-        total = np.int64(0)
-        for y in range(pixels.shape[1]):
-            for x in range(0, pixels.shape[2], 32768):
-                part = pixels[i, y, x : x + 32768]
-                row = np.int32(0)  # holds the sum of 32,768 numbers of 16 bits
-                for p in range(part.shape[0]):
-                    row = np.int32(row + np.int32(part[p]))
-                total += row
-        out[i] = total
+def moments(pixels, rows, columns, first, last, sums, squares, lowest, highest):  # type: ignore[no-untyped-def]
+    """Sum the pixels and their squares in each of the 16 tiles of the images first to last, into (n, 16) int64.
 
-
-@kernel
-def moments_portable(planes, zeros, starts, first, last, sums, products):  # type: ignore[no-untyped-def]
-    """Sum each of the 16 tiles of the images of the groups first to last, and the products of their planes.
-
-    Into `sums` (planes, images, 16) and, for each plane and those after it, `products` (planes, planes, images, 16),
-    int64. `zeros` is a chunk of steps of zeros.
+    And find the lowest and the highest pixel of each image, into (n,) int64.
     """
-    for image in range(16 * first, 16 * last):
-        group, i = image // 16, image % 16
-        for t in range(16):
-            for p in range(planes.shape[0]):
-                for q in range(p, planes.shape[0]):
-                    total = np.int64(0)
-                    product = np.int64(0)
-                    for step in range(starts[t], starts[t + 1]):
-                        x = np.int32(0)
-                        y = np.int32(0)
-                        for n in range(64):
-                            v = np.int32(planes[p, group, step, i, n])
-                            x = np.int32(x + v)
-                            y = np.int32(y + np.int32(v * np.int32(planes[q, group, step, i, n])))
-                        total += x
-                        product += y
-                    sums[p, image, t] = total
-                    products[p, q, image, t] = product
+    for i in range(first, last):
+        sums[i] = 0
+        squares[i] = 0
+        low, high = pixels[i, 0, 0], pixels[i, 0, 0]
+        for r in range(4):
+            for y in range(rows[r], rows[r + 1]):  # whole rows, in the order in which they lie in memory
+                for c in range(4):
+                    part = pixels[i, y, columns[c] : columns[c + 1]]
+                    total, square = np.int64(0), np.int64(0)
+                    for p in range(part.shape[0]):
+                        v = np.int64(part[p])
+                        total += v
+                        square += v * v
+                    sums[i, 4 * r + c] += total
+                    squares[i, 4 * r + c] += square
+                row = pixels[i, y]
+                for p in range(row.shape[0]):
+                    low, high = min(low, row[p]), max(high, row[p])
+        lowest[i], highest[i] = low, high
 
 
-@kernel
-def moments_avx2(planes, zeros, starts, first, last, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `moments_portable`."""
-    for image in range(16 * first, 16 * last):
-        group, i = image // 16, image % 16
-        for t in range(16):
-            sums[:, image, t] = 0
-            products[:, :, image, t] = 0
-            for start in range(starts[t], starts[t + 1], CHUNK):
-                steps = min(CHUNK, starts[t + 1] - start)
-                for p in range(planes.shape[0]):
-                    x = planes[p, group, start, i].ctypes.data
-                    _sum_avx2(x, zeros.ctypes.data, steps, sums[p, image, t:].ctypes.data, 0)
-                    for q in range(p, planes.shape[0]):
-                        y = planes[q, group, start, i].ctypes.data
-                        _line_avx2(x, y, steps, products[p, q, image, t:].ctypes.data, 0)
-
-
-@kernel
-def moments_avx512(planes, zeros, starts, first, last, sums, products):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `moments_portable`."""
-    for image in range(16 * first, 16 * last):
-        group, i = image // 16, image % 16
-        for t in range(16):
-            sums[:, image, t] = 0
-            products[:, :, image, t] = 0
-            for start in range(starts[t], starts[t + 1], CHUNK):
-                steps = min(CHUNK, starts[t + 1] - start)
-                for p in range(planes.shape[0]):
-                    x = planes[p, group, start, i].ctypes.data
-                    _sum_avx512(x, zeros.ctypes.data, steps, sums[p, image, t:].ctypes.data, 0)
-                    for q in range(p, planes.shape[0]):
-                        y = planes[q, group, start, i].ctypes.data
-                        _line_avx512(x, y, steps, products[p, q, image, t:].ctypes.data, 0)
-            for p in range(planes.shape[0]):
-                for q in range(p, planes.shape[0]):
-                    products[p, q, image, t] += 128 * sums[p, image, t]  # `_vnni` took 128 off
+def moments_numpy(
+    pixels: Any, rows: Any, columns: Any, first: int, last: int, sums: Any, squares: Any, lowest: Any, highest: Any
+) -> None:
+    """Like `moments`, without the compiler."""
+    images = pixels[first:last].astype(np.int64)
+    for t in range(16):
+        r, c = divmod(t, 4)
+        tile = images[:, rows[r] : rows[r + 1], columns[c] : columns[c + 1]]
+        sums[first:last, t], squares[first:last, t] = tile.sum(axis=(1, 2)), (tile * tile).sum(axis=(1, 2))
+    lowest[first:last], highest[first:last] = images.min(axis=(1, 2)), images.max(axis=(1, 2))
 
 
 @kernel
@@ -345,13 +392,18 @@ def _rows(side: Any, first: int, last: int, kind: type) -> Any:
 
 
 def dot_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
-    """Add to c, (images of a, images of b) int64, the dot products of their bytes in the steps first to last.
+    """Add to c, (images of a, images of b) int64, the dot products of their numbers in the steps first to last.
 
     A float64 matrix product holds these integers exactly, whatever the order in which it adds; any BLAS will do.
     """
     for start in range(first, last, CHUNK):
         x, y = (_rows(side, start, min(start + CHUNK, last), np.float64) for side in (a, b))
         c += (x @ y.T).astype(np.int64)
+
+
+def dot16_numpy(a: Any, b: Any, first: int, last: int, fit: int, c: Any) -> None:
+    """Like `dot_numpy` of int16 numbers: float64 holds their sums too, whatever `fit`."""
+    dot_numpy(a, b, first, last, c)
 
 
 def gap_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
@@ -366,17 +418,6 @@ def larger_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
     others = _rows(b, first, last, np.int64)
     for row, image in zip(c, _rows(a, first, last, np.int64), strict=True):
         row += np.maximum(image, others).sum(axis=1)
-
-
-def moments_numpy(planes: Any, zeros: Any, starts: Any, first: int, last: int, sums: Any, products: Any) -> None:
-    """Like `moments_portable`, without the compiler."""
-    images = slice(16 * first, 16 * last)
-    for t in range(16):
-        values = [_rows(plane[first:last], starts[t], starts[t + 1], np.int64) for plane in planes]
-        for p, plane in enumerate(values):
-            sums[p, images, t] = plane.sum(axis=1)
-            for q in range(p, len(values)):
-                products[p, q, images, t] = (plane * values[q]).sum(axis=1)
 
 
 @kernel
@@ -443,6 +484,44 @@ def dot_avx2(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: n
             for i in range(a.shape[0]):
                 x, y, z = a[i, start].ctypes.data, b[j, start].ctypes.data, c[16 * i :, 16 * j :].ctypes.data
                 _dot_avx2(x, y, steps, z, c.strides[0])
+
+
+@kernel
+def dot16_avx512(a, b, first, last, fit, c):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add to c the dot products of the int16 numbers in the steps first to last; sums of `fit` fit 32 bits."""
+    run = fit // 2  # a step adds 2 products to each lane
+    for start in range(first, last, CHUNK):
+        end = min(start + CHUNK, last)
+        for j in range(b.shape[0]):
+            for i in range(a.shape[0]):
+                z = c[16 * i :, 16 * j :].ctypes.data
+                if run < SPLIT:  # half words in turn: their products fit 32 bits for longer than a chunk
+                    x, y = a[i, start].ctypes.data, b[j, start].ctypes.data
+                    _low_avx512(x, y, end - start, z, c.strides[0])
+                    _high_avx512(x, y, end - start, z, c.strides[0])
+                else:
+                    for at in range(start, end, run):
+                        x, y = a[i, at].ctypes.data, b[j, at].ctypes.data
+                        _dot16_avx512(x, y, min(run, end - at), z, c.strides[0])
+
+
+@kernel
+def dot16_avx2(a, b, first, last, fit, c):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add to c the dot products of the int16 numbers in the steps first to last; sums of `fit` fit 32 bits."""
+    run = fit // 4  # a step adds 4 products to each lane
+    for start in range(first, last, CHUNK):
+        end = min(start + CHUNK, last)
+        for j in range(b.shape[0]):
+            for i in range(a.shape[0]):
+                z = c[16 * i :, 16 * j :].ctypes.data
+                if run < SPLIT:  # half words in turn: their products fit 32 bits for longer than a chunk
+                    x, y = a[i, start].ctypes.data, b[j, start].ctypes.data
+                    _low_avx2(x, y, end - start, z, c.strides[0])
+                    _high_avx2(x, y, end - start, z, c.strides[0])
+                else:
+                    for at in range(start, end, run):
+                        x, y = a[i, at].ctypes.data, b[j, at].ctypes.data
+                        _dot16_avx2(x, y, min(run, end - at), z, c.strides[0])
 
 
 @kernel
@@ -570,7 +649,9 @@ def squared_gaps(a, b, out):  # type: ignore[no-untyped-def]
 # The fastest first.
 KERNELS: dict[str, dict[str, Any]] = {
     "dot": {"amx": dot_amx, "avx512": dot_avx512, "avxvnni": dot_avxvnni, "avx2": dot_avx2, "numpy": dot_numpy},
-    "moments": {"avx512": moments_avx512, "avx2": moments_avx2, "portable": moments_portable, "numpy": moments_numpy},
+    "dot16": {"avx512": dot16_avx512, "avx2": dot16_avx2, "numpy": dot16_numpy},
+    "pack": {"portable": pack, "numpy": pack_numpy},
+    "moments": {"portable": moments, "numpy": moments_numpy},
     "gap": {"avx512": gap_avx512, "avx2": gap_avx2, "portable": gap_portable, "numpy": gap_numpy},
     "larger": {"avx512": larger_avx512, "avx2": larger_avx2, "portable": larger_portable, "numpy": larger_numpy},
 }

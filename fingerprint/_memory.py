@@ -22,8 +22,15 @@ TILE_REGISTERS[48:56] = 16
 
 def aligned(shape: Sequence[int], dtype: Any) -> Array:
     """Return zeros that begin on a cache line, so that no vector spans two."""
+    result = unset(shape, dtype)
+    result[...] = 0
+    return result
+
+
+def unset(shape: Sequence[int], dtype: Any) -> Array:
+    """Like `aligned`, for arrays that are then written throughout."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + 64, np.uint8)
+    memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     result: Array = memory[start : start + size].view(dtype).reshape(shape)
     return result

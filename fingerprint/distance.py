@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint import _check, _threads, images
-from fingerprint._memory import TILE_REGISTERS, aligned
+from fingerprint._memory import TILE_REGISTERS, aligned, unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 _BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
+_MERGED = 1024  # synthetic images whose distances wait until they are merged into the nearest ones
 _SSIM_PART = 64  # a task's images a side, whole groups
 _DOTS = {"euclidean", "correlation", "tiles"}
 
@@ -71,6 +73,19 @@ class Prepared:
             _kernels.transpose(plane, out)
         return result.view(np.uint8)
 
+    @cached_property
+    def words(self) -> Array:
+        """Return 16-bit pixels less the centres of their images, also where another machine packed them as bytes."""
+        if "words" in self.arrays:
+            return self.arrays["words"]
+        low, high = self.arrays["planes"].astype(np.int32)
+        values = low + (high << 8) - self.arrays["centres"].reshape(-1, 1, 16, 1)
+        steps = np.diff(_starts(self.shape))
+        pixels = [np.arange(64 * n) < area for n, area in zip(steps, _areas(self.shape), strict=True)]
+        values *= np.concatenate(pixels).reshape(-1, 1, 64)
+        halves = values.reshape(*values.shape[:3], 2, 32).swapaxes(2, 3)
+        return np.ascontiguousarray(halves.reshape(len(values), -1, 16, 32), np.int16)
+
 
 def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) -> Prepared:
     """Work out once what the metrics need of every image of one side.
@@ -113,7 +128,7 @@ def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) ->
         return Prepared(names, len(pixels), pixels.shape[1:], "float64", arrays)
     pixels = np.ascontiguousarray(pixels)
     if _DOTS & {*names} or "manhattan" in names:
-        arrays |= _prepare_planes(pixels, names, threads)
+        arrays |= _prepare_pixels(pixels, names, threads)
     if "ssim" in names:
         arrays["interleaved"] = _interleaved(pixels, threads)
     return Prepared(names, len(pixels), pixels.shape[1:], pixels.dtype.name, arrays)
@@ -217,67 +232,75 @@ def _areas(shape: tuple[int, ...]) -> Array:
     return np.outer(np.diff(_edges(shape[0])), np.diff(_edges(shape[1]))).ravel()
 
 
-def _starts(shape: tuple[int, ...], lanes: int) -> Array:
-    """Return the step at which each tile begins, and the end."""
-    return np.concatenate([[0], np.cumsum(-(-_areas(shape) // lanes))])
+def _starts(shape: tuple[int, ...]) -> Array:
+    """Return the step of 64 pixels at which each tile begins, and the end."""
+    return np.concatenate([[0], np.cumsum(-(-_areas(shape) // 64))])
 
 
-def _prepare_planes(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
-    """Pack 8-bit images as a plane of bytes, 16-bit ones as two or, for `manhattan`, as words; and sum their tiles."""
+def _prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
+    """Pack 8-bit images as bytes; 16-bit ones as words, or as bytes where there are tile registers. Sum their tiles."""
     from fingerprint import _compiler, _kernels
 
-    wide = pixels.dtype == np.uint16
-    dots = not _DOTS.isdisjoint(names)
-    groups = -(-len(pixels) // _kernels.GROUP)
-    rows, columns = _edges(pixels.shape[1]), _edges(pixels.shape[2])
-    starts = _starts(pixels.shape[1:], 64)
-    count = 1 + int(wide)
-    zero, sign = (pixels.dtype.type(value) for value in (0, wide * 0x8000))
-    arrays: dict[str, Array] = {}
-    if dots or not wide:
-        arrays["planes"] = aligned((count, groups, int(starts[-1]), 16, 64), np.uint8)
-    if dots:
-        arrays["tile sums"] = np.empty((count, 16 * groups, 16), np.int64)
+    pack, moments = (_fastest(operation) for operation in ("pack", "moments"))
+    wide, dots = pixels.dtype == np.uint16, not _DOTS.isdisjoint(names)
+    groups, rows, columns = -(-len(pixels) // 16), _edges(pixels.shape[1]), _edges(pixels.shape[2])
+    starts = _starts(pixels.shape[1:])
+    arrays = {name: np.zeros((16 * groups, 16), np.int64) for name in ("sums", "squares")}
+    lowest, highest, centres = np.zeros((3, 16 * groups), np.int64)
+    packed = {}  # the centres of the images in each layout
+    if not wide or (dots and _compiler.available(_kernels.KERNELS["dot"])[0] == "amx"):
+        arrays["planes"] = unset((1 + int(wide), groups, int(starts[-1]), 16, 64), np.uint8)
+        packed["planes"] = np.zeros_like(centres)
+    elif dots:
+        arrays["words"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
+        packed["words"] = centres
     if wide and "manhattan" in names:
-        arrays["words"] = aligned((1, groups, int(_starts(pixels.shape[1:], 32)[-1]), 16, 32), np.uint16)
-    products = np.empty((count, count, 16 * groups, 16), np.int64)
-    zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
-    moments = _kernels.KERNELS["moments"][_compiler.available(_kernels.KERNELS["moments"])[0]]
+        arrays["signed"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
+        packed["signed"] = np.full_like(centres, 32768)
 
     def step(part: slice) -> None:
-        if "planes" in arrays:
-            _kernels.pack(pixels, rows, columns, zero, part.start, part.stop, arrays["planes"])
-        if dots:
-            moments(arrays["planes"], zeros, starts, part.start, part.stop, arrays["tile sums"], products)
-        if "words" in arrays:
-            _kernels.pack(pixels, rows, columns, sign, part.start, part.stop, arrays["words"])
+        for group in range(part.start, part.stop):  # pixels read for their sums are then at hand to be packed
+            first, last = 16 * group, min(16 * group + 16, len(pixels))
+            if dots or wide:
+                moments(pixels, rows, columns, first, last, arrays["sums"], arrays["squares"], lowest, highest)
+                centres[first:last] = (lowest[first:last] + highest[first:last] + 1) // 2
+            for name, middles in packed.items():
+                pack(pixels, rows, columns, starts, middles, group, group + 1, arrays[name])
 
     _threads.run(step, _slices(groups, -(-groups // threads)), threads=threads)
-    if dots:
-        arrays["squares"] = products[0, 0]
-        if wide:
-            arrays["squares"] += (products[0, 1] << 9) + (products[1, 1] << 16)
-    if "words" in arrays:
-        arrays["words"] = arrays["words"][0].view(np.int16)
-        arrays["totals"] = np.empty(len(pixels), np.int64)
-        _kernels.totals(pixels, arrays["totals"])
-    return arrays
+    arrays |= {name: arrays[name][0] for name in ("words", "signed") if name in arrays}
+    return arrays | {"centres": centres, "reach": centres - lowest}
+
+
+def _fastest(operation: str) -> Callable[..., None]:
+    from fingerprint import _compiler, _kernels
+
+    kernels = _kernels.KERNELS[operation]
+    kernel: Callable[..., None] = kernels[_compiler.available(kernels)[0]]
+    return kernel
 
 
 def _groups(part: slice) -> slice:
     return slice(part.start // 16, -(-part.stop // 16))
 
 
-def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Callable[[Array], Array]) -> Array:
-    """Return the dot products (images of b, images of a) of the pixels in the steps first to last.
-
-    `sums` adds up the tiles of these steps.
-    """
+def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
+    """Return the dot products (images of b, images of a) of the pixels of some tiles, for whole groups of images."""
     from fingerprint import _compiler, _kernels
 
-    name = _compiler.available(_kernels.KERNELS["dot"])[0]
-    kernel = _kernels.KERNELS["dot"][name]
     groups = _groups(part)
+    images = slice(16 * groups.start, 16 * groups.stop)
+    first, last = _starts(a.shape)[[tiles.start, tiles.stop]]
+    sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
+    name = _compiler.available(_kernels.KERNELS["dot"])[0]
+    less = name in ("avx512", "avxvnni")  # these take 128 off the bytes of a
+    if a.dtype == "uint16" and (less or "words" in a.arrays or "words" in b.arrays):
+        centres, middles = b.arrays["centres"][images], a.arrays["centres"]
+        largest = int(b.arrays["reach"][images].max()) * int(a.arrays["reach"].max())
+        total = np.outer(centres, others - _areas(a.shape)[tiles].sum() * middles) + np.outer(sums, middles)
+        _fastest("dot16")(b.words[groups], a.words, 2 * first, 2 * last, (2**31 - 1) // max(largest, 1), total)
+        return np.asarray(total)
+    kernel = _kernels.KERNELS["dot"][name]
     left = b.arrays["planes"][:, groups]
     right = a.transposed if name == "amx" else a.arrays["planes"]
     shape = left.shape[1], right.shape[1], 16, 16
@@ -290,29 +313,27 @@ def _dot(a: Prepared, b: Prepared, part: slice, first: int, last: int, sums: Cal
                 kernel(left[x], right[shift - x], first, last, TILE_REGISTERS, work, c)
             else:
                 kernel(left[x], right[shift - x], first, last, c)
-                if name in ("avx512", "avxvnni"):  # pragma: no cover  (with the compiler only)
-                    c += 128 * sums(b.arrays["tile sums"][x, 16 * groups.start : 16 * groups.stop])[:, None]
         if shift:
             total += c << 8 * shift
-    return total
+    return total + 128 * sums[:, None] if less else total
 
 
 def _dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) -> None:
     """Fill the columns `part` of the metrics that come from dot products."""
     from fingerprint import _kernels
 
-    starts, areas = _starts(a.shape, 64), _areas(a.shape)
+    areas = _areas(a.shape)
     rows = slice(16 * _groups(part).start, 16 * _groups(part).stop)
     left, right = b.arrays["squares"][rows], a.arrays["squares"]
     if "tiles" in out:
         total = np.zeros((len(left), len(right)), np.int64)
         worst = np.zeros(total.shape)
         for t in np.flatnonzero(areas):
-            c = _dot(a, b, part, starts[t], starts[t + 1], lambda sums, t=t: sums[:, t])  # type: ignore[misc]
+            c = _dot(a, b, part, slice(t, t + 1))
             _kernels.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
         out["tiles"][:, part] = np.sqrt(worst[: part.stop - part.start, : a.count].T)
     else:
-        total = _dot(a, b, part, 0, starts[-1], lambda sums: sums.sum(axis=1))
+        total = _dot(a, b, part, slice(0, 16))
     area = int(areas.sum())
     if "euclidean" in out:
         _kernels.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, part])
@@ -323,8 +344,7 @@ def _dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) ->
 
 def _about_means(side: Prepared, rows: slice, area: int) -> Array:
     """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
-    planes = side.arrays["tile sums"][:, rows].sum(axis=2)
-    sums = planes[0] if len(planes) == 1 else planes[0] + (planes[1] << 8)
+    sums = side.arrays["sums"][rows].sum(axis=1)
     means = sums // area
     rests = sums - area * means
     return np.stack([sums, means, rests, side.arrays["squares"][rows].sum(axis=1) - means * (sums + rests)])
@@ -332,22 +352,18 @@ def _about_means(side: Prepared, rows: slice, area: int) -> Array:
 
 def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
     """Fill the columns `part`."""
-    from fingerprint import _compiler, _kernels
-
-    groups = _groups(part)
+    groups, pixels = _groups(part), math.prod(a.shape)
     if a.dtype == "uint8":
-        operation, left, right = "gap", b.arrays["planes"][0, groups], a.arrays["planes"][0]
+        kernel, left, right = _fastest("gap"), b.arrays["planes"][0, groups], a.arrays["planes"][0]
     else:
-        operation, left, right = "larger", b.arrays["words"][groups], a.arrays["words"]
+        kernel, left, right = _fastest("larger"), b.arrays["signed"][groups], a.arrays["signed"]
     c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
-    steps = right.shape[1]
-    kernels = _kernels.KERNELS[operation]
-    kernels[_compiler.available(kernels)[0]](left, right, 0, steps, c)
+    kernel(left, right, 0, right.shape[1], c)
     total = c[: part.stop - part.start, : a.count].T
-    if operation == "larger":  # |x - y| = 2 max(x, y) - x - y, and the words are less 32768, also in the padding
-        sums = a.arrays["totals"][:, None] + b.arrays["totals"][part]
-        total = 2 * (total + 32768 * 32 * steps) - sums
-    out[:, part] = total / math.prod(a.shape)
+    if a.dtype == "uint16":  # |x - y| = 2 max(x, y) - x - y, and the packed ones are less 32768
+        sums = a.arrays["sums"][: a.count].sum(axis=1)[:, None] + b.arrays["sums"][part].sum(axis=1)
+        total = 2 * (total + 32768 * pixels) - sums
+    out[:, part] = total / pixels
 
 
 # --- Structural similarity ------------------------------------------------------------------------------------------
@@ -518,17 +534,18 @@ def distances(
         a, b = slices.pixels, others.pixels
     left = prepare(a, metric, threads=workers)
 
-    starts = range(0, len(b), _BLOCK)
-    inner = 1 if len(starts) >= workers else workers
+    count = -(-len(b) // (workers * _BLOCK)) * workers  # as many blocks for every thread, as large as groups allow
+    edges = 16 * (np.arange(count + 1) * -(-len(b) // 16) // max(count, 1))
+    parts = [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
 
-    def step(start: int) -> tuple[int, Array]:
-        return start, block(left, prepare(b[start : start + _BLOCK], metric, threads=inner), threads=inner)
+    def step(part: slice) -> tuple[slice, Array]:
+        return part, block(left, prepare(b[part], metric))
 
     out = np.empty((len(a), len(b)))
     with _threads.bar(progress, total=len(b), unit="image") as advance:
-        for start, part in _threads.map_ordered(step, starts, threads=workers):
-            out[:, start : start + _BLOCK] = part
-            advance(part.shape[1])
+        for part, found in _threads.map_ordered(step, parts, threads=workers):
+            out[:, part] = found
+            advance(found.shape[1])
     return out
 
 
@@ -593,6 +610,7 @@ def nearest(
             if matrix is not None:
                 best.add(matrix, part.names)
             advance(len(part))
+    best.merge()
     if not best.seen:
         raise images.none_usable(fake, failed, argument="fake")
     return Nearest(metric, slices.names, best.names(), best.indices, best.distances, (*slices.failed, *failed))
@@ -606,41 +624,43 @@ class _Best:
         self.distances = np.empty((n, 0))
         self.indices = np.empty((n, 0), np.int64)
         self._names: dict[int, str] = {}  # of these indices, and of some that were among them
+        self._waiting: list[tuple[Array, Sequence[str]]] = []
 
     def add(self, matrix: Array, names: Sequence[str]) -> None:
-        """Take in the distances to the next images."""
-        start, self.seen = self.seen, self.seen + len(names)
-        full = self.indices.shape[1] == self.k
-        bound = self.distances[:, -1:] if full else np.inf
-        if not full and len(names) > self.k:
-            bound = np.partition(matrix, self.k - 1, axis=1)[:, self.k - 1 : self.k]
-        near = matrix <= bound
-        counts = near.sum(axis=1)
-        rows = np.flatnonzero(counts)
-        if not rows.size:
+        """Take in the distances to the next images, by the next `merge` at the latest."""
+        self._waiting.append((matrix, names))
+        if sum(len(names) for _, names in self._waiting) >= _MERGED:
+            self.merge()
+
+    def merge(self) -> None:
+        """Take in what waits."""
+        if not self._waiting:
             return
-        at, columns = np.nonzero(near)
-        self._names.update((start + c, names[c]) for c in set(columns.tolist()))
-        counts = counts[rows]
-        firsts = np.cumsum(counts) - counts
-        place = np.repeat(np.arange(len(rows)), counts), np.arange(len(at)) - np.repeat(firsts, counts)
-        new = np.full((len(rows), counts.max()), np.inf)
-        new[place] = matrix[at, columns]
-        which = np.repeat(start + columns[firsts, None], new.shape[1], axis=1)
-        which[place] = start + columns
-        values = np.concatenate([self.distances[rows], new], axis=1)
-        indices = np.concatenate([self.indices[rows], which], axis=1)
-        order = np.argsort(values, axis=1, kind="stable")
-        ascending = np.take_along_axis(values, order, axis=1)
-        ties = np.isfinite(ascending[:, 1:]) & (ascending[:, 1:] == ascending[:, :-1])
-        for row in np.flatnonzero(ties[:, : self.k].any(axis=1)):
-            keys = [(images.natural_key(self._names[index]), index) for index in indices[row].tolist()]
-            order[row] = sorted(range(len(keys)), key=lambda c, row=row, keys=keys: (values[row, c], keys[c]))  # type: ignore[misc]
-        values, indices = (np.take_along_axis(array, order[:, : self.k], axis=1) for array in (values, indices))
-        if full:
-            self.distances[rows], self.indices[rows] = values, indices
-        else:
-            self.distances, self.indices = values, indices
+        old, start = self.indices.shape[1], self.seen
+        names = [name for _, own in self._waiting for name in own]
+        values = np.concatenate([self.distances, *(matrix for matrix, _ in self._waiting)], axis=1)
+        self._waiting, self.seen = [], start + len(names)
+        k = min(self.k, values.shape[1])
+        bound = self.distances[:, -1:] if old == k else np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+        at = np.flatnonzero(values <= bound)
+        rows, columns = np.divmod(at, values.shape[1])
+        near = values.ravel()[at]
+        kept = columns < old
+        which = start + columns - old
+        self._names.update((index, names[index - start]) for index in set(which[~kept].tolist()))
+        which[kept] = self.indices[rows[kept], columns[kept]]
+        order = np.lexsort((near, rows))
+        same = (np.diff(near[order]) == 0) & (np.diff(rows[order]) == 0)
+        if same.any():
+            tied = order[np.append(same, False) | np.append(False, same)]
+            indices, places = np.unique(which[tied], return_inverse=True)
+            keys = [(images.natural_key(self._names[index]), index) for index in indices.tolist()]
+            rank = np.zeros(len(at), np.int64)
+            rank[tied] = np.argsort(sorted(range(len(keys)), key=keys.__getitem__))[places]
+            order = np.lexsort((rank, near, rows))
+        first = np.searchsorted(rows, np.arange(len(values)))
+        best = order[first[:, None] + np.arange(k)]
+        self.distances, self.indices = near[best], which[best]
         if len(self._names) > 4 * self.indices.size:
             self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
 

@@ -165,6 +165,47 @@ def test_the_layout_in_memory_does_not_matter(metric):
         np.testing.assert_array_equal(b, before[1])
 
 
+RANGES = {"CT": (0, 4095), "narrow": (40000, 40300), "flat": (9, 9), "14 bits": (0, 16383), "full": (0, 65535)}
+
+
+def deep(n, shape, limits, seed=0):
+    """16-bit noise that reaches both limits."""
+    pixels = np.random.default_rng(seed).integers(*limits, (n, *shape), np.uint16, endpoint=True)
+    pixels[0], pixels[1], pixels[:, 0, :2] = *limits, limits
+    return pixels
+
+
+@pytest.mark.parametrize("fakes", RANGES)
+@pytest.mark.parametrize("reals", RANGES)
+def test_16_bit_images_of_any_range(reals, fakes):
+    shape = (2, 600 if JIT else 10)
+    real, fake = deep(2, shape, RANGES[reals]), deep(3, shape, RANGES[fakes], seed=1)
+    for metric in ("euclidean", "correlation", "tiles"):
+        compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
+
+
+@pytest.mark.parametrize("which", ["real", "fake", "both"])
+@pytest.mark.parametrize("name", _compiler.available(name for name in _kernels.KERNELS["dot"] if name != "amx"))
+def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name):
+    real, fake = deep(17, (9, 23), RANGES["CT"]), deep(3, (9, 23), RANGES["full"], seed=1)
+    names = ("euclidean", "correlation", "tiles")
+    sides = {"real": real, "fake": fake}
+    with monkeypatch.context() as context:
+        context.setitem(_kernels.KERNELS, "dot", {name: _kernels.KERNELS["dot"][name]})
+        expected = distance.blocks_of(*(distance.prepare(side, names) for side in sides.values()), names)
+    runs = _compiler.runs
+    prepared = {}
+    for key, side in sides.items():
+        with monkeypatch.context() as context:
+            there = which in (key, "both")
+            context.setattr(_compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
+            prepared[key] = distance.prepare(side, names)
+            assert ("planes" in prepared[key].arrays) == there
+    monkeypatch.setitem(_kernels.KERNELS, "dot", {name: _kernels.KERNELS["dot"][name]})
+    for metric, block in distance.blocks_of(prepared["real"], prepared["fake"], names).items():
+        np.testing.assert_array_equal(block, expected[metric])
+
+
 def test_prepared_travels():
     names = distance.IMAGE_METRICS
     prepared = distance.prepare(noise(3), names)
@@ -215,6 +256,7 @@ def check_nearest(result, matrix, names, k):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads):
     monkeypatch.setattr(distance, "_BLOCK", 7)
+    monkeypatch.setattr(distance, "_MERGED", 14)
     real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
     result = nearest(real, fake, metric=metric, k=4, threads=threads)
     names = images.load(fake).names
@@ -222,9 +264,11 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 
 
+@pytest.mark.parametrize("merged", [1, 10, 1000])
 @pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
-def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block):
+def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
     monkeypatch.setattr(distance, "_BLOCK", block)
+    monkeypatch.setattr(distance, "_MERGED", merged)
     real = np.zeros((2, 4, 4), np.uint8)
     real[1] = 9
     levels = np.random.default_rng(0).integers(0, 3, 24)
@@ -251,6 +295,7 @@ def test_nearest_finds_a_copy_at_distance_zero():
 
 def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
     monkeypatch.setattr(distance, "_BLOCK", 4)
+    monkeypatch.setattr(distance, "_MERGED", 16)
     real = noise(2, (16, 16))
     count = 400 if JIT else 50
 
@@ -360,6 +405,7 @@ def test_names_of_images_no_longer_near_are_forgotten():
     names = tuple(f"fake_{i}" for i in range(40, 0, -1))
     best = distance._Best(1, 1)
     best.add(np.full((1, len(names)), 3.0), names)
+    best.merge()
     assert best.names() == (("fake_1",),)
     assert list(best._names.values()) == ["fake_1"]
     found = nearest(real, Slices(np.repeat(fake, len(names), axis=0), names), k=1)

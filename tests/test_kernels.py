@@ -53,21 +53,19 @@ def edges(length):
     return np.arange(5) * length // 4
 
 
-def starts(shape, width):
+def starts(shape):
     areas = np.outer(np.diff(edges(shape[0])), np.diff(edges(shape[1]))).ravel()
-    return np.concatenate([[0], np.cumsum(-(-areas // width))])
+    return np.concatenate([[0], np.cumsum(-(-areas // 64))])
 
 
-def packed(pixels, pack, *, flip=0):
-    """Pack as `distance` does: bytes in one plane for each byte of a pixel, or words with bits inverted."""
+def packed(pixels, pack, planes=1, dtype=np.uint8, centres=None):
+    """Pack as `distance` does: bytes, in one plane for each byte of a pixel, or words."""
     n, *shape = pixels.shape
-    words = bool(flip)
-    width, planes, dtype = (32, 1, np.uint16) if words else (64, pixels.dtype.itemsize, np.uint8)
-    groups = -(-n // 16)
-    out = np.full((planes, groups, starts(shape, width)[-1], 16, width), 77, dtype)
-    bits = pixels.dtype.type(flip)
-    pack(pixels, edges(shape[0]), edges(shape[1]), bits, 0, 1, out)
-    pack(pixels, edges(shape[0]), edges(shape[1]), bits, 1, groups, out)
+    width, groups = 64 // np.dtype(dtype).itemsize, -(-n // 16)
+    out = np.full((planes, groups, 64 // width * starts(shape)[-1], 16, width), 77, dtype)
+    centres = np.zeros(16 * groups, np.int64) if centres is None else centres
+    for first, last in [(0, 1), (1, groups)]:
+        pack(pixels, edges(shape[0]), edges(shape[1]), starts(shape), centres, first, last, out)
     return out
 
 
@@ -76,39 +74,32 @@ def unpacked(plane, n):
     return plane.swapaxes(1, 2).reshape(16 * len(plane), -1)[:n]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+PACKED = {"bytes": (np.uint8, 1, np.uint8), "words": (np.uint16, 1, np.int16), "two bytes": (np.uint16, 2, np.uint8)}
+
+
+@pytest.mark.parametrize("layout", PACKED)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_pack_keeps_every_pixel_in_its_tile(form, shape, dtype):
+@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["pack"]))
+def test_pack_keeps_every_pixel_in_its_tile(name, shape, layout):
+    dtype, planes, kind = PACKED[layout]
     pixels = images(19, shape, dtype)
-    planes = packed(pixels, form(_kernels.pack))
-    values = sum(unpacked(plane, 32).astype(int) << (8 * i) for i, plane in enumerate(planes))
-    at = starts(shape, 64)
+    centres = np.zeros(32, np.int64)
+    if layout == "words":
+        centres[:19] = pixels.min(axis=(1, 2)) // 2 + pixels.max(axis=(1, 2)) // 2 + 1
+    found = packed(pixels, _kernels.KERNELS["pack"][name], planes, kind, centres)
+    values = sum(unpacked(plane, 32).astype(int) << (8 * i) for i, plane in enumerate(found))
+    at = starts(shape)
     for t in range(16):
         r, c = divmod(t, 4)
         rows, columns = edges(shape[0])[r : r + 2], edges(shape[1])[c : c + 2]
         tile = pixels[:, rows[0] : rows[1], columns[0] : columns[1]].reshape(19, -1)
         part = values[:, 64 * at[t] : 64 * at[t + 1]]
-        np.testing.assert_array_equal(part[:19, : tile.shape[1]], tile)
+        np.testing.assert_array_equal(part[:19, : tile.shape[1]], tile - centres[:19, None])
         assert not part[19:].any()
         assert not part[:, tile.shape[1] :].any()
 
 
-def test_pack_writes_words_with_bits_inverted(form):
-    pixels = images(3, (5, 150), np.uint16)
-    words = unpacked(packed(pixels, form(_kernels.pack), flip=0x8000)[0], 16)
-    assert words.shape[1] > pixels[0].size
-    values = words.view(np.int16).astype(int) + 32768
-    np.testing.assert_array_equal(values.sum(axis=1), [*pixels.sum(axis=(1, 2), dtype=int), *[0] * 13])
-
-
-def test_totals_are_the_sums_of_the_pixels(form):
-    wide = np.full((1, 2, 70001), 65535, np.uint16)
-    out = np.empty(1, np.int64)
-    form(_kernels.totals)(wide if JIT else wide[:, :, :50], out)
-    assert out[0] == 2 * 65535 * (70001 if JIT else 50)
-
-
-def products_of(name, kernel, a, b):
+def products_of(name, kernel, a, b, *, fit=None):
     """The matrix that a dot, gap or larger kernel adds to, from the packed sides."""
     c = np.full((16 * len(a), 16 * len(b)), 5, np.int64)
     steps = a.shape[1]
@@ -119,6 +110,8 @@ def products_of(name, kernel, a, b):
         layout[0], layout[16:32:2], layout[48:56] = 1, 64, 16
         work = np.empty((len(a), len(b), 16, 16), np.uint32)
         kernel(a, words.view(np.uint8), 0, steps, layout, work, c)
+    elif fit is not None:
+        kernel(a, b, 0, steps, fit, c)
     else:
         kernel(a, b, 0, steps, c)
     if name in ("avx512", "avxvnni") and kernel is _kernels.KERNELS["dot"].get(name):
@@ -147,6 +140,20 @@ def test_dot_products_are_exact(name, groups):
 def test_the_largest_dot_products_do_not_overflow(name):
     a = np.full((1, 2500, 16, 64), 255, np.uint8)
     assert (products_of(name, _kernels.KERNELS["dot"][name], a, a) == 2500 * 64 * 255 * 255).all()
+
+
+@pytest.mark.parametrize("bits", [9, 12, 14, 15, 16])
+@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["dot16"]))
+def test_products_of_words_are_exact(name, bits):
+    """Also where they are so large that the sums of a few steps alone fit 32 bits, or of none."""
+    largest = 2 ** (bits - 1)
+    fit = (2**31 - 1) // (largest * largest)
+    steps = 2 * _kernels.CHUNK + 1 if JIT else 3
+    a, b = (noise(n, steps, 32, np.int16, seed=n) >> (16 - bits) for n in (2, 1))
+    a[:, :, 2:4], b[:, :, 2:4] = -largest, -largest
+    got = products_of(name, _kernels.KERNELS["dot16"][name], a, b, fit=fit)
+    x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
+    np.testing.assert_array_equal(got, x @ y.T)
 
 
 @pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["gap"]))
@@ -179,25 +186,31 @@ def test_the_largest_sums_do_not_overflow(operation):
 
 @pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["moments"]))
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_moments_are_those_of_the_tiles(form, name, dtype):
-    shape = (9, 70)
-    pixels = images(18 if JIT else 5, shape, dtype)
-    planes = packed(pixels, _kernels.pack)
-    n = 16 * planes.shape[1]
-    sums = np.empty((len(planes), n, 16), np.int64)
-    products = np.empty((len(planes), len(planes), n, 16), np.int64)
-    kernel = _kernels.KERNELS["moments"][name]
-    at = starts(shape, 64)
-    zeros = np.zeros((_kernels.CHUNK, 16, 64), np.uint8)
-    for first, last in [(0, 1), (1, planes.shape[1])]:
-        (form(kernel) if name == "portable" else kernel)(planes, zeros, at, first, last, sums, products)
-    rows = [unpacked(plane, n).astype(int) for plane in planes]
+@pytest.mark.parametrize("shape", SHAPES)
+def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
+    pixels = images(6, shape, dtype)
+    sums, squares = np.full((2, 6, 16), -1)
+    lowest, highest = np.full((2, 6), -1)
+    kernel = form(_kernels.KERNELS["moments"][name]) if name == "portable" else _kernels.KERNELS["moments"][name]
+    for first, last in [(0, 1), (1, 6)]:
+        kernel(pixels, edges(shape[0]), edges(shape[1]), first, last, sums, squares, lowest, highest)
+    values = pixels.astype(int)
+    np.testing.assert_array_equal(lowest, values.min(axis=(1, 2)))
+    np.testing.assert_array_equal(highest, values.max(axis=(1, 2)))
     for t in range(16):
-        part = np.s_[:, 64 * at[t] : 64 * at[t + 1]]
-        for p in range(len(rows)):
-            np.testing.assert_array_equal(sums[p, :, t], rows[p][part].sum(axis=1))
-            for q in range(p, len(rows)):
-                np.testing.assert_array_equal(products[p, q, :, t], (rows[p] * rows[q])[part].sum(axis=1))
+        r, c = divmod(t, 4)
+        rows, columns = edges(shape[0])[r : r + 2], edges(shape[1])[c : c + 2]
+        tile = values[:, rows[0] : rows[1], columns[0] : columns[1]]
+        np.testing.assert_array_equal(sums[:, t], tile.sum(axis=(1, 2)))
+        np.testing.assert_array_equal(squares[:, t], (tile**2).sum(axis=(1, 2)))
+
+
+def test_moments_of_a_long_row_of_the_largest_pixels_do_not_overflow(form):
+    pixels = np.full((1, 1, 280004 if JIT else 44), 65535, np.uint16)
+    sums, squares = np.empty((2, 1, 16), np.int64)
+    lowest, highest = np.empty((2, 1), np.int64)
+    form(_kernels.moments)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
+    assert (sums.sum(), squares.sum()) == (65535 * pixels.size, 65535**2 * pixels.size)
 
 
 def test_transpose_swaps_words(form):
@@ -255,9 +268,12 @@ def test_available_follows_the_features(monkeypatch):
     monkeypatch.setattr(_compiler, "_permits_amx", lambda: False)
     assert names("dot")[0] == "avx512"
     for features, expected in [
-        ({"compiler", "avx2"}, [*["avx2"] * 4, "portable", "avx2", "portable"]),
-        ({"compiler"}, ["numpy", *["portable"] * 6]),
-        (set(), ["numpy"] * 7),
+        (
+            {"compiler", "avx2"},
+            [*["avx2"] * 2, *["portable"] * 2, *["avx2"] * 2, "portable", "avx2", "portable"],
+        ),
+        ({"compiler"}, ["numpy", "numpy", *["portable"] * 7]),
+        (set(), ["numpy"] * 9),
     ]:
         monkeypatch.setattr(_compiler, "_features", lambda features=features: features)
         assert [names(operation)[0] for operation in operations] == expected
