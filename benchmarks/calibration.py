@@ -3,9 +3,9 @@
     python benchmarks/calibration.py [--runs 1000] [--out calibration.png]
 
 Phantoms are drawn once, with slices of one patient; every run draws anew which patients were used and which synthetic
-images are seen. First, nothing leaks: the p-values of `audit` have to be uniform, for images and for patients. Then 20
-of 50 ranked images are used, and leak: the share of wrong calls has to stay below the false discovery rate that
-`rank(reference=…).decide` was asked for.
+images are seen. First, nothing leaks: the p-values of `audit` have to be uniform, for images and for patients, and
+`rank(…).decide` without labels has to find no evidence. Then 20 of 50 ranked images are used, and leak: the share of
+wrong calls has to stay below the false discovery rate that `decide` was asked for, with a reference and without.
 """
 
 from __future__ import annotations
@@ -43,7 +43,24 @@ def p_values(runs: int) -> dict[str, np.ndarray]:
     return {kind: np.array(values) for kind, values in found.items()}
 
 
-def false_discoveries(runs: int) -> dict[float, np.ndarray]:
+def false_alarms(runs: int) -> dict[str, dict[float, int]]:
+    """Return in how many runs without a leak any image is called used, by the rate that was asked for."""
+    real = thorax(PATIENTS * SLICES, size=SIZE, slices_per_patient=SLICES)
+    fake = generate(thorax(SLICES, seed=1, size=SIZE), SYNTHETIC, leak=0)[0]
+    found = {kind: dict.fromkeys(RATES, 0) for kind in ("unknown", "known")}
+    for run in range(runs):
+        rng = np.random.default_rng(run)
+        chosen = (rng.permutation(PATIENTS)[:40, None] * SLICES + np.arange(SLICES)).ravel()
+        seen = fake[rng.permutation(SYNTHETIC)[:200]]
+        for kind, alarms in found.items():
+            groups = None if kind == "unknown" else [str(i // SLICES) for i in chosen]
+            ranking = fingerprint.rank(real[chosen], seen, groups=groups, threads=1)
+            for rate in RATES:
+                alarms[rate] += bool(ranking.decide(false_discovery_rate=rate).used.any())
+    return found
+
+
+def false_discoveries(runs: int, *, referenced: bool) -> dict[float, np.ndarray]:
     """Return the share of wrong calls of every run, by the rate that was asked for."""
     real = thorax(200, seed=2, size=SIZE)
     used = real[:20]
@@ -55,7 +72,7 @@ def false_discoveries(runs: int) -> dict[float, np.ndarray]:
         ranking = fingerprint.rank(
             np.concatenate([used, unused[:30]]),
             fake[rng.permutation(SYNTHETIC)[:100]],
-            reference=unused[30:130],
+            reference=unused[30:130] if referenced else None,
             threads=1,
         )
         wrong = np.array([int(name) >= len(used) for name in ranking.names])
@@ -93,7 +110,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    audits, shares = p_values(options.runs), false_discoveries(options.runs)
+    audits, claims = p_values(options.runs), false_alarms(options.runs)
+    shares = {
+        kind: false_discoveries(options.runs, referenced=kind == "reference") for kind in ("reference", "no labels")
+    }
     kept = []
     for kind, values in audits.items():
         alarms = int((values <= 0.05).sum())
@@ -105,12 +125,17 @@ def main() -> None:
             f"audit by {kind}: {alarms} of {options.runs} false alarms at 5 % (95 % of the time {low:.0f} to "
             f"{high:.0f}), Kolmogorov-Smirnov p = {uniform:.2f}"
         )
-    for rate, values in shares.items():
-        error = values.std() / np.sqrt(len(values))
-        kept.append(values.mean() - 2 * error <= rate)
-        print(f"asked for a false discovery rate of {rate:g}: {values.mean():.3f} (standard error {error:.3f})")
+    for kind, raised in claims.items():
+        kept += [count <= binom.ppf(0.975, options.runs, rate) for rate, count in raised.items()]
+        counts = ", ".join(f"{count} at {rate:g}" for rate, count in raised.items())
+        print(f"decide without labels, patients {kind}: false alarms in {options.runs} runs without a leak: {counts}")
+    for kind, by_rate in shares.items():
+        for rate, values in by_rate.items():
+            error = values.std() / np.sqrt(len(values))
+            kept.append(values.mean() - 2 * error <= rate)
+            print(f"{kind}: asked for {rate:g} wrong calls: {values.mean():.3f} (standard error {error:.3f})")
     if options.out:
-        draw(options.out, audits, shares)
+        draw(options.out, audits, shares["reference"])
     if not all(kept):
         raise SystemExit("a promised error is not kept")
 

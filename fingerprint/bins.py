@@ -52,6 +52,36 @@ def count(numbers: Array) -> Array:
     return np.bincount(bins.ravel(), minlength=len(numbers) * _COUNT).reshape(len(numbers), _COUNT)
 
 
+def smallest(counts: Array, rank: int) -> Array:
+    """Return about the rank-th smallest number of every row, as if the numbers of a bin were spread evenly over it.
+
+    Parameters
+    ----------
+    counts : ndarray
+        (n, n_bins) int64, as `count` returns them.
+    rank : int
+        From 1 to how many numbers were counted.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64; the lower edge of the last bin, which has no upper one, where it lies there.
+
+    Examples
+    --------
+    >>> float(smallest(count(np.array([[4.0, 1.0, 2.0]])), 2)[0])  # in a bin from 2 to 2.125
+    2.125
+    """
+    upper = edges()
+    lower, rows = np.append(0.0, upper[:-1]), np.arange(len(counts))
+    upper[-1] = lower[-1]
+    below = np.cumsum(counts, axis=1)
+    place = (below < rank).sum(axis=1)
+    inside = counts[rows, place]
+    share = (rank - below[rows, place] + inside) / inside
+    return np.asarray(lower[place] + share * (upper - lower)[place])
+
+
 def largest(counts: Array, rank: int) -> Array:
     """Return the lower edge of the bin in which the rank-th largest number of every row lies.
 

@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint import _output
+from fingerprint import _output, bins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from os import PathLike
+
+    from fingerprint.patch_evidence import PatchSummary
+    from fingerprint.scores import Neighbours
 
 Array = NDArray[Any]
 
-_SEPARATION = 2.0  # standard deviations; two equal normal distributions that are nearer have one peak, not two
-_STRONG = 10.0  # difference of BIC that counts as very strong evidence, Kass & Raftery 1995
-_FEWEST = 20  # images from which a mixture is fitted
-_STEPS, _TOLERANCE = 500, 1e-10
-
-
-class Mixture(NamedTuple):
-    """Two normal distributions of one width.
-
-    Parameters
-    ----------
-    share : float
-        Of the upper one.
-    low, high : float
-        Their means.
-    spread : float
-        Their standard deviation.
-    evidence : float
-        BIC of the best distribution with one peak (normal or Laplace, unequal flanks, or flat) minus that of the two;
-        above 10 = very strong evidence for two.
-    """
-
-    share: float
-    low: float
-    high: float
-    spread: float
-    evidence: float
-
-    @property
-    def separated(self) -> bool:
-        """Whether the two stand apart: strong evidence for two, and two peaks."""
-        return self.evidence > _STRONG and self.high - self.low > _SEPARATION * self.spread
-
-    def unused(self, scores: Array) -> Array:
-        """Return the probability of each image to belong to the lower one."""
-        middle, slope = (self.low + self.high) / 2, (self.high - self.low) / self.spread**2
-        logit = np.log(self.share / (1 - self.share)) + slope * (scores - middle)
-        return np.asarray(0.5 - np.tanh(logit / 2) / 2)
+_PATIENT = 20  # one in so many synthetic images may show one and the same patient
+_ALIKE = 2  # one in so many is still as far away as its number leads one to expect
+_WIDER, _TAIL = 8, 4  # sums of gains: that many times the usual rank, but no more than one in four, are their tail
 
 
 @dataclass(frozen=True)
@@ -68,11 +35,11 @@ class Decisions:
     used : ndarray
         (n,) bool.
     error : ndarray
-        (n,) float64: false discovery rate of calling this image, and all before it, used.
+        (n,) float64: smallest false discovery rate at which this image is called used.
     false_discovery_rate : float
         Largest share of wrong calls, on average, that was allowed.
     threshold : float or None
-        Scores from here upwards are called used; None = there is no evidence and none is.
+        Scores from here upwards are called used; None = none is, or not by the score.
     rule : str
         How it was decided, and under which assumption the error holds.
 
@@ -95,7 +62,7 @@ class Decisions:
     @property
     def verdict(self) -> str:
         """The result in plain words."""
-        if self.threshold is None:
+        if not self.used.any():
             return f"No evidence: none of {len(self.names)} images is called used. That proves of none that it was not."
         rate = 100 * self.false_discovery_rate
         return (
@@ -156,112 +123,157 @@ def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: f
     return Decisions(names, used, q_values, rate, float(scores[used].min()) if used.any() else None, rule)
 
 
-def by_mixture(names: tuple[str, ...], scores: Array, rate: float) -> Decisions:
-    """Call used what belongs to the upper of two groups of scores, if there are two.
+def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, ...] | None, rate: float) -> Decisions:
+    """Call used what lies nearer than chance brings it, with room for one coincidence.
+
+    The procedure of Benjamini & Hochberg (1995), whose p-values have to hold far out in the tail, where a coincidence
+    is most likely to break their assumption. So one call more counts as wrong than they say, as in the filter of Barber
+    & Candès, Controlling the False Discovery Rate via Knockoffs, Annals of Statistics 2015: at 10 % fewer than ten
+    calls are never made. Slices of one patient share a coincidence; where patients are known, one patient counts.
 
     Parameters
     ----------
     names : tuple of str
         (n,) images, most likely used first.
-    scores : ndarray
-        (n,) float64, descending.
+    chances : ndarray
+        (n,) float64 p-values, see `chance`.
+    groups : tuple of str or None
+        (n,) patients.
     rate : float
         False discovery rate.
 
     Returns
     -------
     Decisions
-        With the mean probability to be unused, over this image and all before it, as `error`; 1 where there are no two
-        groups.
+        With the expected share of wrong calls, over this image and all with a smaller p-value, as `error`.
     """
+    count = len(names)
+    order = np.argsort(chances, kind="stable")
+    codes = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    first = np.zeros(count, bool)
+    first[np.unique(codes[order], return_index=True)[1]] = True
+    stepped = chances[order] * count / np.arange(1, count + 1) + 1 / np.cumsum(first)
+    error = np.empty(count)
+    error[order] = np.minimum(np.minimum.accumulate(stepped[::-1])[::-1], 1.0)
     rule = (
-        "Rule: the scores are taken for two normal distributions of one width, the upper one of the used images. No "
-        "reference has tested this assumption; anything else that splits the images in two looks the same. "
+        f"Rule: false discovery rate of at most {rate:g} (Benjamini & Hochberg, with one coincidence more, as Barber & "
+        "Candès), of p-values that each image has from its own distances. Assumed of an unused image: towards it, "
+        "synthetic images thin out at least as fast as they do farther away. Nothing tests this, and an image all "
+        "but the same as a used one, such as the next slice of its patient, looks used."
     )
-    found = fit_mixture(scores) if len(scores) >= _FEWEST else None
-    if found is None or not found.separated:
-        if len(scores) < _FEWEST:
-            why = f"{len(scores)} images are too few to see two groups (at least {_FEWEST})."
-        elif found is None:
-            why = "There are no two groups: all scores are the same."
-        else:
-            why = (
-                f"The scores do not show two groups: {(found.high - found.low) / found.spread:.1f} standard deviations "
-                f"apart (more than {_SEPARATION:g} needed), evidence {found.evidence:.1f} (more than {_STRONG:g})."
-            )
-        return Decisions(names, np.zeros(len(names), bool), np.ones(len(names)), rate, None, rule + why)
-    error = np.cumsum(found.unused(scores)) / np.arange(1, len(scores) + 1)
-    used = error <= rate
-    rule += (
-        f"The two are {(found.high - found.low) / found.spread:.1f} standard deviations apart, with "
-        f"{100 * found.share:.0f} % of the images in the upper one."
-    )
-    return Decisions(names, used, error, rate, float(scores[used].min()) if used.any() else None, rule)
+    return Decisions(names, error <= rate, error, rate, None, rule)
 
 
-def fit_mixture(scores: Array) -> Mixture | None:
-    """Fit two normal distributions of one width by expectation maximisation.
+def chance(seen: Sequence[Neighbours], patches: PatchSummary | None = None) -> Array:
+    """Return how likely chance brings a synthetic image so near, extrapolated from those farther away.
+
+    The p-values of the kinds of evidence are combined by the rule of Bonferroni, which holds whatever they have to do
+    with each other.
 
     Parameters
     ----------
-    scores : ndarray
-        (n,) float64.
+    seen : sequence of Neighbours
+        Of n real images, one for each view; possibly none.
+    patches : PatchSummary, optional
+        Of the same images. One of both has to be there.
 
     Returns
     -------
-    Mixture or None
-        The likeliest over several starts; None where all scores are the same.
+    ndarray
+        (n,) float64 from 0 to 1; lower = more likely used. 1 where there are too few synthetic images to tell.
     """
-    count, total = len(scores), float(scores.std())
-    if total <= 1e-12 * max(1.0, float(np.abs(scores).max())):
-        return None
-    best = max(
-        (_climb(scores, float(np.quantile(scores, start)), total) for start in (0.1, 0.3, 0.5, 0.7, 0.9)),
-        key=lambda found: found[0],
-    )
-    return Mixture(*best[1:], 2 * best[0] - 4 * math.log(count) - _one_group(scores))
+    kinds = [whole_images(seen)] if seen else []
+    kinds += [parts(patches)] if patches is not None else []
+    return np.asarray(np.minimum(len(kinds) * np.min(kinds, axis=0), 1.0))
 
 
-def _one_group(scores: Array) -> float:
-    """Return minus the BIC of the best distribution with one peak: normal or Laplace, both with two widths, or flat."""
-    ordered = np.sort(scores - scores.mean())
-    count, number = len(ordered), np.arange(len(ordered))
-    # every score in turn is the peak; what lies left of it adds up from below, what lies right of it from above
-    sums, squares = np.cumsum(ordered), np.cumsum(ordered**2)
-    left = number * ordered - (sums - ordered)
-    right = (sums[-1] - sums) - (count - 1 - number) * ordered
-    left_squares = number * ordered**2 - 2 * ordered * (sums - ordered) + (squares - ordered**2)
-    right_squares = (squares[-1] - squares) - 2 * ordered * (sums[-1] - sums) + (count - 1 - number) * ordered**2
-    flanks = np.maximum(np.stack([left, right, left_squares, right_squares]) / count, 0.0)  # 0 but for rounding
-    laplace = np.sqrt(flanks[:2]).sum(axis=0).min() ** 2
-    normal = np.cbrt(flanks[2:]).sum(axis=0).min() ** 1.5
-    likelihoods = (
-        -count * (math.log(laplace) + 1),
-        -count * (math.log(normal) + 0.5 * math.log(math.pi / 2) + 0.5),
-    )
-    flat = -count * math.log(np.ptp(scores))
-    return max(2 * max(likelihoods) - 3 * math.log(count), 2 * flat - 2 * math.log(count))
+def whole_images(seen: Sequence[Neighbours]) -> Array:
+    """Return p-values of the distance to the nearest synthetic image.
 
+    Around any point, the number of independent images within a small distance r grows as a power of r, the local
+    dimension: Levina & Bickel, Maximum Likelihood Estimation of Intrinsic Dimension, NIPS 2004. It is known from the
+    distances up to which a twentieth and a half of the synthetic images lie: even those that copy one patient are
+    hardly more than a twentieth. Twice the mean over the views, which is a p-value whatever they have to do with each
+    other: Vovk & Wang, Combining P-values via Averaging, Biometrika 2020. All scales have to agree.
 
-def _climb(scores: Array, start: float, total: float) -> tuple[float, float, float, float, float]:
-    """Return log likelihood, share, low, high and spread, from a first cut at `start`."""
-    upper = np.where(scores > start, 0.9, 0.1)
-    likelihood = -math.inf
-    for _ in range(_STEPS):
-        share = float(upper.mean())
-        low = float(((1 - upper) * scores).mean() / (1 - share))
-        high = float((upper * scores).mean() / share)
-        variance = float((upper * (scores - high) ** 2 + (1 - upper) * (scores - low) ** 2).mean())
-        spread = math.sqrt(max(variance, (1e-3 * total) ** 2))  # a point mass would be infinitely likely
-        logs = np.stack(
-            [
-                math.log(1 - share) - 0.5 * ((scores - low) / spread) ** 2,
-                math.log(share) - 0.5 * ((scores - high) / spread) ** 2,
-            ]
+    Parameters
+    ----------
+    seen : sequence of Neighbours
+        Of n real images, one for each view.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; lower = more likely used.
+    """
+    count = seen[0].n_fake
+    first, last = max(2, -(-count // _PATIENT)), count // _ALIKE
+    if last <= first:
+        return np.ones(len(seen[0].nearest))
+    found, least = [], bins.edges()[0]  # what lies in the first bin is equally near
+    for view in seen:
+        nearest, inner, outer = (
+            np.log(np.maximum(distances, least))
+            for distances in (view.nearest[:, 0], bins.smallest(view.counts, first), bins.smallest(view.counts, last))
         )
-        either = np.logaddexp(*logs)
-        upper = np.clip(np.exp(logs[1] - either), 1e-9, 1 - 1e-9)
-        before, likelihood = likelihood, float(either.sum()) - len(scores) * math.log(spread * math.sqrt(2 * math.pi))
-        if likelihood - before < _TOLERANCE * len(scores):
-            break
-    return likelihood, share, low, high, spread
+        found.append(exceeded(inner - nearest, outer - inner, first, last))
+    return np.asarray(np.minimum(min(len(found), 2) * np.mean(found, axis=0), 1.0))
+
+
+def parts(patches: PatchSummary) -> Array:
+    """Return p-values of the strongest patch evidence.
+
+    A gain is the logarithm of a distance, and what was said of distances makes the tail of their sums exponential. It
+    is known from the sums that are usual for an image, see `fingerprint.patch_evidence.PatchSummary.scores`, and from
+    those that eight times as many synthetic images reach, at most a quarter: the rest is no tail.
+
+    Parameters
+    ----------
+    patches : PatchSummary
+        Of n real images.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; lower = more likely used.
+    """
+    first = patches.usual
+    last = min(_WIDER * first, patches.n_fake // _TAIL)
+    if last <= first:
+        return np.ones(len(patches.evidence))
+    inner, outer = (bins.smallest(patches.counts, patches.n_fake + 1 - rank) for rank in (first, last))
+    return exceeded(patches.gains[:, 0] - inner, inner - outer, first, last)
+
+
+def exceeded(lead: Array, step: Array, first: int, last: int) -> Array:
+    """Return how likely the largest of many numbers leads so far, if their tail is exponential.
+
+    By how much the j-th largest exceeds the next is then exponential with mean 1 / j, times the scale of the tail
+    (Rényi, On the Theory of Order Statistics, 1953). The scale is known from the step between two order statistics, and
+    its error counts. An upper bound: the probability for one of the ``first - 1`` larger numbers, times their number.
+
+    Parameters
+    ----------
+    lead : ndarray
+        (n,) float64: largest number minus the `first`-th largest.
+    step : ndarray
+        (n,) float64: `first`-th largest number minus the `last`-th largest.
+    first, last : int
+        From 2, and larger.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; 1 where there is no lead or no step.
+
+    Examples
+    --------
+    >>> exceeded(np.array([0.0, 2.0, 4.0]), np.ones(3), 20, 200).round(4)
+    array([1.    , 0.1985, 0.0024])
+    """
+    from scipy.special import gammaln
+
+    ratio = np.divide(lead, step, out=np.zeros_like(lead), where=(lead > 0) & (step > 0))
+    # product of j / (j + ratio) from `first` to `last` - 1: the mean of exp(-ratio * step / scale)
+    logs = gammaln(first + ratio) - gammaln(first) - gammaln(last + ratio) + gammaln(last)
+    return np.asarray(np.minimum((first - 1) * np.exp(logs), 1.0))

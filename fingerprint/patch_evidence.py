@@ -209,6 +209,11 @@ class PatchSummary:
         return np.asarray(self.evidence * _OCTAVE)
 
     @property
+    def usual(self) -> int:
+        """Return how many synthetic images reach the usual sum of gains of a real image, see `scores`."""
+        return 10 + self.n_fake // 100
+
+    @property
     def scores(self) -> Array:
         """Return (n_real,) float64: the strongest evidence in octaves beyond the usual; higher = more likely used.
 
@@ -216,7 +221,7 @@ class PatchSummary:
         ones. Usual for an image is what it reaches in 1 % and ten of the synthetic images: few enough to be exceeded by
         chance, and more than are likely to be copies of one and the same image.
         """
-        return np.asarray(self.gains[:, 0] - bins.largest(self.counts, 10 + self.n_fake // 100))
+        return np.asarray(self.gains[:, 0] - bins.largest(self.counts, self.usual))
 
 
 @dataclass(frozen=True)

@@ -283,8 +283,9 @@ class Ranking:
     def decide(self, *, false_discovery_rate: float = 0.1) -> Decisions:
         """Decide which images to call used; "no evidence" is a possible answer.
 
-        With a reference by the q-values. Without one, only where the scores fall into two groups, which are then taken
-        for unused and used images: an assumption that nothing tests.
+        With a reference by the q-values. Without one by how much nearer the nearest synthetic image is than those
+        farther away lead one to expect, see `fingerprint.decisions.chance`: of an unused image it is assumed that
+        synthetic images thin out towards it at least as fast as they do farther away. Nothing tests that.
 
         Parameters
         ----------
@@ -299,12 +300,18 @@ class Ranking:
         Raises
         ------
         InputError
-            If the rate is out of range.
+            If the rate is out of range, or a ranking without a reference was not made by `rank`.
         """
         rate = _check.number("false_discovery_rate", false_discovery_rate, minimum=1e-4, maximum=0.5)
         if self.q_values is not None:
             return decisions.by_reference(self.names, self.scores, self.q_values, rate)
-        return decisions.by_mixture(self.names, self.scores, rate)
+        if self.origin is None:
+            raise InputError("decide: without a reference, a ranking has to be made by rank")
+        seen, method = self.origin.collected, scores.METHODS[str(self.params["method"])]
+        chances = decisions.chance(
+            seen.neighbours if method.statistic is not None else (), seen.summary.patches if method.patches else None
+        )
+        return decisions.by_extrapolation(self.names, chances[list(self.origin.order)], self.groups, rate)
 
     def summary(self) -> str:
         """Return a text for people: the first rows, how to read them, and what failed.

@@ -36,3 +36,20 @@ def test_rows_are_counted_apart(rank) -> None:
     numbers = np.array([[1.0, 2.0, 4.0], [0.0, 8.0, 16.0]])
     expected = [4.0, 16.0] if rank == 1 else [1.0, 0.0]
     assert bins.largest(bins.count(numbers), rank).tolist() == expected
+
+
+@given(st.lists(st.floats(0, 1e5), min_size=1, max_size=12), st.integers(1, 12))
+def test_the_smallest_are_known_to_a_sixteenth_of_a_doubling(numbers, rank) -> None:
+    rank = min(rank, len(numbers))
+    found = bins.smallest(bins.count(np.array([numbers])), rank)[0]
+    exact = sorted(numbers)[rank - 1]
+    assert max(found, exact) <= max(1.07 * min(found, exact), bins.edges()[0])
+
+
+def test_the_smallest_lie_evenly_in_their_bin() -> None:
+    counts = bins.count(np.array([[2.0, 2.0, 2.0, 2.0, 8.0], [2.0, 4.0, 8.0, 1e9, np.inf]]))
+    assert [bins.smallest(counts, rank).tolist() for rank in (2, 4, 5)] == [
+        [2.0625, 4.25],
+        [2.125, 2.0**17],
+        [8.5, 2.0**17],
+    ]

@@ -120,7 +120,7 @@ def test_what_is_called_used_is_marked(tmp_path) -> None:
     assert [row.get("class") for row in page.all("tr")][1:] == ["used"] * 4 + [None] * 20
     undecided = Page(written(RANKING, tmp_path, top=0))
     assert undecided.tables[-1][0][-1] == "gain"
-    assert "no score is enough to call an image used" in undecided.text
+    assert "no image is called used" in undecided.text
     assert "called used from here" not in undecided.text
 
 
