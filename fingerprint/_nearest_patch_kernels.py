@@ -297,21 +297,25 @@ _nearest2, _nearest6 = _nearest_of(2), _nearest_of(6)
 
 @kernel
 def nearest_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    maps, radius, size, ranks, y, x, patches, rests, sketches, members, turns, site, space, limits, best, which, where
+    maps, place, laid_out, members, first, turns, site, space, limits, found
 ):
-    """Do to `best`, `which`, `where` at one site what `search_all` does to squared differences of 8-bit images.
+    """Do to best, which, where at one site what `search_all` does to squared differences of 8-bit images.
 
-    But for matches that are worse than `limits` (n_real, n_sites) says. `maps` are those of `lay_out` and `sketch`;
-    `patches`, `rests` and `sketches` those of `lay_patches`. Where there are no sketches, every window is searched. The
-    rank of an offset, row by row, is its place in the order in which they are tried. `space` is work space.
+    But for matches that are worse than `limits` (n_real, n_sites) says. `maps` are those of `lay_out` and `sketch`, of
+    the images from number `first` on; `laid_out` what `lay_patches` makes of the `members`. Without sketches, every
+    window is searched. `place` are the radius, the size, the ranks of the offsets, row by row, in the order in which
+    they are tried, and (y, x); `space` is work space.
     """
     words, sums, pairs, lengths, halves = maps
+    radius, size, ranks, y, x = place
+    patches, rests, sketches = laid_out
     windows, squares, marks = space
+    best, which, where = found
     side, across, block, row = 2 * radius + 1, -(-size // 4), size // 4, 4 * squares.shape[0]
     n, vectors = patches.shape[0], -(-side * side // 16)
     chosen, bars = np.arange(n).astype(np.uint32), np.empty(n, np.int32)
     keys, numbers = np.empty(n, np.int32), np.empty(n, np.int32)
-    known, found, at = np.empty(n, np.float64), np.full(n, -1), np.empty(n, np.int64)
+    known, image, at = np.empty(n, np.float64), np.full(n, -1), np.empty(n, np.int64)
     for i in range(n):
         known[i] = best[members[i], site]
         if sketches.shape[0]:
@@ -352,12 +356,12 @@ def nearest_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not wi
             value = np.float64(keys[i]) - rests[j]
             if numbers[i] >= 0 and value > known[j]:
                 known[j] = value
-                found[j] = f // turns
-                at[j] = numbers[i] + f % turns * (side * side)
+                image[j] = (first + f) // turns
+                at[j] = numbers[i] + (first + f) % turns * (side * side)
                 if sketches.shape[0]:
                     bars[j] = max(bars[j], _least(sketches[j, 9], block, value))
     for i in range(n):
-        if found[i] >= 0:
+        if image[i] >= 0:
             best[members[i], site] = known[i]
-            which[members[i], site] = found[i]
+            which[members[i], site] = image[i]
             where[members[i], site] = at[i]

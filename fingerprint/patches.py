@@ -24,7 +24,8 @@ Array = NDArray[Any]
 
 MEASURES = ("rmse", "ncc")
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
-_BLOCK = 16  # synthetic images searched at a time
+_BLOCK = 32  # synthetic images read at a time
+_AT_ONCE = 16  # of which the parts around a place stay in the second-level cache
 
 
 @dataclass(frozen=True)
@@ -356,18 +357,17 @@ class _Patches:
 
         turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
         stack = np.stack(turns, axis=1)
+        best = np.full(self.shape, -np.inf)
+        which, where = (np.full(self.shape, -1, np.int64) for _ in range(2))
+        fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name) and fakes.dtype == np.uint8]
+        if fast[:1] == ["avx512"] and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
+            self._search(stack, limits, best, which, where)
+            return best, which, where
         boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
         middle = _middle(fakes)
         for box, image in zip(boxes.reshape(-1, *boxes.shape[2:]), stack.reshape(-1, *fakes.shape[1:]), strict=True):
             _patch_kernels.box_sums(image, self.search.size, middle, box)
-        n, n_sites = len(self.pixels), len(self.members)
-        best = np.full((n, n_sites), -np.inf)
-        which, where = (np.full((n, n_sites), -1, np.int64) for _ in range(2))
-        fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name)]
-        if fast and fakes.dtype == np.uint8:  # pragma: no cover  (not without a compiler)
-            if fast[0] == "avx512" and self.search.measure == "rmse":
-                self._search(stack, boxes, limits, best, which, where)
-                return best, which, where
+        if fast:  # pragma: no cover  (not without a compiler)
             self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
             return best, which, where
         exact = np.float32 if fakes.dtype == np.uint8 else np.float64
@@ -382,8 +382,8 @@ class _Patches:
             self.search.offsets,
             middle,
             self.search.measure == "ncc",
-            np.zeros((padded, n), exact),
-            np.zeros((2, max(padded, n)), exact),
+            np.zeros((padded, len(self.pixels)), exact),
+            np.zeros((2, max(padded, len(self.pixels))), exact),
             best,
             which,
             where,
@@ -416,58 +416,41 @@ class _Patches:
             )
 
     def _search(
-        self, stack: Array, boxes: Array, limits: Array, best: Array, which: Array, where: Array
+        self, stack: Array, limits: Array, best: Array, which: Array, where: Array
     ) -> None:  # pragma: no cover  (not without a compiler)
         """Do what `search_all` does to squared differences of 8-bit images, with vector instructions.
 
         Matches that are worse than `limits` (n, n_sites) are left out.
         """
-        from fingerprint import _nearest_patch_kernels
+        from fingerprint import _nearest_patch_kernels, _patch_kernels
 
-        search, offsets, turns = self.search, self.search.offsets, stack.shape[1]
-        images, squares = stack.reshape(-1, *stack.shape[2:]), boxes[:, :, 1].reshape(-1, *boxes.shape[3:])
-        side, radius = 2 * search.radius + 1, search.radius
+        size, radius, offsets, turns = self.search.size, self.search.radius, self.search.offsets, stack.shape[1]
+        images, side = stack.reshape(-1, *stack.shape[2:]), 2 * self.search.radius + 1
         # rows are copied 16 words at a time, and up to six vectors of them compared
         lanes = 16 * (-(-side * side // 16) + 6)
-        shape = len(images), images.shape[1] + 2 * radius, images.shape[2] + 2 * radius + 16
-        kinds = [
-            ("words", np.uint32),
-            ("sums", np.int32),
-            ("pairs", np.int32),
-            ("lengths", np.int32),
-            ("halves", np.int32),
-        ]
-        maps = tuple(self.workspace.array(name, shape, kind) for name, kind in kinds)
-        for image, square, word, total, *three in zip(images, squares, *maps, strict=True):
-            _nearest_patch_kernels.lay_out(image, square, radius, word, total)
-            if self.sketched:
-                _nearest_patch_kernels.sketch(image, square, search.size // 4, radius, *three)
         ranks = np.full(lanes, len(offsets), np.int32)
         ranks[(offsets + radius) @ [side, 1]] = np.arange(len(offsets))
-        steps = search.size * -(-search.size // 4)
-        space = tuple(
-            aligned(rows, kind)
-            for rows, kind in (((steps, lanes), np.uint32), ((lanes,), np.int32), ((10, lanes), np.int32))
-        )
-        for site, ((y, x), members, laid_out) in enumerate(zip(self.sites, self.present, self.laid_out, strict=True)):
-            if len(members):
-                _nearest_patch_kernels.nearest_avx512(
-                    maps,
-                    radius,
-                    search.size,
-                    ranks,
-                    y,
-                    x,
-                    *laid_out,
-                    members,
-                    turns,
-                    site,
-                    space,
-                    limits,
-                    best,
-                    which,
-                    where,
-                )
+        shapes = {"windows": (size * -(-size // 4), lanes), "squares": (lanes,), "marks": (10, lanes)}
+        space = tuple(self.workspace.array(name, shape, np.int32) for name, shape in shapes.items())
+        box = self.workspace.array("box", _box_shape(self.pixels, self.search), np.int64)
+        for first in range(0, len(images), _AT_ONCE):
+            part = images[first : first + _AT_ONCE]
+            shape = len(part), part.shape[1] + 2 * radius, part.shape[2] + 2 * radius + 16
+            kinds = {"words": np.uint32, "sums": np.int32, "pairs": np.int32, "lengths": np.int32, "halves": np.int32}
+            maps = tuple(self.workspace.array(name, shape, kind) for name, kind in kinds.items())
+            for image, words, sums, *sketches in zip(part, *maps, strict=True):
+                _patch_kernels.box_sums(image, size, _middle(self.pixels), box)
+                _nearest_patch_kernels.lay_out(image, box[1], radius, words, sums)
+                if self.sketched:
+                    _nearest_patch_kernels.sketch(image, box[1], size // 4, radius, *sketches)
+            for site, ((y, x), members, patches) in enumerate(
+                zip(self.sites, self.present, self.laid_out, strict=True)
+            ):
+                if len(members):
+                    place, found = (radius, size, ranks, y, x), (best, which, where)
+                    _nearest_patch_kernels.nearest_avx512(
+                        maps, place, patches, members, first, turns, site, space, limits, found
+                    )
 
     @property
     def sketched(self) -> bool:  # pragma: no cover  (not without a compiler)
