@@ -7,7 +7,7 @@
 Of 120 real slices that no generator has seen, 60 are changed and hidden among 500 images: half of them synthetic, half
 slices of other patients changed in the same way, so that the change itself gives nothing away. Copied are all slices of
 half the patients, or any half of the slices: then neighbours of a copied slice count as not copied. The table holds the
-AUC.
+AUC, the mean over several draws.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 REAL, HIDDEN, OTHERS = 120, 60, 500
 SAME = 0.93  # correlation of reduced slices above which they are taken to show one patient, whatever the groups say
+OURS = {"default", "nearness", "patches"}  # have a row where patients are known; most others do without them
 BODY = 40  # grey level above which a pixel belongs to the patient or the table
 
 
@@ -174,11 +175,14 @@ def from_folder(folder: Path, seed: int) -> Source:
     """Draw slices from a folder as `accuracy.py` reads it.
 
     Pseudo-patients are now and then wrong, and a host that shows a patient of the real slices would be a copy that
-    nobody planted. So slices that look the same are put in one group, and such hosts and synthetic images left out.
+    nobody planted. So slices that look the same are put in one group, and such hosts and synthetic images left out; and
+    so are real slices that look the same as one that the generator was trained on.
     """
     rng = np.random.default_rng(seed)
     patients = json.loads((folder / "groups.json").read_text())
     files = sorted((folder / "not_used").iterdir())
+    seen = reduced(read(sorted((folder / "used").iterdir())))
+    files = [file for file, vector in zip(files, reduced(read(files)), strict=True) if (seen @ vector).max() < SAME]
     files = [files[i] for i in np.sort(rng.choice(len(files), REAL, replace=False))]
     real = read(files)
     names = np.array([patients[file.name] for file in files])
@@ -242,23 +246,31 @@ def by_rank(method: str, real: np.ndarray, fake: np.ndarray, groups: np.ndarray 
     return np.array([scores[name] for name in names])
 
 
-def table(sources: list[Source], methods: list[str], *, seed: int, changes: list[str]) -> list[str]:
-    """Return the lines of the table, and print them as they come."""
+def table(draws: list[list[Source]], methods: list[str], *, changes: list[str]) -> list[str]:
+    """Return the lines of the table, and print them as they come; of every set several draws."""
     chosen = [change for change in CHANGES if change.__name__ in changes]
     lines = [
         "| set | copied | groups | statistic | " + " | ".join(change.__name__ for change in chosen) + " |",
         "|---|---|---|---|" + "---|" * len(chosen),
     ]
     print(*lines, sep="\n", flush=True)
-    for source, by in itertools.product(sources, ("patient", "slice")):
-        hidden = choose(source, by, seed)
-        planted = [plant(source, change, hidden, seed) for change in chosen]
-        for groups in (None, source.groups):
-            for method in methods:
-                cells = [f"{auc(by_rank(method, source.real, fake, groups), hidden):.3f}" for fake in planted]
-                known = "unknown" if groups is None else "known"
-                lines.append(f"| {source.name} | by {by} | {known} | {LABELS[method]} | " + " | ".join(cells) + " |")
-                print(lines[-1], flush=True)
+    for sources, by in itertools.product(draws, ("patient", "slice")):
+        hidden = [choose(source, by, seed) for seed, source in enumerate(sources)]
+        planted = [
+            [plant(source, change, copied, seed) for change in chosen]
+            for seed, (source, copied) in enumerate(zip(sources, hidden, strict=True))
+        ]
+        for known, method in itertools.product((False, True), methods):
+            if known and method not in OURS:
+                continue
+            found = [
+                [auc(by_rank(method, source.real, fake, source.groups if known else None), copied) for fake in fakes]
+                for source, fakes, copied in zip(sources, planted, hidden, strict=True)
+            ]
+            cells = " | ".join(f"{value:.3f}" for value in np.mean(found, axis=0))
+            told = "known" if known else "unknown"
+            lines.append(f"| {sources[0].name} | by {by} | {told} | {LABELS[method]} | {cells} |")
+            print(lines[-1], flush=True)
     return lines
 
 
@@ -268,11 +280,12 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", type=Path)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--changes", nargs="+", default=[change.__name__ for change in CHANGES])
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    sources = [from_folder(folder, options.seed) for folder in options.sets] or [from_phantoms(options.seed)]
-    lines = table(sources, options.methods, seed=options.seed, changes=options.changes)
+    seeds = range(options.draws)
+    draws = [[from_folder(folder, seed) for seed in seeds] for folder in options.sets]
+    lines = table(draws or [[from_phantoms(seed) for seed in seeds]], options.methods, changes=options.changes)
     if options.out:
         options.out.write_text("\n".join(lines) + "\n")
 
