@@ -12,12 +12,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._compiler import call
+from fingerprint._compiler import call, runs
 
 I8, I32, I64, F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
-VPDPBUSD = "llvm.x86.avx512.vpdpbusd.512"  # adds four products of uint8 and int8 to each of 16 sums
-VPDPWSSD = "llvm.x86.avx512.vpdpwssd.512"  # adds two products of int16 to each of 16 sums
 
 
 def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)
@@ -37,6 +35,55 @@ def write(builder: Any, value: Any, address: Any) -> None:  # pragma: no cover  
 def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(SUMS, [0] * 16))
+
+
+def _halves(builder: Any, emit: Any, *vectors: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Do to the first and to the last eight of 16 numbers what a processor cannot do to all at once."""
+    found = []
+    for first in (0, 8):
+        lanes = ir.Constant(ir.VectorType(I32, 8), list(range(first, first + 8)))
+        found.append(emit(*(builder.shuffle_vector(vector, vector, lanes) for vector in vectors)))
+    return builder.shuffle_vector(*found, ir.Constant(SUMS, list(range(16))))
+
+
+def add_products_of_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Add to each of 16 sums four products of uint8 in x and int8 in y."""
+    if runs("avx512"):
+        return call(builder, "llvm.x86.avx512.vpdpbusd.512", [total, x, y], SUMS)
+    eight, words = ir.VectorType(I32, 8), ir.VectorType(ir.IntType(16), 16)
+    if runs("avxvnni"):
+        return _halves(
+            builder, lambda *three: call(builder, "llvm.x86.avx512.vpdpbusd.256", [*three], eight), total, x, y
+        )
+    byte = ir.Constant(words, [8] * 16)
+    even, odd = ir.Constant(eight, [0xFF00FF] * 8), ir.Constant(eight, [8] * 8)
+
+    def add(total: Any, x: Any, y: Any) -> Any:
+        # every other byte as 16 bits: those of x without, those of y with their sign
+        signed = builder.bitcast(y, words)
+        pairs = (
+            (builder.and_(x, even), builder.ashr(builder.shl(signed, byte), byte)),
+            (builder.and_(builder.lshr(x, odd), even), builder.ashr(signed, byte)),
+        )
+        for a, b in pairs:
+            two = [builder.bitcast(a, words), b]
+            total = builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", two, eight))
+        return total
+
+    return _halves(builder, add, total, x, y)
+
+
+def add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Add to each of 16 sums two products of int16 in x and y."""
+    if runs("avx512"):
+        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], SUMS)
+    eight, words = ir.VectorType(I32, 8), ir.VectorType(ir.IntType(16), 16)
+
+    def add(total: Any, x: Any, y: Any) -> Any:
+        two = [builder.bitcast(x, words), builder.bitcast(y, words)]
+        return builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", two, eight))
+
+    return _halves(builder, add, total, x, y)
 
 
 def pair_of(builder: Any, index: Any, count: Any) -> tuple[Any, Any, Any]:  # pragma: no cover  (emits LLVM)

@@ -17,13 +17,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._compiler import call, kernel
+from fingerprint._compiler import call, kernel, runs
 from fingerprint._instructions import (
     I32,
     I64,
     SUMS,
-    VPDPBUSD,
-    VPDPWSSD,
+    add_products_of_bytes,
+    add_products_of_words,
     const,
     lay_windows,
     pair_of,
@@ -117,7 +117,7 @@ def sketch(image, squares, block, radius, pairs, lengths, halves):  # type: igno
 
 @kernel
 def lay_patches(pixels, members, y, x, patches, rests, sketches):  # type: ignore[no-untyped-def]
-    """Lay out the 8-bit patches at (y, x) of some images as `nearest_avx512` takes them.
+    """Lay out the 8-bit patches at (y, x) of some images as `nearest_vectors` takes them.
 
     Into patches (n, size, 4 * across) int8 go their pixels less 128, into rests (n,) what minus the squared difference
     is less than the key, and into sketches (n, 10) int32, unless these are none, what `sketch` makes of them: eight
@@ -197,7 +197,7 @@ def _sift(typing: Any, pairs: Any, row: Any, vectors: Any, sketches: Any, limits
                 for own, most in zip(words, largest, strict=True):
                     total = start
                     for two, word in zip(sums, own, strict=True):
-                        total = call(builder, VPDPWSSD, [total, two, word], SUMS)
+                        total = add_products_of_words(builder, total, two, word)
                     before = builder.load(most)
                     builder.store(builder.select(builder.icmp_signed(">", total, before), total, before), most)
             for place, most, twice in zip(places, largest, (ir.Constant(ir.IntType(1), 0), alone), strict=True):
@@ -240,7 +240,7 @@ def _nearest_of(vectors: int) -> Any:
                 for v in range(vectors):
                     words = read(builder, builder.add(line, const(64 * v)), SUMS)
                     for own, four in zip(kept, pixels, strict=True):
-                        total = call(builder, VPDPBUSD, [builder.load(own[v]), words, four], SUMS)
+                        total = add_products_of_bytes(builder, builder.load(own[v]), words, four)
                         builder.store(total, own[v])
             for place, own in zip(places, kept, strict=True):
                 found = []
@@ -293,10 +293,11 @@ def _nearest_of(vectors: int) -> Any:
 
 
 _nearest2, _nearest6 = _nearest_of(2), _nearest_of(6)
+_MANY_REGISTERS = runs("avx512")
 
 
 @kernel
-def nearest_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def nearest_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     maps, place, laid_out, members, first, turns, site, space, limits, found
 ):
     """Do to best, which, where at one site what `search_all` does to squared differences of 8-bit images.
@@ -345,7 +346,7 @@ def nearest_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not wi
         vector = 0
         while vector < vectors:
             o = 64 * vector
-            if vectors - vector > 4:
+            if _MANY_REGISTERS and vectors - vector > 4:
                 _nearest6(w + o, row, windows.shape[0], s + o, r + o, p, c, count, k, q)
                 vector += 6
             else:

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._compiler import call, kernel
+from fingerprint._compiler import call, kernel, runs
 from fingerprint._instructions import (
     F32,
     I8,
@@ -24,7 +24,7 @@ from fingerprint._instructions import (
     I64,
     REALS,
     SUMS,
-    VPDPBUSD,
+    add_products_of_bytes,
     amx_begin,
     amx_end,
     const,
@@ -220,28 +220,32 @@ def _search(vectors: int) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
         windows, scales, patterns, chosen, count, best = arguments
+        at_once = vectors if runs("avx512") else 2  # as many as there are registers for
         with cgutils.for_range(builder, builder.lshr(builder.add(count, const(1)), const(1))) as pair:
             places = pair_of(builder, pair.index, count)[:2]
-            sums = [[ir.Constant(SUMS, [0] * 16)] * vectors for _ in places]
             starts = []
             for place in places:
                 number = read(builder, builder.add(chosen, builder.mul(place, const(4))), I32)
                 starts.append(builder.add(patterns, builder.mul(builder.zext(number, I64), const(64))))
-            for quad in range(16):
-                numbers = [read(builder, builder.add(start, const(4 * quad)), I32) for start in starts]
-                numbers = [splat(builder, number, SUMS) for number in numbers]
-                for v in range(vectors):
-                    pixels = read(builder, builder.add(windows, const(64 * ((vectors + 1) * quad + v))), SUMS)
-                    for own, number in zip(sums, numbers, strict=True):
-                        own[v] = call(builder, VPDPBUSD, [own[v], pixels, number], SUMS)
-            scale = [read(builder, builder.add(scales, const(64 * v)), REALS) for v in range(vectors)]
-            for place, own in zip(places, sums, strict=True):
-                largest = ir.Constant(REALS, [0.0] * 16)
-                for total, factor in zip(own, scale, strict=True):
-                    largest = _larger(builder, builder.fmul(builder.sitofp(total, REALS), factor), largest)
+            largest = [ir.Constant(REALS, [0.0] * 16)] * 2
+            for block in range(0, vectors, at_once):
+                columns = range(block, min(block + at_once, vectors))
+                sums = {(side, v): ir.Constant(SUMS, [0] * 16) for side in range(2) for v in columns}
+                for quad in range(16):
+                    numbers = [read(builder, builder.add(start, const(4 * quad)), I32) for start in starts]
+                    numbers = [splat(builder, number, SUMS) for number in numbers]
+                    for v in columns:
+                        pixels = read(builder, builder.add(windows, const(64 * ((vectors + 1) * quad + v))), SUMS)
+                        for side, number in enumerate(numbers):
+                            sums[side, v] = add_products_of_bytes(builder, sums[side, v], pixels, number)
+                for (side, v), total in sums.items():
+                    scale = read(builder, builder.add(scales, const(64 * v)), REALS)
+                    found = builder.fmul(builder.sitofp(total, REALS), scale)
+                    largest[side] = _larger(builder, found, largest[side])
+            for place, most in zip(places, largest, strict=True):
                 # numbers of at least 0 are in the order of their bits
-                found = call(builder, "llvm.vector.reduce.smax.v16i32", [builder.bitcast(largest, SUMS)], I32)
-                write(builder, found, builder.add(best, builder.mul(place, const(4))))
+                bits = call(builder, "llvm.vector.reduce.smax.v16i32", [builder.bitcast(most, SUMS)], I32)
+                write(builder, bits, builder.add(best, builder.mul(place, const(4))))
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -257,7 +261,7 @@ _search2, _search6 = _search(2), _search(6)
 
 
 @kernel
-def _best_avx512(quads, maps, y, x, radius, spread, patterns, chosen, windows, scales, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def _best_vectors(quads, maps, y, x, radius, spread, patterns, chosen, windows, scales, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Find the best matches of the patterns whose numbers are `chosen` in one image, as laid out, around (y, x)."""
     side = 2 * radius + 1
     s, p, c, count, b = scales.ctypes.data, patterns.ctypes.data, chosen.ctypes.data, chosen.shape[0], best.ctypes.data
@@ -272,15 +276,15 @@ def _best_avx512(quads, maps, y, x, radius, spread, patterns, chosen, windows, s
 
 
 @kernel
-def best_avx512(quads, maps, y, x, radius, spread, patterns, windows, scales, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def best_vectors(quads, maps, y, x, radius, spread, patterns, windows, scales, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Do what `gather_windows` and `best_numpy` do; `windows` and `scales` are work space for one image."""
     chosen = np.arange(patterns.shape[0]).astype(np.int32)
     for f in range(quads.shape[0]):
-        _best_avx512(quads[f], maps[f], y, x, radius, spread, patterns, chosen, windows, scales, best[f])
+        _best_vectors(quads[f], maps[f], y, x, radius, spread, patterns, chosen, windows, scales, best[f])
 
 
 @kernel
-def sum_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def sum_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     quads,
     maps,
     sites,
@@ -316,7 +320,7 @@ def sum_avx512(  # type: ignore[no-untyped-def]  # pragma: no cover  (not withou
         for f in range(quads.shape[0]):
             for i in range(who.shape[0]):
                 rows_here[i] = first + i + count * turned[f, who[i]]
-            _best_avx512(quads[f], maps[f], y, x, radius, spread, rows, rows_here, windows, scales, best)
+            _best_vectors(quads[f], maps[f], y, x, radius, spread, rows, rows_here, windows, scales, best)
             for i in range(who.shape[0]):
                 best[i] = max(one - best[i] * norms[rows_here[i]], zero) + floor
             for i in range(who.shape[0]):

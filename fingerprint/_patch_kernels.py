@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call, kernel
-from fingerprint._instructions import I8, I32, SUMS, VPDPBUSD, amx_begin, amx_end, const, read, splat
+from fingerprint._instructions import I8, I32, SUMS, amx_begin, amx_end, const, read, splat
 
 
 @kernel
@@ -203,7 +203,7 @@ def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, 
                     at = builder.add(builder.mul(row, const(n)), builder.mul(quad.index, const(4)))
                     pixels = splat(builder, read(builder, builder.add(start, at), I32), SUMS)
                     operands = [builder.load(place), pixels, pattern]
-                    builder.store(call(builder, VPDPBUSD, operands, SUMS), place)
+                    builder.store(call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, SUMS), place)
             for n, place in enumerate(kept):
                 at = builder.add(out, builder.add(builder.mul(block.index, const(1024)), const(64 * n)))
                 builder.store(builder.load(place), builder.inttoptr(at, SUMS.as_pointer())).align = 1

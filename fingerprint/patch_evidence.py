@@ -476,7 +476,7 @@ class _Stretched:
             low = grid.min()
             factor = np.float32(255 / max(int(grid.max()) - int(low), 1))
             kernels.stretch(grid, low, factor, s, layout.radius, quad, scale)
-        return cls(layout, next(name for name in ("amx", "avx512", "numpy") if _compiler.runs(name)), quads, scales)
+        return cls(layout, next(name for name in ("amx", "vectors", "numpy") if _compiler.runs(name)), quads, scales)
 
     def windows(self, site: Array) -> tuple[Array, Array]:
         """Return the windows that are searched around a site, (m, n, 16) uint32, and their scales (m, n) float32."""
@@ -496,9 +496,9 @@ class _Stretched:
 
         count = len(patterns)
         best = aligned((len(self.quads), 16 * -(-count // 16)), np.float32)
-        if self.kernel == "avx512":  # pragma: no cover  (with the compiler only)
+        if self.kernel == "vectors":  # pragma: no cover  (with the compiler only)
             reach = self.layout.radius, self.layout.spread
-            kernels.best_avx512(self.quads, self.scales, *site, *reach, patterns, *self.space(), best)
+            kernels.best_vectors(self.quads, self.scales, *site, *reach, patterns, *self.space(), best)
         elif self.kernel == "amx":  # pragma: no cover  (with the compiler only)
             packed = _pack(patterns) if packed is None else packed
             work = aligned((48, 16), np.int32)
@@ -508,7 +508,7 @@ class _Stretched:
         return best[:, :count]
 
     def space(self) -> tuple[Array, Array]:  # pragma: no cover  (with the compiler only)
-        """Return work space of `best_avx512`: the windows around a site, four pixels at a time, and their scales."""
+        """Return work space of `best_vectors`: the windows around a site, four pixels at a time, and their scales."""
         lanes = 16 * (-(-len(self.layout.offsets) // 16) + 1)
         return aligned((16, lanes), np.uint32), aligned((lanes,), np.float32)
 
@@ -537,8 +537,8 @@ def _sums_at(real: PatchReals, stretched: _Stretched, sites: Array, turned: Arra
 
     layout = real.layout
     total = np.zeros(turned.shape, np.int32)
-    if stretched.kernel == "avx512" and len(sites):  # pragma: no cover  (with the compiler only)
-        _patch_evidence_kernels.sum_avx512(
+    if stretched.kernel == "vectors" and len(sites):  # pragma: no cover  (with the compiler only)
+        _patch_evidence_kernels.sum_vectors(
             stretched.quads,
             stretched.scales,
             layout.sites[sites],

@@ -359,8 +359,10 @@ class _Patches:
         stack = np.stack(turns, axis=1)
         best = np.full(self.shape, -np.inf)
         which, where = (np.full(self.shape, -1, np.int64) for _ in range(2))
-        fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name) and fakes.dtype == np.uint8]
-        if fast[:1] == ["avx512"] and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
+        eight = fakes.dtype == np.uint8
+        fast = [name for name in _patch_kernels.PRODUCTS if eight and _compiler.runs(name)]
+        vectors = _compiler.runs("vectors") and "amx" not in fast
+        if vectors and eight and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
             self._search(stack, limits, best, which, where)
             return best, which, where
         boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
@@ -448,7 +450,7 @@ class _Patches:
             ):
                 if len(members):
                     place, found = (radius, size, ranks, y, x), (best, which, where)
-                    _nearest_patch_kernels.nearest_avx512(
+                    _nearest_patch_kernels.nearest_vectors(
                         maps, place, patches, members, first, turns, site, space, limits, found
                     )
 
@@ -488,7 +490,7 @@ class _Patches:
 
     @cached_property
     def laid_out(self) -> list[tuple[Array, Array, Array]]:  # pragma: no cover  (not without a compiler)
-        """Return for each site the patches, what is left of their squares, and their sketches: see `nearest_avx512`."""
+        """Return for each site the patches as `nearest_vectors` takes them."""
         from fingerprint import _nearest_patch_kernels
 
         size = self.search.size

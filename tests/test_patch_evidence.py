@@ -171,7 +171,7 @@ def test_windows_are_laid_out_and_weighed(size):
             np.testing.assert_allclose(scales[:, n], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["amx", "avx512", "numpy"])
+@pytest.mark.parametrize("name", ["amx", "vectors", "numpy"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_kernel_finds_the_same(name, size):
     if not _compiler.runs(name):
@@ -187,7 +187,7 @@ def test_every_kernel_finds_the_same(name, size):
             np.testing.assert_array_equal(laid_out.best(site, patterns[:count]), expected)
 
 
-@pytest.mark.parametrize("name", ["amx", "avx512"])
+@pytest.mark.parametrize("name", ["amx", "vectors"])
 @pytest.mark.parametrize("mirror", [False, True])
 def test_every_kernel_adds_up_the_same(name, mirror):
     if not _compiler.runs(name):

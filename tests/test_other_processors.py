@@ -1,0 +1,48 @@
+"""The search for patches gives the same bits with whatever vector instructions a processor has."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fingerprint import _compiler, nearest_patches, patch_evidence, patch_matches
+
+AVX2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
+
+
+def digest() -> str:
+    """Return a digest of what is found of real images among synthetic ones."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:130, :128]
+    waves = [np.sin(rng.uniform(0, 0.3) * y + rng.uniform(0, 0.3) * x + rng.uniform(0, 6)) for _ in range(9)]
+    images = np.clip(128 + 90 * np.array(waves) + rng.normal(0, 6, (9, 130, 128)), 0, 255).astype(np.uint8)
+    real, fake = images[:5], images[4:]
+    fake[2, 20:90, 10:100] = real[1, 18:88, 13:103]
+    fake[3] = real[3, :, ::-1]
+    evidence = patch_evidence.summarise_patches(patch_evidence.prepare_real(real), fake, list("abcde"), k=3)
+    found = nearest_patches(real, fake, mirror=True)
+    parts = [evidence.evidence, evidence.counts, found.distances, found.indices, found.offsets]
+    parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+
+
+@pytest.mark.parametrize(("needs", "more"), [("avx2", ""), ("avxvnni", ",+avxvnni")])
+def test_other_vector_instructions_find_the_same(needs, more, tmp_path):
+    if not _compiler.runs(needs):
+        pytest.skip(f"no {needs} here")
+    restricted = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": AVX2 + more,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    script = (
+        "import test_other_processors as t; from fingerprint import _compiler as c; print(c.runs('avx512'), t.digest())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | restricted, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["False", digest()]
