@@ -306,13 +306,14 @@ def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
     nearest(real, stream(3), threads=1)
     gc.collect()
     peaks = []
-    for n in (count // 10, count):
+    for n in (count // 10, count // 10, count):  # a busy machine collects garbage late: the larger of two is the base
         tracemalloc.start()
         result = nearest(real, stream(n), threads=1, k=3)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
+        gc.collect()
     assert result.indices.max() < 4 * count
-    assert peaks[1] < 1.5 * peaks[0]
+    assert peaks[2] < 1.5 * max(peaks[:2])
 
 
 @pytest.mark.parametrize("block", [1, 256])
