@@ -80,7 +80,7 @@ def test_nearest_patches(benchmark, images, brute):
         benchmark,
         lambda: nearest_patches(real, fake, size=SIZE, stride=8, radius=RADIUS),
         theirs,
-        peer=brute.__name__,
+        peer={by_blas: "BLAS for each place", by_faiss: "faiss for each place"}[brute],
         share=searched / int(found.informative.sum()),
         rounds=3,
     )
