@@ -171,7 +171,7 @@ def _least(squares, block, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _sift(typing: Any, pairs: Any, row: Any, vectors: Any, sketches: Any, limits: Any, count: Any, chosen: Any) -> Any:
+def _sift(typing: Any, marks: Any, row: Any, vectors: Any, sketches: Any, limits: Any, count: Any, chosen: Any) -> Any:
     """Return how many of `count` patches may match some of 16 * vectors windows; their numbers go to `chosen`, int32.
 
     `marks` are ten rows of `row` bytes, what `sketch` makes of the windows, and `sketches` ten words of each patch.

@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call, kernel
-from fingerprint._instructions import I8, I32, SUMS, amx_begin, amx_end, const, read, splat
+from fingerprint._instructions import I8, I32, SUMS, add_products_of_bytes, amx_begin, amx_end, const, read, splat
 
 
 @kernel
@@ -186,7 +186,7 @@ def count(best, limit, out):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
+def _dots_vectors(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
     """Multiply `count` windows, a multiple of 16, of `steps` times 64 bytes, with 16 patches: (count, 16) int32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -203,7 +203,7 @@ def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, 
                     at = builder.add(builder.mul(row, const(n)), builder.mul(quad.index, const(4)))
                     pixels = splat(builder, read(builder, builder.add(start, at), I32), SUMS)
                     operands = [builder.load(place), pixels, pattern]
-                    builder.store(call(builder, "llvm.x86.avx512.vpdpbusd.512", operands, SUMS), place)
+                    builder.store(add_products_of_bytes(builder, *operands), place)
             for n, place in enumerate(kept):
                 at = builder.add(out, builder.add(builder.mul(block.index, const(1024)), const(64 * n)))
                 builder.store(builder.load(place), builder.inttoptr(at, SUMS.as_pointer())).align = 1
@@ -214,7 +214,7 @@ def _dots_vnni(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
-    """Like `_dots_vnni` in the tile registers; `count` is a multiple of 48."""
+    """Like `_dots_vectors` in the tile registers; `count` is a multiple of 48."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         windows, steps, count, patches, out = arguments
@@ -253,14 +253,14 @@ def products_amx(windows, patches, layout, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def products_avx512(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def products_vectors(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Like `products_amx`."""
     for g in range(patches.shape[0]):
         x, y = windows.ctypes.data, patches[g].ctypes.data
-        _dots_vnni(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
+        _dots_vectors(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
 
 
-PRODUCTS: dict[str, Any] = {"amx": products_amx, "avx512": products_avx512}  # the fastest first
+PRODUCTS: dict[str, Any] = {"amx": products_amx, "vectors": products_vectors}  # the fastest first
 
 
 OUTSIDE = 2**30  # beyond twice every product and every sum of squares

@@ -359,10 +359,8 @@ class _Patches:
         stack = np.stack(turns, axis=1)
         best = np.full(self.shape, -np.inf)
         which, where = (np.full(self.shape, -1, np.int64) for _ in range(2))
-        eight = fakes.dtype == np.uint8
-        fast = [name for name in _patch_kernels.PRODUCTS if eight and _compiler.runs(name)]
-        vectors = _compiler.runs("vectors") and "amx" not in fast
-        if vectors and eight and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
+        fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name) and fakes.dtype == np.uint8]
+        if fast[:1] == ["vectors"] and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
             self._search(stack, limits, best, which, where)
             return best, which, where
         boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)

@@ -26,6 +26,7 @@ def digest() -> str:
     found = nearest_patches(real, fake, mirror=True)
     parts = [evidence.evidence, evidence.counts, found.distances, found.indices, found.offsets]
     parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]
+    parts += [nearest_patches(real, fake, measure="ncc").distances]
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
