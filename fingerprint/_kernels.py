@@ -44,9 +44,8 @@ def _lanes(numbers: Any) -> Any:  # pragma: no cover
 def _rows_of_totals(builder: Any, sums: Any, columns: int) -> Any:  # pragma: no cover
     """Yield the totals of the lanes of each sum, `columns` of them at a time, as vectors of int64."""
     count, element = sums[0].type.count, sums[0].type.element
-    for _ in range(
-        count.bit_length() - 1
-    ):  # halved as often as a sum has lanes, that many sums are one vector of totals
+    # halved as often as a sum has lanes, that many sums are one vector of totals
+    for _ in range(count.bit_length() - 1):
         sums = [
             builder.add(*(builder.shuffle_vector(x, y, _lanes(range(odd, 2 * count, 2))) for odd in (0, 1)))
             for x, y in zip(sums[::2], sums[1::2], strict=True)

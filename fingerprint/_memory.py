@@ -45,6 +45,6 @@ class Workspace(threading.local):
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return this thread's array of this name, with whatever it holds; its first rows where it was longer."""
         found = self._arrays.get(name)
-        if found is None or found.shape[1:] != shape[1:] or len(found) < shape[0]:
+        if found is None or found.dtype != dtype or found.shape[1:] != shape[1:] or len(found) < shape[0]:
             found = self._arrays[name] = aligned(shape, dtype)
         return found[: shape[0]]

@@ -119,9 +119,9 @@ def sketch(image, squares, block, radius, pairs, lengths, halves):  # type: igno
 def lay_patches(pixels, members, y, x, patches, rests, sketches):  # type: ignore[no-untyped-def]
     """Lay out the 8-bit patches at (y, x) of some images as `nearest_vectors` takes them.
 
-    Into patches (n, size, 4 * across) int8 go their pixels less 128, into rests (n,) what minus the squared difference
-    is less than the key, and into sketches (n, 10) int32, unless these are none, what `sketch` makes of them: eight
-    pairs of sums, the length of the rest, and the sum of all their squares.
+    Into patches (n, size, 4 * across) int8 go their pixels less 128; into rests (n,) what is to be taken off a key, for
+    minus the squared difference; and into sketches (n, 10) int32, unless these are none, what `sketch` makes of them:
+    eight pairs of sums, the length of the rest, and the sum of all their squares.
     """
     size = patches.shape[1]
     block = size // 4

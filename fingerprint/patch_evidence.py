@@ -26,7 +26,7 @@ _YARDSTICK = 20  # one in so many other real images matches a patch better than 
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
-_AT_ONCE = 32  # synthetic images whose windows stay in the second-level cache
+_AT_ONCE = 32  # synthetic images whose parts around a place stay in the second-level cache
 
 
 @dataclass(frozen=True)

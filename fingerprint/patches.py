@@ -433,6 +433,7 @@ class _Patches:
         shapes = {"windows": (size * -(-size // 4), lanes), "squares": (lanes,), "marks": (10, lanes)}
         space = tuple(self.workspace.array(name, shape, np.int32) for name, shape in shapes.items())
         box = self.workspace.array("box", _box_shape(self.pixels, self.search), np.int64)
+        places = list(enumerate(zip(self.sites, self.present, self.laid_out, strict=True)))
         for first in range(0, len(images), _AT_ONCE):
             part = images[first : first + _AT_ONCE]
             shape = len(part), part.shape[1] + 2 * radius, part.shape[2] + 2 * radius + 16
@@ -443,9 +444,7 @@ class _Patches:
                 _nearest_patch_kernels.lay_out(image, box[1], radius, words, sums)
                 if self.sketched:
                     _nearest_patch_kernels.sketch(image, box[1], size // 4, radius, *sketches)
-            for site, ((y, x), members, patches) in enumerate(
-                zip(self.sites, self.present, self.laid_out, strict=True)
-            ):
+            for site, ((y, x), members, patches) in places:
                 if len(members):
                     place, found = (radius, size, ranks, y, x), (best, which, where)
                     _nearest_patch_kernels.nearest_vectors(
@@ -497,7 +496,7 @@ class _Patches:
             patches = np.zeros((len(members), size, 4 * -(-size // 4)), np.int8)
             rests, sketches = np.empty(len(members)), np.empty((len(members) * self.sketched, 10), np.int32)
             _nearest_patch_kernels.lay_patches(self.pixels, members, y, x, patches, rests, sketches)
-            out.append((patches.reshape(len(members), -1) if len(members) else patches, rests, sketches))
+            out.append((patches.reshape(len(members), size * patches.shape[2]), rests, sketches))
         return out
 
     def nearest(self, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:

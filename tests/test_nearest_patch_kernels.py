@@ -114,7 +114,7 @@ def test_no_match_lies_beyond_its_bound(seed, size, noise):
     product = sum(int(a) * int(b) for a, b in numbers) + int(halves[0, 0])
     squared = float(((patch.astype(int) - window.astype(int)) ** 2).sum())
     assert product >= _nearest_patch_kernels._least(sketches[0, 9], block, -squared)
-    assert product >= _nearest_patch_kernels._least(sketches[0, 9], block, -np.inf)
+    assert _nearest_patch_kernels._least(sketches[0, 9], block, -np.inf) == -(2**31) + 1  # anything may match
 
 
 CASES = [
