@@ -6,7 +6,7 @@ The caches of compiled kernels do not notice an edit of this file: delete them a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -14,7 +14,11 @@ from numba.extending import intrinsic
 
 from fingerprint._compiler import call, runs
 
-I8, I32, I64, F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+F32, F64 = ir.FloatType(), ir.DoubleType()
 SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
 
 
@@ -32,31 +36,43 @@ def write(builder: Any, value: Any, address: Any) -> None:  # pragma: no cover  
     builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = 1
 
 
+def lanes(numbers: Iterable[int]) -> Any:
+    """Say which lanes a shuffle takes."""
+    chosen = list(numbers)
+    return ir.Constant(ir.VectorType(I32, len(chosen)), chosen)
+
+
+def constant(kind: Any, value: float) -> Any:
+    """Put a number known beforehand into every lane of a vector."""
+    return ir.Constant(kind, [value] * kind.count)
+
+
 def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(SUMS, [0] * 16))
+    """Put a number into every lane of a vector."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, nothing, lanes([0] * kind.count))
 
 
 def _halves(builder: Any, emit: Any, *vectors: Any) -> Any:  # pragma: no cover  (emits LLVM)
     """Do to the first and to the last eight of 16 numbers what a processor cannot do to all at once."""
     found = []
     for first in (0, 8):
-        lanes = ir.Constant(ir.VectorType(I32, 8), list(range(first, first + 8)))
-        found.append(emit(*(builder.shuffle_vector(vector, vector, lanes) for vector in vectors)))
-    return builder.shuffle_vector(*found, ir.Constant(SUMS, list(range(16))))
+        half = lanes(range(first, first + 8))
+        found.append(emit(*(builder.shuffle_vector(vector, vector, half) for vector in vectors)))
+    return builder.shuffle_vector(*found, lanes(range(16)))
 
 
 def add_products_of_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
     """Add to each of 16 sums four products of uint8 in x and int8 in y."""
     if runs("avx512"):
         return call(builder, "llvm.x86.avx512.vpdpbusd.512", [total, x, y], SUMS)
-    eight, words = ir.VectorType(I32, 8), ir.VectorType(ir.IntType(16), 16)
+    eight, words = ir.VectorType(I32, 8), ir.VectorType(I16, 16)
     if runs("avxvnni"):
         return _halves(
             builder, lambda *three: call(builder, "llvm.x86.avx512.vpdpbusd.256", [*three], eight), total, x, y
         )
-    byte = ir.Constant(words, [8] * 16)
-    even, odd = ir.Constant(eight, [0xFF00FF] * 8), ir.Constant(eight, [8] * 8)
+    byte, even, odd = constant(words, 8), constant(eight, 0xFF00FF), constant(eight, 8)
 
     def add(total: Any, x: Any, y: Any) -> Any:
         # every other byte as 16 bits: those of x without, those of y with their sign
@@ -77,7 +93,7 @@ def add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # p
     """Add to each of 16 sums two products of int16 in x and y."""
     if runs("avx512"):
         return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], SUMS)
-    eight, words = ir.VectorType(I32, 8), ir.VectorType(ir.IntType(16), 16)
+    eight, words = ir.VectorType(I32, 8), ir.VectorType(I16, 16)
 
     def add(total: Any, x: Any, y: Any) -> Any:
         two = [builder.bitcast(x, words), builder.bitcast(y, words)]

@@ -27,7 +27,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._compiler import call, kernel
+from fingerprint._compiler import call, kernel, runs
+from fingerprint._instructions import F32, F64, I16, I32, I64, const, constant, lanes, read, splat, write
 
 GROUP = 16  # images interleaved
 STRIP = 32  # windows along a row of a strip: what 64 x 64 pairs need of it stays in the second-level cache
@@ -36,47 +37,29 @@ ALONE = 4  # images that are compared with a group at a time
 UNIT = 2**25  # of the similarities: a row of a strip adds up to less than 2**31
 SCALES = 2.0**-13, 2.0**-14  # of the factors below: halves, and one over the unit
 
-_I32, _I64, _F32, _F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
-
 
 # --- Vectors in LLVM's language ---------------------------------------------------------------------------------------
 
 
-def _const(value: int) -> Any:  # pragma: no cover
-    return ir.Constant(_I64, value)
+def _read(builder: Any, kind: Any, *terms: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Read from an address that is a sum."""
+    return read(builder, functools.reduce(builder.add, terms), kind)
 
 
-def _address(builder: Any, kind: Any, *terms: Any) -> Any:  # pragma: no cover
-    """Add up a pointer."""
-    return builder.inttoptr(functools.reduce(builder.add, terms), kind.as_pointer())
+def _write(builder: Any, value: Any, *terms: Any) -> None:  # pragma: no cover  (emits LLVM)
+    """Write to an address that is a sum."""
+    write(builder, value, functools.reduce(builder.add, terms))
 
 
-def _read(builder: Any, kind: Any, *terms: Any) -> Any:  # pragma: no cover
-    value = builder.load(_address(builder, kind, *terms))
-    value.align = 1
-    return value
-
-
-def _write(builder: Any, value: Any, *terms: Any) -> None:  # pragma: no cover
-    builder.store(value, _address(builder, value.type, *terms)).align = 1
-
-
-def _fill(builder: Any, kind: Any, value: Any) -> Any:  # pragma: no cover
-    """Put a number into every lane."""
-    nothing = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count))
-
-
-def _size(kind: Any) -> int:  # pragma: no cover
+def _size(kind: Any) -> int:  # pragma: no cover  (emits LLVM)
     """Return the bytes of a number of a vector."""
-    return {_F32: 4, _F64: 8}.get(kind.element) or kind.element.width // 8
+    return {F32: 4, F64: 8}.get(kind.element) or kind.element.width // 8
 
 
-def _along(builder: Any, kind: Any, column: Any, field: int = 0) -> Any:  # pragma: no cover
+def _along(builder: Any, kind: Any, column: Any, field: int = 0) -> Any:  # pragma: no cover  (emits LLVM)
     """Return the offset of a column of a field of a group."""
     step = GROUP * _size(kind)
-    return builder.add(builder.mul(column, _const(step)), _const(field * COLUMNS * step))
+    return builder.add(builder.mul(column, const(step)), const(field * COLUMNS * step))
 
 
 def _operations(integer: bool) -> tuple[str, str, str]:  # pragma: no cover  (emits LLVM)
@@ -94,13 +77,12 @@ def _transpose(typing: Any, pixels: Any, source: Any, stride: Any, target: Any) 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, source, stride, target = arguments
         kind = ir.VectorType(ir.IntType(pixels.dtype.bitwidth), 16)
-        rows = [_read(builder, kind, source, builder.mul(stride, _const(i))) for i in range(16)]
-        halves = [[lane // 2 + first + 16 * (lane % 2) for lane in range(16)] for first in (0, 8)]
-        indices = [ir.Constant(ir.VectorType(_I32, 16), half) for half in halves]
+        rows = [_read(builder, kind, source, builder.mul(stride, const(i))) for i in range(16)]
+        halves = [lanes(lane // 2 + first + 16 * (lane % 2) for lane in range(16)) for first in (0, 8)]
         for _ in range(4):
-            rows = [builder.shuffle_vector(rows[i], rows[i + 8], half) for i in range(8) for half in indices]
+            rows = [builder.shuffle_vector(rows[i], rows[i + 8], half) for i in range(8) for half in halves]
         for i, row in enumerate(rows):
-            _write(builder, row, target, _const(16 * _size(kind) * i))
+            _write(builder, row, target, const(16 * _size(kind) * i))
         return context.get_dummy_value()
 
     return types.void(pixels, types.int64, types.int64, types.int64), generate
@@ -144,26 +126,40 @@ def interleave_numpy(pixels: Any, first: int, last: int, out: Any) -> None:
             target[:] = rows[:, STRIP * strip : STRIP * strip + COLUMNS].reshape(target.shape)
 
 
-def _prepare(sums: Any) -> Any:
-    """Return an intrinsic that prepares the windows of a row of 16 images.
+@intrinsic  # type: ignore[untyped-decorator]
+def _prepare(  # pragma: no cover  (emits LLVM)
+    typing: Any,
+    pixels: Any,
+    exact: Any,
+    enter: Any,
+    leave: Any,
+    lead: Any,
+    windows: Any,
+    weight: Any,
+    sign: Any,
+    c1: Any,
+    c2: Any,
+    room: Any,
+) -> Any:
+    """Prepare the windows of a row of 16 images, in the types of `pixels` and `exact`.
 
-    f(pixels, enter, leave, lead, windows, weight, sign, C1 / 2, C2 / 2, columns, exact, floats), of the type of the
-    pixels and of the addresses of those that enter and leave the windows. `columns` keeps the sums down seven rows of
-    the pixels and of their squares. Each field of `exact`, of type `sums`, and `floats` has `COLUMNS` columns.
-    Into `exact` go the pixels that enter times `weight`, those that leave times `weight` and `sign`, and the sums s of
-    the windows times `sign`; two pixels share an int32. Into `floats` go s and, times `SCALES`, s * s + C1 / 2 and
-    spread + C2 / 2. The first `lead` columns end no window; each of those that follow does.
+    `enter` and `leave` are the addresses of the pixels that enter and leave the windows, and `room` those of three
+    arrays, each field of which has `COLUMNS` columns. The first keeps the sums down seven rows of the pixels and of
+    their squares. Into the second go the pixels that enter times `weight`, those that leave times `weight` and `sign`,
+    and the sums s of the windows times `sign`; two pixels share an int32. Into the third, float32, go s and, times
+    `SCALES`, s * s + C1 / 2 and spread + C2 / 2. The first `lead` columns end no window; each that follows does.
     """
-    integer = sums.element == _I32
-    floats = ir.VectorType(_F32, GROUP)
-    number = types.int32 if integer else types.float64
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
-        _, enter, leave, lead, windows, weight, sign, c1, c2, columns, exact, real = arguments
-        pixel = ir.VectorType(ir.IntType(signature.args[0].dtype.bitwidth), GROUP)
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, enter, leave, lead, windows, weight, sign, c1, c2, room = arguments
+        columns, kept, real = (builder.extract_value(room, i) for i in range(3))
+        integer = exact.dtype == types.int32
+        pixel, floats = ir.VectorType(ir.IntType(pixels.dtype.bitwidth), GROUP), ir.VectorType(F32, GROUP)
+        sums = ir.VectorType(I32 if integer else F64, GROUP)
         plus, minus, times = (getattr(builder, name) for name in _operations(integer))
-        weight, sign = _fill(builder, sums, weight), _fill(builder, sums, sign)
-        c1, c2 = _fill(builder, floats, c1), _fill(builder, floats, c2)
+        convert = builder.trunc if integer else builder.sitofp
+        weight, sign = (splat(builder, convert(value, sums.element), sums) for value in (weight, sign))
+        c1, c2 = splat(builder, c1, floats), splat(builder, c2, floats)
         inside = [cgutils.alloca_once_value(builder, ir.Constant(sums, None)) for _ in range(2)]
 
         def widen(address: Any, column: Any) -> Any:
@@ -174,7 +170,7 @@ def _prepare(sums: Any) -> Any:
             return builder.sitofp(value, floats) if integer else builder.fptrunc(value, floats)
 
         def low(value: Any) -> Any:
-            return builder.and_(value, ir.Constant(sums, [0xFFFF] * GROUP)) if integer else value
+            return builder.and_(value, constant(sums, 0xFFFF)) if integer else value
 
         def take_in(column: Any) -> None:
             new, old = widen(enter, column), widen(leave, column)
@@ -183,126 +179,105 @@ def _prepare(sums: Any) -> Any:
                 total = plus(_read(builder, sums, *place), change)
                 _write(builder, total, *place)
                 builder.store(plus(builder.load(inside[field]), total), inside[field])
-            pixels = [times(new, weight), times(old, times(weight, sign))]
+            weighed = [times(new, weight), times(old, times(weight, sign))]
             if integer:
-                high = builder.shl(pixels[1], ir.Constant(sums, [16] * GROUP))
-                pixels = [builder.or_(low(pixels[0]), high)]
-            for field, value in enumerate(pixels):
-                _write(builder, value, exact, _along(builder, sums, column, field))
+                weighed = [builder.or_(low(weighed[0]), builder.shl(weighed[1], constant(sums, 16)))]
+            for field, value in enumerate(weighed):
+                _write(builder, value, kept, _along(builder, sums, column, field))
 
         with cgutils.for_range(builder, lead) as column:
             take_in(column.index)
         with cgutils.for_range(builder, windows) as window:
-            take_in(builder.add(window.index, _const(6)))
+            take_in(builder.add(window.index, const(6)))
             s, squares = (builder.load(place) for place in inside)
             f = to_float(s)
-            spread = minus(times(squares, ir.Constant(sums, [49] * GROUP)), times(s, s))
-            _write(builder, low(times(s, sign)), exact, _along(builder, sums, window.index, 1 if integer else 2))
+            spread = minus(times(squares, constant(sums, 49)), times(s, s))
+            _write(builder, low(times(s, sign)), kept, _along(builder, sums, window.index, 1 if integer else 2))
             _write(builder, f, real, _along(builder, floats, window.index))
             factors = builder.fadd(builder.fmul(f, f), c1), builder.fadd(to_float(spread), c2)
             for field, (factor, scale) in enumerate(zip(factors, SCALES, strict=True), start=1):
-                value = builder.fmul(factor, ir.Constant(floats, [scale] * GROUP))
+                value = builder.fmul(factor, constant(floats, scale))
                 _write(builder, value, real, _along(builder, floats, window.index, field))
             for field, total in enumerate((s, squares)):
                 leaving = _read(builder, sums, columns, _along(builder, sums, window.index, field))
                 builder.store(minus(total, leaving), inside[field])
         return context.get_dummy_value()
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def prepare(  # pragma: no cover
-        typing: Any,
-        pixels: Any,
-        enter: Any,
-        leave: Any,
-        lead: Any,
-        windows: Any,
-        weight: Any,
-        sign: Any,
-        c1: Any,
-        c2: Any,
-        columns: Any,
-        exact: Any,
-        floats: Any,
-    ) -> Any:
-        arguments = [*[types.int64] * 4, number, number, types.float32, types.float32, *[types.int64] * 3]
-        return types.void(pixels, *arguments), generate
-
-    return prepare
-
-
-_prepare_int = _prepare(ir.VectorType(_I32, GROUP))
-_prepare_float = _prepare(ir.VectorType(_F64, GROUP))
+    numbers = [*[types.int64] * 6, *[types.float32] * 2]
+    return types.void(pixels, exact, *numbers, types.containers.UniTuple(types.int64, 3)), generate
 
 
 @kernel
-def prepare_int(pixels, strip, y, lead, windows, weight, sign, c1, c2, room):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Prepare row y of the windows of 8-bit images in a strip; `room` are the columns, exact and floats of a side."""
+def prepare(pixels, strip, y, lead, windows, weight, sign, c1, c2, room):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Prepare row y of the windows of the images of a strip; `room` are the columns, exact and floats of a side."""
     for group in range(pixels.shape[0]):
         new, old = pixels[group, strip, y + 7].ctypes.data, pixels[group, strip, y].ctypes.data
-        columns, exact, floats = room[0][group].ctypes.data, room[1][group].ctypes.data, room[2][group].ctypes.data
-        _prepare_int(pixels, new, old, lead, windows, weight, sign, c1, c2, columns, exact, floats)
-
-
-@kernel
-def prepare_float(pixels, strip, y, lead, windows, weight, sign, c1, c2, room):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `prepare_int` for pixels of 8 or 16 bits."""
-    for group in range(pixels.shape[0]):
-        new, old = pixels[group, strip, y + 7].ctypes.data, pixels[group, strip, y].ctypes.data
-        columns, exact, floats = room[0][group].ctypes.data, room[1][group].ctypes.data, room[2][group].ctypes.data
-        _prepare_float(pixels, new, old, lead, windows, weight, sign, c1, c2, columns, exact, floats)
+        here = room[0][group].ctypes.data, room[1][group].ctypes.data, room[2][group].ctypes.data
+        _prepare(pixels, room[1], new, old, lead, windows, weight, sign, c1, c2, here)
 
 
 # --- A row of windows of a few images and 16 others -------------------------------------------------------------------
 
 
-def _dpwssd(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Add the products of two pairs of 16-bit numbers to an int32 at a time."""
-    return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
-
-
-def _madd(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Like `_dpwssd`, by two instructions."""
-    shorts = ir.VectorType(ir.IntType(16), 2 * total.type.count)
+def _add_products(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Add to each sum the products of two pairs of 16-bit numbers, or of two float64, exact whether fused or not."""
+    if total.type.element == F64:
+        return call(builder, f"llvm.fmuladd.v{total.type.count}f64", [x, y, total], total.type)
+    if total.type.count == 16:
+        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
+    words = ir.VectorType(I16, 2 * total.type.count)
     products = call(
-        builder, "llvm.x86.avx2.pmadd.wd", [builder.bitcast(x, shorts), builder.bitcast(y, shorts)], total.type
+        builder, "llvm.x86.avx2.pmadd.wd", [builder.bitcast(x, words), builder.bitcast(y, words)], total.type
     )
     return builder.add(total, products)
 
 
-def _muladd(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Add the product of two float64 at a time; of whole numbers the sum is exact, whether or not it is fused."""
-    return call(builder, f"llvm.fmuladd.v{total.type.count}f64", [x, y, total], total.type)
+@intrinsic  # type: ignore[untyped-decorator]
+def _row(  # pragma: no cover  (emits LLVM)
+    typing: Any,
+    kept: Any,
+    exact: Any,
+    real: Any,
+    exacts: Any,
+    reals: Any,
+    work: Any,
+    next_work: Any,
+    lead: Any,
+    windows: Any,
+    c1: Any,
+    c2: Any,
+    totals: Any,
+    next_total: Any,
+) -> Any:
+    """Add the similarities of a row of windows of `ALONE` images and 16 others, in the type of `kept`.
 
-
-def _row(emit: Any, sums: Any) -> Any:
-    """Return an intrinsic that adds the similarities of a row of windows of `ALONE` images and 16 others.
-
-    f(exact, floats, of the others, work, bytes to the next image there, lead, windows, C1 / 2, C2 / 2, totals, bytes to
-    the next image there), of addresses. `emit(builder, total, x, y)` adds the products of x and y to a vector of type
-    `sums`. `work` holds the sums of the products down each column. The first `lead` columns complete no window; each of
-    those that follow does.
+    `exact` and `real` are the addresses of what is prepared of each image, `exacts` and `reals` of the others; `work`
+    holds the sums of the products down each column, `next_work` bytes to the next image, and so do `totals` the
+    similarities. The first `lead` columns complete no window; each of those that follow does.
     """
-    lanes, integer = sums.count, sums.element == _I32
-    floats, ints, longs = (ir.VectorType(kind, lanes) for kind in (_F32, _I32, _I64))
-    entering_and_leaving, sum_of_window = ((0,), 1) if integer else ((0, 1), 2)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
-        exact, real, exacts, reals, work, next_work, lead, windows, c1, c2, totals, next_total = arguments
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, exact, real, exacts, reals, work, next_work, lead, windows, c1, c2, totals, next_total = arguments
+        integer = kept.dtype == types.int32
+        width = GROUP if runs("avx512") or not integer else 8  # lanes of a vector
+        sums = ir.VectorType(I32 if integer else F64, width)
+        floats, ints, longs = (ir.VectorType(kind, width) for kind in (F32, I32, I64))
+        entering_and_leaving, sum_of_window = ((0,), 1) if integer else ((0, 1), 2)
         plus, minus, _ = (getattr(builder, name) for name in _operations(integer))
         to_float = builder.sitofp if integer else builder.fptrunc
-        c1, c2 = _fill(builder, floats, c1), _fill(builder, floats, c2)
+        c1, c2 = splat(builder, c1, floats), splat(builder, c2, floats)
         inside, row = ([cgutils.alloca_once(builder, kind) for _ in range(ALONE)] for kind in (sums, ints))
-        with cgutils.for_range(builder, _const(GROUP // lanes)) as part:
+        with cgutils.for_range(builder, const(GROUP // width)) as part:
 
             def shift(kind: Any) -> Any:
-                return builder.mul(part.index, _const(lanes * _size(kind)))
+                return builder.mul(part.index, const(width * _size(kind)))
 
             def factors(kind: Any, field: int, column: Any) -> tuple[list[Any], Any]:
                 """Read one field of a column: of each image, in all lanes, and of the others."""
                 one, others = (exact, exacts) if kind == sums else (real, reals)
                 at = _along(builder, kind, column, field)
-                each = [_read(builder, kind.element, one, at, _const(_size(kind) * n)) for n in range(ALONE)]
-                return [_fill(builder, kind, value) for value in each], _read(builder, kind, others, at, shift(kind))
+                each = [_read(builder, kind.element, one, at, const(_size(kind) * n)) for n in range(ALONE)]
+                return [splat(builder, value, kind) for value in each], _read(builder, kind, others, at, shift(kind))
 
             def take_in(column: Any) -> None:
                 pixels = [factors(sums, field, column) for field in entering_and_leaving]
@@ -310,24 +285,24 @@ def _row(emit: Any, sums: Any) -> Any:
                     place = columns[n], _along(builder, sums, column)
                     total = _read(builder, sums, *place)
                     for x, y in pixels:
-                        total = emit(builder, total, x[n], y)
+                        total = _add_products(builder, total, x[n], y)
                     _write(builder, total, *place)
                     builder.store(plus(builder.load(inside[n]), total), inside[n])
 
             columns = [
-                builder.add(work, builder.add(builder.mul(next_work, _const(n)), shift(sums))) for n in range(ALONE)
+                builder.add(work, builder.add(builder.mul(next_work, const(n)), shift(sums))) for n in range(ALONE)
             ]
             for place in (*inside, *row):
                 builder.store(ir.Constant(place.type.pointee, None), place)
             with cgutils.for_range(builder, lead) as column:
                 take_in(column.index)
             with cgutils.for_range(builder, windows) as window:
-                take_in(builder.add(window.index, _const(6)))
+                take_in(builder.add(window.index, const(6)))
                 x, y = factors(sums, sum_of_window, window.index)
                 (s, t), (u, v), (p, q) = (factors(floats, field, window.index) for field in range(3))
                 for n in range(ALONE):
                     total = builder.load(inside[n])
-                    spread = to_float(emit(builder, total, x[n], y), floats)
+                    spread = to_float(_add_products(builder, total, x[n], y), floats)
                     above = builder.fmul(builder.fadd(builder.fmul(s[n], t), c1), builder.fadd(spread, c2))
                     below = builder.fmul(builder.fadd(u[n], v), builder.fadd(p[n], q))
                     similarity = builder.fptosi(builder.fdiv(above, below), ints)
@@ -335,47 +310,26 @@ def _row(emit: Any, sums: Any) -> Any:
                     leaving = _read(builder, sums, columns[n], _along(builder, sums, window.index))
                     builder.store(minus(total, leaving), inside[n])
             for n in range(ALONE):
-                place = totals, builder.mul(next_total, _const(n)), shift(longs)
+                place = totals, builder.mul(next_total, const(n)), shift(longs)
                 value = builder.sext(builder.load(row[n]), longs)
                 _write(builder, builder.add(_read(builder, longs, *place), value), *place)
         return context.get_dummy_value()
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def row(  # pragma: no cover
-        typing: Any,
-        exact: Any,
-        real: Any,
-        exacts: Any,
-        reals: Any,
-        work: Any,
-        next_work: Any,
-        lead: Any,
-        windows: Any,
-        c1: Any,
-        c2: Any,
-        totals: Any,
-        next_total: Any,
-    ) -> Any:
-        return types.void(*[types.int64] * 8, types.float32, types.float32, types.int64, types.int64), generate
-
-    return row
-
-
-_row_avx512 = _row(_dpwssd, ir.VectorType(_I32, 16))
-_row_avx2 = _row(_madd, ir.VectorType(_I32, 8))
-_row_portable = _row(_muladd, ir.VectorType(_F64, 16))
+    arguments = [*[types.int64] * 8, types.float32, types.float32, types.int64, types.int64]
+    return types.void(kept, *arguments), generate
 
 
 # --- All pairs of two sides -------------------------------------------------------------------------------------------
 
 
 @kernel
-def ssim_avx512(a, b, width, constants, left, right, work, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add up the similarities of all windows of 8-bit images, in `UNIT`, into totals (n_a, groups of b, 16) int64.
+def ssim(a, b, width, constants, left, right, work, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add up the similarities of all windows of images, in `UNIT`, into totals (n_a, groups of b, 16) int64.
 
     `a` and `b` are what `interleave` writes of images of this `width`. `left` and `right` are the columns, exact and
     floats of each side, (groups, fields, COLUMNS * 16), and `work` is (n_a, groups of b, COLUMNS, 16), of the type of
-    exact. n_a may leave out images of the last group, but is a multiple of `ALONE`.
+    exact: int32 for 8-bit images where there are vector instructions, else float64. n_a may leave out images of the
+    last group, but is a multiple of `ALONE`.
     """
     c1 = np.float32(0.5) * constants[0]
     c2 = np.float32(0.5) * constants[1]
@@ -387,64 +341,18 @@ def ssim_avx512(a, b, width, constants, left, right, work, totals):  # type: ign
         right[0][:] = 0
         for y in range(a.shape[2] - 7):
             lead, windows = (6, across) if y >= 6 else (across + 6, 0)
-            prepare_int(a, strip, y, lead, windows, np.int32(1), np.int32(1), c1, c2, left)
-            prepare_int(b, strip, y, lead, windows, np.int32(49), np.int32(-1), c1, c2, right)
+            prepare(a, strip, y, lead, windows, 1, 1, c1, c2, left)
+            prepare(b, strip, y, lead, windows, 49, -1, c1, c2, right)
             for j in range(b.shape[0]):
                 e, f = right[1][j].ctypes.data, right[2][j].ctypes.data
                 for i in range(0, work.shape[0], ALONE):
                     x, u = left[1][i // 16, 0, i % 16 :].ctypes.data, left[2][i // 16, 0, i % 16 :].ctypes.data
                     down, sums = work[i, j].ctypes.data, totals[i, j].ctypes.data
-                    _row_avx512(x, u, e, f, down, work.strides[0], lead, windows, c1, c2, sums, totals.strides[0])
-
-
-@kernel
-def ssim_avx2(a, b, width, constants, left, right, work, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `ssim_avx512`, bit for bit."""
-    c1 = np.float32(0.5) * constants[0]
-    c2 = np.float32(0.5) * constants[1]
-    totals[:] = 0
-    for strip in range(a.shape[1]):
-        across = min(STRIP, width - 6 - STRIP * strip)
-        work[:] = 0
-        left[0][:] = 0
-        right[0][:] = 0
-        for y in range(a.shape[2] - 7):
-            lead, windows = (6, across) if y >= 6 else (across + 6, 0)
-            prepare_int(a, strip, y, lead, windows, np.int32(1), np.int32(1), c1, c2, left)
-            prepare_int(b, strip, y, lead, windows, np.int32(49), np.int32(-1), c1, c2, right)
-            for j in range(b.shape[0]):
-                e, f = right[1][j].ctypes.data, right[2][j].ctypes.data
-                for i in range(0, work.shape[0], ALONE):
-                    x, u = left[1][i // 16, 0, i % 16 :].ctypes.data, left[2][i // 16, 0, i % 16 :].ctypes.data
-                    down, sums = work[i, j].ctypes.data, totals[i, j].ctypes.data
-                    _row_avx2(x, u, e, f, down, work.strides[0], lead, windows, c1, c2, sums, totals.strides[0])
-
-
-@kernel
-def ssim_portable(a, b, width, constants, left, right, work, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `ssim_avx512`, bit for bit, for pixels of 8 or 16 bits, with exact in float64."""
-    c1 = np.float32(0.5) * constants[0]
-    c2 = np.float32(0.5) * constants[1]
-    totals[:] = 0
-    for strip in range(a.shape[1]):
-        across = min(STRIP, width - 6 - STRIP * strip)
-        work[:] = 0
-        left[0][:] = 0
-        right[0][:] = 0
-        for y in range(a.shape[2] - 7):
-            lead, windows = (6, across) if y >= 6 else (across + 6, 0)
-            prepare_float(a, strip, y, lead, windows, 1.0, 1.0, c1, c2, left)
-            prepare_float(b, strip, y, lead, windows, 49.0, -1.0, c1, c2, right)
-            for j in range(b.shape[0]):
-                e, f = right[1][j].ctypes.data, right[2][j].ctypes.data
-                for i in range(0, work.shape[0], ALONE):
-                    x, u = left[1][i // 16, 0, i % 16 :].ctypes.data, left[2][i // 16, 0, i % 16 :].ctypes.data
-                    down, sums = work[i, j].ctypes.data, totals[i, j].ctypes.data
-                    _row_portable(x, u, e, f, down, work.strides[0], lead, windows, c1, c2, sums, totals.strides[0])
+                    _row(work, x, u, e, f, down, work.strides[0], lead, windows, c1, c2, sums, totals.strides[0])
 
 
 def ssim_numpy(a: Any, b: Any, width: int, constants: Any, left: Any, right: Any, work: Any, totals: Any) -> None:
-    """Like `ssim_portable`, bit for bit, without the compiler."""
+    """Like `ssim`, bit for bit, without the compiler."""
     c1, c2 = np.float32(0.5) * constants
     first, second = (np.float32(scale) for scale in SCALES)
     n, h = len(totals), a.shape[2] - 7
@@ -469,9 +377,9 @@ def ssim_numpy(a: Any, b: Any, width: int, constants: Any, left: Any, right: Any
         row[:] = ratios.astype(np.int32).sum(axis=(1, 2), dtype=np.int64).reshape(row.shape)
 
 
-# The fastest first.
+# The fastest first; sums are int32 by "vectors" and float64 by the others.
 KERNELS: dict[str, dict[str, Any]] = {
     "interleave": {"portable": interleave, "numpy": interleave_numpy},
-    "ssim8": {"avx512": ssim_avx512, "avx2": ssim_avx2, "portable": ssim_portable, "numpy": ssim_numpy},
-    "ssim16": {"portable": ssim_portable, "numpy": ssim_numpy},
+    "ssim8": {"vectors": ssim, "portable": ssim, "numpy": ssim_numpy},
+    "ssim16": {"portable": ssim, "numpy": ssim_numpy},
 }

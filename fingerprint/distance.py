@@ -65,12 +65,12 @@ class Prepared:
     @cached_property
     def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
         """Return the byte planes as `dot_amx` takes its second side."""
-        from fingerprint import _kernels
+        from fingerprint import _packing_kernels
 
         planes = self.arrays["planes"].view(np.uint32)
         result = aligned(planes.shape, np.uint32)
         for plane, out in zip(planes, result, strict=True):
-            _kernels.transpose(plane, out)
+            _packing_kernels.transpose(plane, out)
         return result.view(np.uint8)
 
     @cached_property
@@ -239,9 +239,9 @@ def _starts(shape: tuple[int, ...]) -> Array:
 
 def _prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
     """Pack 8-bit images as bytes; 16-bit ones as words, or as bytes where there are tile registers. Sum their tiles."""
-    from fingerprint import _compiler, _kernels
+    from fingerprint import _compiler, _kernels, _packing_kernels
 
-    pack, moments = (_fastest(operation) for operation in ("pack", "moments"))
+    pack, moments = (_fastest(_packing_kernels.KERNELS[operation]) for operation in ("pack", "moments"))
     wide, dots = pixels.dtype == np.uint16, not _DOTS.isdisjoint(names)
     groups, rows, columns = -(-len(pixels) // 16), _edges(pixels.shape[1]), _edges(pixels.shape[2])
     starts = _starts(pixels.shape[1:])
@@ -272,12 +272,10 @@ def _prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict
     return arrays | {"centres": centres, "reach": centres - lowest}
 
 
-def _fastest(operation: str) -> Callable[..., None]:
-    from fingerprint import _compiler, _kernels
+def _fastest(kernels: Mapping[str, Callable[..., None]]) -> Callable[..., None]:
+    from fingerprint import _compiler
 
-    kernels = _kernels.KERNELS[operation]
-    kernel: Callable[..., None] = kernels[_compiler.available(kernels)[0]]
-    return kernel
+    return kernels[_compiler.available(kernels)[0]]
 
 
 def _groups(part: slice) -> slice:
@@ -293,12 +291,13 @@ def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
     first, last = _starts(a.shape)[[tiles.start, tiles.stop]]
     sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
     name = _compiler.available(_kernels.KERNELS["dot"])[0]
-    less = name in ("avx512", "avxvnni")  # these take 128 off the bytes of a
+    less = name == "vectors"  # these take 128 off the bytes of a
     if a.dtype == "uint16" and (less or "words" in a.arrays or "words" in b.arrays):
         centres, middles = b.arrays["centres"][images], a.arrays["centres"]
         largest = int(b.arrays["reach"][images].max()) * int(a.arrays["reach"].max())
         total = np.outer(centres, others - _areas(a.shape)[tiles].sum() * middles) + np.outer(sums, middles)
-        _fastest("dot16")(b.words[groups], a.words, 2 * first, 2 * last, (2**31 - 1) // max(largest, 1), total)
+        fit = (2**31 - 1) // max(largest, 1)
+        _fastest(_kernels.KERNELS["dot16"])(b.words[groups], a.words, 2 * first, 2 * last, fit, total)
         return np.asarray(total)
     kernel = _kernels.KERNELS["dot"][name]
     left = b.arrays["planes"][:, groups]
@@ -352,11 +351,14 @@ def _about_means(side: Prepared, rows: slice, area: int) -> Array:
 
 def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
     """Fill the columns `part`."""
+    from fingerprint import _kernels
+
     groups, pixels = _groups(part), math.prod(a.shape)
     if a.dtype == "uint8":
-        kernel, left, right = _fastest("gap"), b.arrays["planes"][0, groups], a.arrays["planes"][0]
+        operation, left, right = "gap", b.arrays["planes"][0, groups], a.arrays["planes"][0]
     else:
-        kernel, left, right = _fastest("larger"), b.arrays["signed"][groups], a.arrays["signed"]
+        operation, left, right = "larger", b.arrays["signed"][groups], a.arrays["signed"]
+    kernel = _fastest(_kernels.KERNELS[operation])
     c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
     kernel(left, right, 0, right.shape[1], c)
     total = c[: part.stop - part.start, : a.count].T
@@ -371,13 +373,12 @@ def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
 
 def _interleaved(pixels: Array, threads: int) -> Array:
     """Return the images in the layout of the kernels."""
-    from fingerprint import _compiler, _ssim_kernels
+    from fingerprint import _ssim_kernels
 
     n, h, w = pixels.shape
     groups, strips = -(-n // _ssim_kernels.GROUP), -(-(w - 6) // _ssim_kernels.STRIP)
     out = np.empty((groups, strips, 7 + h, _ssim_kernels.COLUMNS * _ssim_kernels.GROUP), pixels.dtype)
-    kernels = _ssim_kernels.KERNELS["interleave"]
-    kernel = kernels[_compiler.available(kernels)[0]]
+    kernel = _fastest(_ssim_kernels.KERNELS["interleave"])
     parts = _slices(groups, -(-groups // threads))
     _threads.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
     return out
@@ -390,7 +391,7 @@ def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Arra
     n, m = rows.stop - rows.start, columns.stop - columns.start
     kernels = _ssim_kernels.KERNELS["ssim8" if a.dtype == "uint8" else "ssim16"]
     name = _compiler.available(kernels)[0]
-    exact, fields = (np.int32, 2) if name in ("avx512", "avx2") else (np.float64, 3)
+    exact, fields = (np.int32, 2) if name == "vectors" else (np.float64, 3)
     limit = np.iinfo(a.dtype).max
     constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
     sides = [side.arrays["interleaved"][_groups(part)] for side, part in ((a, rows), (b, columns))]

@@ -18,6 +18,7 @@ from fingerprint import (
     Slices,
     _compiler,
     _kernels,
+    _packing_kernels,
     _ssim_kernels,
     distance,
     distances,
@@ -132,7 +133,8 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
         np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
 
 
-OPERATIONS = [(file.KERNELS, operation) for file in (_kernels, _ssim_kernels) for operation in file.KERNELS]
+FILES = _kernels, _packing_kernels, _ssim_kernels
+OPERATIONS = [(file.KERNELS, operation) for file in FILES for operation in file.KERNELS]
 
 
 @pytest.mark.parametrize(("kernels", "operation"), OPERATIONS, ids=[operation for _, operation in OPERATIONS])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint import _compiler, _kernels, _ssim_kernels
+from fingerprint import _compiler, _kernels, _packing_kernels, _ssim_kernels
 
 JIT = not numba.config.DISABLE_JIT
 SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 128), (4, 264)]
@@ -79,14 +79,14 @@ PACKED = {"bytes": (np.uint8, 1, np.uint8), "words": (np.uint16, 1, np.int16), "
 
 @pytest.mark.parametrize("layout", PACKED)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["pack"]))
+@pytest.mark.parametrize("name", _compiler.available(_packing_kernels.KERNELS["pack"]))
 def test_pack_keeps_every_pixel_in_its_tile(name, shape, layout):
     dtype, planes, kind = PACKED[layout]
     pixels = images(19, shape, dtype)
     centres = np.zeros(32, np.int64)
     if layout == "words":
         centres[:19] = pixels.min(axis=(1, 2)) // 2 + pixels.max(axis=(1, 2)) // 2 + 1
-    found = packed(pixels, _kernels.KERNELS["pack"][name], planes, kind, centres)
+    found = packed(pixels, _packing_kernels.KERNELS["pack"][name], planes, kind, centres)
     values = sum(unpacked(plane, 32).astype(int) << (8 * i) for i, plane in enumerate(found))
     at = starts(shape)
     for t in range(16):
@@ -105,7 +105,7 @@ def products_of(name, kernel, a, b, *, fit=None):
     steps = a.shape[1]
     if name == "amx":
         words = np.empty_like(b.view(np.uint32))
-        _kernels.transpose(b.view(np.uint32), words)
+        _packing_kernels.transpose(b.view(np.uint32), words)
         layout = np.zeros(64, np.uint8)
         layout[0], layout[16:32:2], layout[48:56] = 1, 64, 16
         work = np.empty((len(a), len(b), 16, 16), np.uint32)
@@ -114,7 +114,7 @@ def products_of(name, kernel, a, b, *, fit=None):
         kernel(a, b, 0, steps, fit, c)
     else:
         kernel(a, b, 0, steps, c)
-    if name in ("avx512", "avxvnni") and kernel is _kernels.KERNELS["dot"].get(name):
+    if kernel is _kernels.KERNELS["dot"].get("vectors"):
         c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
     return c - 5
 
@@ -184,14 +184,15 @@ def test_the_largest_sums_do_not_overflow(operation):
         assert (products_of(name, _kernels.KERNELS[operation][name], a, b) == 1100 * width * info.max).all()
 
 
-@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["moments"]))
+@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_packing_kernels.KERNELS["moments"]))
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
     pixels = images(6, shape, dtype)
     sums, squares = np.full((2, 6, 16), -1)
     lowest, highest = np.full((2, 6), -1)
-    kernel = form(_kernels.KERNELS["moments"][name]) if name == "portable" else _kernels.KERNELS["moments"][name]
+    kernel = _packing_kernels.KERNELS["moments"][name]
+    kernel = form(kernel) if name == "portable" else kernel
     for first, last in [(0, 1), (1, 6)]:
         kernel(pixels, edges(shape[0]), edges(shape[1]), first, last, sums, squares, lowest, highest)
     values = pixels.astype(int)
@@ -209,14 +210,14 @@ def test_moments_of_a_long_row_of_the_largest_pixels_do_not_overflow(form):
     pixels = np.full((1, 1, 280004 if JIT else 44), 65535, np.uint16)
     sums, squares = np.empty((2, 1, 16), np.int64)
     lowest, highest = np.empty((2, 1), np.int64)
-    form(_kernels.moments)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
+    form(_packing_kernels.moments)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
     assert (sums.sum(), squares.sum()) == (65535 * pixels.size, 65535**2 * pixels.size)
 
 
 def test_transpose_swaps_words(form):
     words = np.arange(2 * 3 * 256, dtype=np.uint32).reshape(2, 3, 16, 16)
     out = np.empty_like(words)
-    form(_kernels.transpose)(words, out)
+    form(_packing_kernels.transpose)(words, out)
     np.testing.assert_array_equal(out, words.swapaxes(2, 3))
 
 
@@ -254,7 +255,7 @@ def test_squared_gaps_are_those_of_the_oracle(form):
 
 
 def test_available_follows_the_features(monkeypatch):
-    operations = _kernels.KERNELS | _ssim_kernels.KERNELS
+    operations = _kernels.KERNELS | _packing_kernels.KERNELS | _ssim_kernels.KERNELS
 
     def names(operation):
         return _compiler.available(operations[operation])
@@ -262,16 +263,13 @@ def test_available_follows_the_features(monkeypatch):
     monkeypatch.setattr(_compiler, "_permits_amx", lambda: True)
     everything = frozenset().union(*_compiler.NEEDS.values())
     monkeypatch.setattr(_compiler, "_features", lambda: everything)
-    assert names("dot") == ["amx", "avx512", "avxvnni", "avx2", "numpy"]
-    assert names("gap") == ["avx512", "avx2", "portable", "numpy"]
-    assert names("ssim8") == ["avx512", "avx2", "portable", "numpy"]
+    assert names("dot") == ["amx", "vectors", "numpy"]
+    assert names("gap") == ["vectors", "portable", "numpy"]
+    assert names("ssim8") == ["vectors", "portable", "numpy"]
     monkeypatch.setattr(_compiler, "_permits_amx", lambda: False)
-    assert names("dot")[0] == "avx512"
+    assert names("dot")[0] == "vectors"
     for features, expected in [
-        (
-            {"compiler", "avx2"},
-            [*["avx2"] * 2, *["portable"] * 2, *["avx2"] * 2, "portable", "avx2", "portable"],
-        ),
+        ({"compiler", "avx2"}, [*["vectors"] * 4, *["portable"] * 3, "vectors", "portable"]),
         ({"compiler"}, ["numpy", "numpy", *["portable"] * 7]),
         (set(), ["numpy"] * 9),
     ]:

@@ -15,6 +15,7 @@ ORDER = [
     "_check",
     "_compiler",
     "_instructions",
+    "_packing_kernels",
     "_kernels",
     "_ssim_kernels",
     "_patch_kernels",

@@ -1,4 +1,4 @@
-"""The search for patches gives the same bits with whatever vector instructions a processor has."""
+"""Distances and the search for patches give the same bits with whatever vector instructions a processor has."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fingerprint import _compiler, nearest_patches, patch_evidence, patch_matches
+from fingerprint import _compiler, distance, nearest_patches, patch_evidence, patch_matches
 
 AVX2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
@@ -27,11 +27,14 @@ def digest() -> str:
     parts = [evidence.evidence, evidence.counts, found.distances, found.indices, found.offsets]
     parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]
     parts += [nearest_patches(real, fake, measure="ncc").distances]
+    deep = [rng.integers(0, 2**bits, images.shape, np.uint16) for bits in (12, 16)]
+    sides = [(real, fake), *((pixels[:5], pixels[4:]) for pixels in deep)]
+    parts += [distance.distances(*pair, metric=metric) for pair in sides for metric in distance.IMAGE_METRICS]
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
 @pytest.mark.parametrize(("needs", "more"), [("avx2", ""), ("avxvnni", ",+avxvnni")])
-def test_other_vector_instructions_find_the_same(needs, more, tmp_path):
+def test_other_vector_instructions_give_the_same_bits(needs, more, tmp_path):
     if not _compiler.runs(needs):
         pytest.skip(f"no {needs} here")
     restricted = {
