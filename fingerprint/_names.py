@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint.images import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
 
 
 def in_order(names: Sequence[str]) -> list[int]:

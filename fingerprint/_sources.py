@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _files
 from fingerprint._check import InputError
 from fingerprint._slices import Failure, Layout, Slices, layout_of
+from fingerprint._types import Array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
-Array = NDArray[Any]
 Source: TypeAlias = "str | PathLike[str] | Array | Slices | Iterable[Source]"
 
 _SHOWN = 12  # layouts quoted in an error message

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _output, collection, detector
 from fingerprint._check import InputError
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint._types import Array
     from fingerprint.images import Failure, Source
-
-Array = NDArray[Any]
 
 
 class Attributed(NamedTuple):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _auc, _check, _output, collection, distance, scores
 from fingerprint._check import InputError
@@ -23,12 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fingerprint._types import Array, Floats, Ints
     from fingerprint.collection import Groups
     from fingerprint.images import Failure, Slices, Source
-
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 _COPYING = ("z", "p_value", "closer")
 

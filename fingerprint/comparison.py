@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _auc, _check, _estimates, _output, collection, detector
 from fingerprint.collection import Reading
@@ -17,10 +16,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._estimates import Estimate
+    from fingerprint._types import Array
     from fingerprint.collection import Groups
     from fingerprint.images import Failure, Source
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

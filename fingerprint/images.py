@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _files, _sources, _threads
 from fingerprint._check import InputError
@@ -16,6 +15,8 @@ from fingerprint._sources import How, Source, Task, natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from fingerprint._types import Array
 
 __all__ = [
     "Failure",
@@ -34,7 +35,6 @@ __all__ = [
     "plan",
 ]
 
-Array = NDArray[Any]
 
 _LOAD_BLOCK = 32  # images one thread decodes at a time in `load`
 

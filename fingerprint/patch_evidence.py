@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _names, _threads, bins
 from fingerprint._memory import TILE_REGISTERS, aligned
@@ -17,7 +16,7 @@ from fingerprint._population import population
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
 
 _FINEST = 64  # boxes along the shorter side of an image, at least, where it has as many pixels
 _FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _names, _threads, images
 from fingerprint._check import InputError
@@ -18,9 +17,8 @@ from fingerprint._memory import TILE_REGISTERS, Workspace, aligned
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fingerprint._types import Array
     from fingerprint.images import Failure, Slices, Source
-
-Array = NDArray[Any]
 
 MEASURES = ("rmse", "ncc")
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _output, collection, decisions, images, patch_evidence, report, scores
 from fingerprint._check import InputError
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint._types import Array
     from fingerprint.collection import Collected, Groups
     from fingerprint.decisions import Decisions
     from fingerprint.images import Failure, Source
-
-Array = NDArray[Any]
 
 _SHOWN = 10  # rows of the table in a summary
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _names, bins, patch_evidence
 from fingerprint import views as _views
@@ -17,12 +16,11 @@ from fingerprint.whitening import Whitening
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fingerprint._types import Array
     from fingerprint.distance import Prepared
     from fingerprint.images import Slices
     from fingerprint.patch_evidence import PatchReals, PatchSummary
     from fingerprint.views import View
-
-Array = NDArray[Any]
 
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 

@@ -12,6 +12,7 @@ import fingerprint
 PACKAGE = Path(fingerprint.__file__).parent
 ORDER = [
     "_version",
+    "_types",
     "_check",
     "_compiler",
     "_instructions",
