@@ -33,6 +33,7 @@ ORDER = [
     "_names",
     "bins",
     "distance",
+    "_patch_search",
     "patches",
     "patch_evidence",
     "views",
