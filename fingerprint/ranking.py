@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint import _check, _output, collection, decisions, images, patch_evidence, report, scores
+from fingerprint import _check, _output, collection, decisions, images, patch_evidence, patch_reals, report, scores
 from fingerprint._check import InputError
 from fingerprint.collection import Reading
 from fingerprint.evidence import Evidence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fingerprint.collection import Collected, Groups
     from fingerprint.decisions import Decisions
     from fingerprint.images import Failure, Source
+    from fingerprint.patch_reals import PatchReals
 
 _SHOWN = 10  # rows of the table in a summary
 
@@ -120,14 +121,14 @@ class Origin:
     size: int | tuple[int, int] | None
     recursive: bool
 
-    def patches(self) -> patch_evidence.PatchReals:
+    def patches(self) -> PatchReals:
         """Return the patches of the real images."""
         real, known = self.collected.real, self.collected.known
         if real.patches is not None:
             return real.patches
         if min(known.height, known.width) < collection.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
-        return patch_evidence.prepare_real(known.pixels)
+        return patch_reals.prepare_real(known.pixels)
 
 
 @dataclass(frozen=True)

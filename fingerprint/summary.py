@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint import _names, bins, patch_evidence
+from fingerprint import _names, bins, patch_evidence, patch_reals
 from fingerprint import views as _views
 from fingerprint._population import population
 from fingerprint.images import Failure, natural_key
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fingerprint._types import Array
     from fingerprint.distance import Prepared
     from fingerprint.images import Slices
-    from fingerprint.patch_evidence import PatchReals, PatchSummary
+    from fingerprint.patch_evidence import PatchSummary
+    from fingerprint.patch_reals import PatchReals
     from fingerprint.views import View
 
 _OTHERS = 50  # nearest other real images that are kept for the statistics
@@ -195,7 +196,7 @@ def prepare(
             whitened = whitening.distances(found) if (whitening := whitenings[v]) else found
             strangers = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[v] = np.sort(np.concatenate([others[v], strangers], axis=1), axis=1)[:, :kept]
-    parts = patch_evidence.prepare_real(pixels, threads=threads) if patches else None
+    parts = patch_reals.prepare_real(pixels, threads=threads) if patches else None
     return Reals(prepared, tuple(whitenings), others, own, groups is not None, parts)
 
 

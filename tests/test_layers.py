@@ -35,6 +35,8 @@ ORDER = [
     "distance",
     "_patch_search",
     "patches",
+    "_patch_evidence_search",
+    "patch_reals",
     "patch_evidence",
     "views",
     "whitening",
