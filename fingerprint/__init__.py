@@ -3,6 +3,7 @@
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
+from fingerprint._rank import rank
 from fingerprint._version import __version__
 from fingerprint.attribution import Attributed, Attribution, attribute
 from fingerprint.auditing import Audit, audit
@@ -14,7 +15,7 @@ from fingerprint.evaluation import Evaluation, Measures, evaluate
 from fingerprint.evidence import Evidence
 from fingerprint.images import Failure, Slices, blocks, load
 from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
-from fingerprint.ranking import Group, Match, Ranking, Row, rank
+from fingerprint.ranking import Group, Match, Ranking, Row
 
 __all__ = [
     "Attributed",

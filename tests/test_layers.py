@@ -48,6 +48,7 @@ ORDER = [
     "evidence",
     "report",
     "ranking",
+    "_rank",
     "_estimates",
     "_auc",
     "evaluation",
