@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from compete import compete
 
-from fingerprint import _threads, patch_evidence, phantoms
+from fingerprint import _threads, patch_evidence, patch_reals, phantoms
 from fingerprint.patches import NearestPatches, nearest_patches
 
 REAL, FAKE, SIZE, RADIUS = 200, 256, 16, 4
@@ -89,7 +89,7 @@ def test_nearest_patches(benchmark, images, brute):
 def test_evidence(benchmark, images):
     """Time the comparison of 200 x 64 images, mirrored too, on one thread."""
     real, fake = images
-    prepared = patch_evidence.prepare_real(real, threads=_threads.resolve(None))
+    prepared = patch_reals.prepare_real(real, threads=_threads.resolve(None))
     names = [str(i) for i in range(len(fake))]
     first = patch_evidence.summarise_patches(prepared, fake, names)
     assert first.scores.max() > 0

@@ -3,18 +3,20 @@
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
+from fingerprint._rank import rank
 from fingerprint._version import __version__
 from fingerprint.attribution import Attributed, Attribution, attribute
 from fingerprint.auditing import Audit, audit
 from fingerprint.comparison import Comparison, compare
 from fingerprint.decisions import Decisions
 from fingerprint.detector import Detector, Prediction, Predictions, fit, load_detector
-from fingerprint.distance import Nearest, distances, nearest
+from fingerprint.distance import distances
 from fingerprint.evaluation import Evaluation, Measures, evaluate
 from fingerprint.evidence import Evidence
 from fingerprint.images import Failure, Slices, blocks, load
+from fingerprint.neighbours import Nearest, nearest
 from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
-from fingerprint.ranking import Group, Match, Ranking, Row, rank
+from fingerprint.ranking import Group, Match, Ranking, Row
 
 __all__ = [
     "Attributed",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from fingerprint._types import Array
+
 Point = tuple[float, float]  # x to the right of the picture, y down; the image spans -1 to 1
 Box = tuple[slice, slice]
 

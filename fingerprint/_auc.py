@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _estimates
 from fingerprint._estimates import Estimate
@@ -14,9 +13,7 @@ from fingerprint._estimates import Estimate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+    from fingerprint._types import Array, Floats, Ints
 
 
 def midranks(values: Floats) -> tuple[Floats, Floats]:

@@ -7,16 +7,13 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
 
     from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+    from fingerprint._types import Array, Floats, Ints
 
 
 class InputError(ValueError, TypeError):

@@ -6,13 +6,11 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+    from fingerprint._types import Floats, Ints
 
 _CHUNK = 2**21  # resamples times images held in memory at a time
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
 
 _PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _DICOM = (".dcm", ".dicom")

@@ -7,12 +7,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
 
 TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
 TILE_REGISTERS[0] = 1

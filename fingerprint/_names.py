@@ -1,18 +1,41 @@
-"""Names of images, and the indices that refer to them."""
+"""Names of images: their natural order, and the indices that refer to them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-
-from fingerprint.images import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
+
+
+def natural_key(name: str) -> tuple[object, ...]:
+    """Return a sort key that orders the numbers in names by value: ``img2`` before ``img10``.
+
+    Parameters
+    ----------
+    name : str
+        Any text. Different texts have different keys.
+
+    Returns
+    -------
+    tuple
+        To be compared with other such keys only.
+
+    Examples
+    --------
+    >>> sorted(["img10", "img2", "img02"], key=natural_key)
+    ['img02', 'img2', 'img10']
+    """
+    parts: list[object] = re.split("([0-9]+)", name)
+    for i in range(1, len(parts), 2):
+        digits = str(parts[i]).lstrip("0")
+        parts[i] = (len(digits), digits)
+    return (parts, name)
 
 
 def in_order(names: Sequence[str]) -> list[int]:

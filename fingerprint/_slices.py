@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check
 from fingerprint._check import InputError
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from fingerprint._types import Array
 
 
 @dataclass(frozen=True)

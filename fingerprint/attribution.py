@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _check, _output, collection, detector
+from fingerprint import _check, _output, collection, comparable
 from fingerprint._check import InputError
 from fingerprint.collection import Reading
 
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint._types import Array
     from fingerprint.images import Failure, Source
-
-Array = NDArray[Any]
 
 
 class Attributed(NamedTuple):
@@ -168,11 +166,11 @@ def attribute(
     known = reading.load(generated, argument="generated")
     every = {
         str(name): collection.collect(
-            known, source, reading, k=detector.KEPT, called=("generated", "", f"sources[{name!r}]")
+            known, source, reading, k=comparable.KEPT, called=("generated", "", f"sources[{name!r}]")
         )
         for name, source in sources.items()
     }
-    count, found = detector.side_by_side(list(every.values()))
+    count, found = comparable.side_by_side(list(every.values()))
     ordered = np.sort(found.T, axis=1)
     return Attribution(
         names=known.names,

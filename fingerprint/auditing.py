@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _auc, _check, _output, collection, distance, scores
+from fingerprint import _auc, _check, _output, collection, neighbours, scores
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
 from fingerprint.collection import Reading
@@ -23,12 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fingerprint._types import Array, Floats, Ints
     from fingerprint.collection import Groups
     from fingerprint.images import Failure, Slices, Source
-
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 _COPYING = ("z", "p_value", "closer")
 
@@ -259,9 +255,9 @@ def audit(
 
 def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Copying:
     """Return the data-copying statistic of all images as one cell."""
-    held_out = distance.nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
+    held_out = neighbours.nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
     generated = [
-        distance.nearest(part, used, k=1, threads=reading.threads).distances[:, 0]
+        neighbours.nearest(part, used, k=1, threads=reading.threads).distances[:, 0]
         for part in reading.blocks(fake)
         if len(part)
     ]

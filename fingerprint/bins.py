@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from fingerprint._types import Array
 
 # a bin is named by the exponent and the first four bits of the mantissa of a number: 16 bins an octave
 _SHIFT = 48

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _threads, engine, images, scores, views
 from fingerprint import summary as summaries
@@ -17,11 +16,11 @@ from fingerprint._check import InputError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from fingerprint._types import Array
     from fingerprint.images import Failure, Slices, Source, Task
     from fingerprint.scores import Method, Neighbours
     from fingerprint.summary import Reals, Summary
 
-Array = NDArray[Any]
 Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _auc, _check, _estimates, _output, collection, detector
+from fingerprint import _auc, _check, _estimates, _output, collection, comparable
 from fingerprint.collection import Reading
 
 if TYPE_CHECKING:
@@ -17,10 +16,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._estimates import Estimate
+    from fingerprint._types import Array
     from fingerprint.collection import Groups
     from fingerprint.images import Failure, Source
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -154,12 +152,12 @@ def compare(
     others = None if unused is None else reading.load(unused, argument="unused")
     both = [
         collection.collect(
-            known, fake, reading, k=detector.KEPT, reference=others, groups=groups, called=("real", "unused", name)
+            known, fake, reading, k=comparable.KEPT, reference=others, groups=groups, called=("real", "unused", name)
         )
         for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]
     n_real, total = len(known), len(both[0].known)
-    count, found = detector.side_by_side(both)
+    count, found = comparable.side_by_side(both)
     weights = _weights(both[0].real.groups, n_real, draws, start)
     nearer = found[0] - found[1]
     difference = _means(weights[:, :n_real], nearer[:n_real])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _auc, _check
 from fingerprint._check import InputError
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+    from fingerprint._types import Floats
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _output, bins
 
@@ -14,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
 
+    from fingerprint._types import Array
     from fingerprint.patch_evidence import PatchSummary
     from fingerprint.scores import Neighbours
-
-Array = NDArray[Any]
 
 _PATIENT = 20  # one in so many synthetic images may show one and the same patient
 _ALIKE = 2  # one in so many is still as far away as its number leads one to expect

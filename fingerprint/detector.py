@@ -9,30 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _check, _output, bins, collection, scores
+from fingerprint import _check, _logistic, _output, collection, comparable
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
 from fingerprint.collection import Reading
 from fingerprint.evaluation import MEASURES, evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint.collection import Collected, Groups
+    from fingerprint._types import Array
+    from fingerprint.collection import Groups
     from fingerprint.images import Failure, Source
-    from fingerprint.scores import Neighbours
 
-Array = NDArray[Any]
-
-KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
-_NEAREST = 8.0  # doublings nearer than similar real images that count: an identical copy is finite evidence
-_FEWER = 10  # prominence: how much nearer the nearest comes when there are ten times as many synthetic images
-_PENALTIES = (1.0, 10.0, 100.0)
-_FOLDS = 5
 _FORMAT, _VERSION = "fingerprint detector", 1
 
 
@@ -203,8 +195,8 @@ class Detector:
         if share is not None:
             share = _check.number("share", share, minimum=0.01, maximum=0.99)
         reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-        seen = collection.collect(real, fake, reading, k=KEPT, groups=groups)
-        names = input_names(seen)
+        seen = collection.collect(real, fake, reading, k=comparable.KEPT, groups=groups)
+        names = comparable.input_names(seen)
         if names != self.inputs:
             raise InputError(
                 f"real: expected images with the statistics {', '.join(self.inputs)}, as the detector was fitted on, "
@@ -215,11 +207,11 @@ class Detector:
                 f"fake: expected at least {self.n_fake} synthetic images, as the detector was fitted with, got "
                 f"{seen.summary.n_fake}; fit with n_fake={seen.summary.n_fake}"
             )
-        values = (inputs(seen.neighbours, self.n_fake) - np.array(self.centres)) / np.array(self.spreads)
-        logits = _logits(values, np.array([self.intercept, *self.weights]))
+        values = (comparable.inputs(seen.neighbours, self.n_fake) - np.array(self.centres)) / np.array(self.spreads)
+        logits = _logistic.logits_of(values, np.array([self.intercept, *self.weights]))
         if share is not None:
-            logits = _moved(logits, share)
-        probabilities = _sigmoid(logits)
+            logits = _logistic.moved(logits, share)
+        probabilities = _logistic.sigmoid(logits)
         return Predictions(seen.known.names, probabilities, logits >= 0, seen.summary.n_fake, share, seen.failed)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -312,29 +304,32 @@ def fit(
     start = _check.integer("seed", seed, minimum=0)
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     seen = collection.collect(
-        used, fake, reading, k=KEPT, reference=unused, groups=groups, called=("used", "unused", "fake")
+        used, fake, reading, k=comparable.KEPT, reference=unused, groups=groups, called=("used", "unused", "fake")
     )
     total, n_used = len(seen.known), seen.n_real
-    if min(n_used, total - n_used) < 2 * _FOLDS:
+    least = 2 * _logistic.FOLDS
+    if min(n_used, total - n_used) < least:
         raise InputError(
-            f"used, unused: expected at least {2 * _FOLDS} images each, got {n_used} and {total - n_used}; add some"
+            f"used, unused: expected at least {least} images each, got {n_used} and {total - n_used}; add some"
         )
     available = seen.summary.n_fake
-    compared = available if n_fake is None else _check.integer("n_fake", n_fake, minimum=_FEWER, maximum=available)
+    compared = available
+    if n_fake is not None:
+        compared = _check.integer("n_fake", n_fake, minimum=comparable.FEWER, maximum=available)
     labels = (np.arange(total) < n_used).astype(np.int64)
     units = seen.real.groups
     if min(len(np.unique(units[labels == label])) for label in (0, 1)) < 2:
         raise InputError("groups: expected at least two patients among used and among unused images, got one; add some")
-    values = inputs(seen.neighbours, compared)
+    values = comparable.inputs(seen.neighbours, compared)
     left_out = np.full(total, n_used / total)
-    for inside, outside in _folds(labels, units, start):
-        left_out[outside] = _sigmoid(
-            _learn(values[inside], labels[inside], units[inside], start).logits(values[outside])
+    for inside, outside in _logistic.folds(labels, units, start):
+        left_out[outside] = _logistic.sigmoid(
+            _logistic.learn(values[inside], labels[inside], units[inside], start).logits(values[outside])
         )
     measured = evaluate(labels, left_out, threshold=0.5, groups=None if seen.groups is None else units.tolist())
-    model = _learn(values, labels, units, start)
+    model = _logistic.learn(values, labels, units, start)
     return Detector(
-        inputs=input_names(seen),
+        inputs=comparable.input_names(seen),
         weights=tuple(model.coefficients[1:].tolist()),
         centres=tuple(model.centres.tolist()),
         spreads=tuple(model.spreads.tolist()),
@@ -408,196 +403,6 @@ def _restored(content: dict[str, Any]) -> Detector:
             name: Estimate(*(math.nan if v is None else v for v in content["expected"][name])) for name in MEASURES
         },
     )
-
-
-# --- Statistics ------------------------------------------------------------------------------------------------------
-
-
-def input_names(seen: Collected) -> tuple[str, ...]:
-    """Return the names of the columns of `inputs`."""
-    return (*(f"nearness ({view.name})" for view in seen.summary.views), "prominence")
-
-
-def inputs(seen: Sequence[Neighbours], n_fake: int) -> Array:
-    """Return the statistics of a detector, as if there were `n_fake` synthetic images.
-
-    Parameters
-    ----------
-    seen : sequence of Neighbours
-        One for each view, of n real images.
-    n_fake : int
-        At most as many as there are.
-
-    Returns
-    -------
-    ndarray
-        (n, n_views + 1) float64; higher = more likely used.
-    """
-    columns, prominence = [], np.zeros(len(seen[0].nearest))
-    for view in seen:
-        similar = scores.nearness(view) + _log2(view.nearest[:, 0])
-        nearest = expected_nearest(view, n_fake, least=similar - _NEAREST)
-        columns.append(similar - nearest)
-        prominence += expected_nearest(view, max(1, n_fake // _FEWER), least=similar - _NEAREST) - nearest
-    return np.stack([*columns, prominence / len(seen)], axis=1)
-
-
-def side_by_side(every: Sequence[Collected]) -> tuple[int, Array]:
-    """Return scores of the same real images in several collections of synthetic ones, on one scale.
-
-    Parameters
-    ----------
-    every : sequence of Collected
-        One for each collection, of the same n real images.
-
-    Returns
-    -------
-    count : int
-        Synthetic images of the smallest collection; larger ones count as averages over all subsets of this number.
-    scores : ndarray
-        (n_collections, n) float64, in doublings; higher = nearer.
-    """
-    count = min(seen.summary.n_fake for seen in every)
-    evidence = [inputs(seen.neighbours, count)[:, :-1].T for seen in every]
-    return count, scores.combine(np.concatenate(evidence, axis=1)).reshape(len(every), -1)
-
-
-def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -math.inf) -> Array:
-    """Return the expected logarithm of the distance to the nearest of `count` random synthetic images.
-
-    Of all subsets of `count` out of N images the share in which the r-th nearest is the nearest is
-    ``comb(N - r, count - 1) / comb(N, count)``. The nearest distances are known exactly, further ones by the bin of
-    `fingerprint.bins`, to 1/32 of a doubling.
-
-    Parameters
-    ----------
-    seen : Neighbours
-        Of n real images.
-    count : int
-        1 to the number of synthetic images.
-    least : ndarray or float
-        (n,) smallest value to count, for any distance.
-
-    Returns
-    -------
-    ndarray
-        (n,) float64, to base 2.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> distances = np.array([[1.0, 2.0, 4.0]])
-    >>> seen = scores.Neighbours(distances, *4 * (np.zeros((1, 0)),), n_fake=3)
-    >>> expected_nearest(seen, 2).round(6)  # 0 in two of three pairs, 1 in the third
-    array([0.333333])
-    """
-    total = seen.n_fake
-    known = min(seen.nearest.shape[1], total)
-    floor = np.broadcast_to(least, len(seen.nearest))[:, None]
-    beyond = _none_of(np.arange(known + 1), total, count)
-    exact = np.maximum(_log2(seen.nearest[:, :known]), floor)
-    # sums over rows in fixed order, which a matrix product does not promise
-    result = (exact * (beyond[:-1] - beyond[1:])).sum(axis=1)
-    if known < total and beyond[-1] > 0:
-        edges = bins.edges()
-        middles = np.log2(np.append(edges[:-1], edges[-2])) - 1 / 32
-        ranks = np.maximum(np.cumsum(seen.counts, axis=1), known)
-        beyond = _none_of(np.concatenate([np.full((len(ranks), 1), known), ranks], axis=1), total, count)
-        result += (np.maximum(middles, floor) * (beyond[:, :-1] - beyond[:, 1:])).sum(axis=1)
-    return np.asarray(result)
-
-
-def _none_of(nearest: Array, total: int, count: int) -> Array:
-    """Return the share of the subsets of `count` out of `total` images that hold none of the `nearest` ones."""
-    from scipy.special import gammaln
-
-    rest = total - nearest
-    possible = rest >= count
-    logs = (
-        gammaln(rest + 1) - gammaln(np.maximum(rest - count, 0) + 1) - gammaln(total + 1) + gammaln(total - count + 1)
-    )
-    return np.where(possible, np.exp(np.minimum(logs, 0.0)), 0.0)
-
-
-def _log2(distances: Array) -> Array:
-    return np.asarray(np.log2(np.maximum(distances, 1e-12)))
-
-
-# --- Learning --------------------------------------------------------------------------------------------------------
-
-
-class _Model(NamedTuple):
-    coefficients: Array
-    centres: Array
-    spreads: Array
-    penalty: float
-
-    def logits(self, values: Array) -> Array:
-        return _logits((values - self.centres) / self.spreads, self.coefficients)
-
-
-def _learn(values: Array, labels: Array, units: Array, seed: int) -> _Model:
-    """Fit with the penalty of the lowest cross-validated loss."""
-    losses = []
-    for penalty in _PENALTIES:
-        loss = 0.0
-        for inside, outside in _folds(labels, units, seed + 1):
-            logits = _optimised(values[inside], labels[inside], penalty).logits(values[outside])
-            loss += float((np.logaddexp(0, logits) - labels[outside] * logits).sum())
-        losses.append(loss)
-    return _optimised(values, labels, _PENALTIES[int(np.argmin(losses))])
-
-
-def _optimised(values: Array, labels: Array, penalty: float) -> _Model:
-    """Return the logistic regression with weights of at least 0, drawn towards equal ones of 1 together."""
-    from scipy.optimize import minimize
-
-    centres, spreads = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
-    scaled = (values - centres) / spreads
-    prior = np.full(values.shape[1], 1 / values.shape[1])
-
-    def loss(coefficients: Array) -> tuple[float, Array]:
-        logits, off = _logits(scaled, coefficients), coefficients[1:] - prior
-        rest = _sigmoid(logits) - labels
-        value = (np.logaddexp(0, logits) - labels * logits).sum() + penalty / 2 * (off**2).sum()
-        return float(value), np.append(rest.sum(), (rest[:, None] * scaled).sum(axis=0) + penalty * off)
-
-    bounds = [(None, None), *[(0.0, None)] * len(prior)]
-    found = minimize(loss, np.append(0.0, prior), jac=True, bounds=bounds, method="L-BFGS-B")
-    return _Model(found.x, centres, spreads, penalty)
-
-
-def _folds(labels: Array, units: Array, seed: int) -> Iterator[tuple[Array, Array]]:
-    """Yield which images are inside and outside of each fold; units stay whole, both labels are spread evenly."""
-    rng = np.random.default_rng(seed)
-    fold = np.empty(units.max() + 1, np.int64)
-    for label in (1, 0):
-        members = rng.permutation(np.unique(units[labels == label]))
-        fold[members] = np.arange(len(members)) % _FOLDS
-    for number in range(_FOLDS):
-        outside = fold[units] == number
-        if outside.any() and 0 < labels[~outside].sum() < (~outside).sum():
-            yield ~outside, outside
-
-
-def _logits(scaled: Array, coefficients: Array) -> Array:
-    total = np.full(len(scaled), coefficients[0])
-    for weight, column in zip(coefficients[1:], scaled.T, strict=True):
-        total += weight * column
-    return total
-
-
-def _sigmoid(logits: Array) -> Array:
-    return np.asarray(0.5 + 0.5 * np.tanh(logits / 2))
-
-
-def _moved(logits: Array, share: float) -> Array:
-    """Add to all log odds what makes the mean probability the share."""
-    from scipy.optimize import brentq
-
-    reach = float(np.abs(logits).max()) + 10
-    shift: float = brentq(lambda shift: float(_sigmoid(logits + shift).mean()) - share, -reach, reach)
-    return logits + shift
 
 
 def _null(value: float) -> float | None:

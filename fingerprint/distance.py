@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _threads, images
 from fingerprint._memory import TILE_REGISTERS, aligned, unset
@@ -17,9 +16,8 @@ from fingerprint._memory import TILE_REGISTERS, aligned, unset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from fingerprint.images import Failure, Slices, Source, Task
-
-Array = NDArray[Any]
+    from fingerprint._types import Array
+    from fingerprint.images import Source
 
 IMAGE_METRICS = ("euclidean", "manhattan", "correlation", "ssim", "tiles")
 FEATURE_METRICS = ("euclidean", "cosine")
@@ -27,9 +25,8 @@ METRICS = (*IMAGE_METRICS, "cosine")
 
 _TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
-_BLOCK = 128  # synthetic images decoded and compared at a time
+BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
-_MERGED = 1024  # synthetic images whose distances wait until they are merged into the nearest ones
 _SSIM_PART = 64  # a task's images a side, whole groups
 _DOTS = {"euclidean", "correlation", "tiles"}
 
@@ -439,42 +436,6 @@ def _features_block(a: Prepared, b: Prepared, metric: str, rows: slice, out: Arr
     out[rows][np.logical_xor.outer(left.any(axis=1), right.any(axis=1))] = 1
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """The nearest synthetic images of every real image.
-
-    Parameters
-    ----------
-    metric : str
-        Metric of the distances.
-    real : tuple of str
-        Names of the n real images.
-    names : tuple of tuple of str
-        For each real image, the names of its k nearest synthetic images, nearest first.
-    indices : ndarray
-        (n, k) int64, positions of these among all usable synthetic images in the order they came.
-    distances : ndarray
-        (n, k) float64, ascending along each row; smaller = more alike.
-    failed : tuple of Failure
-        Files of either side that could not be used.
-    """
-
-    metric: str
-    real: tuple[str, ...]
-    names: tuple[tuple[str, ...], ...]
-    indices: Array
-    distances: Array
-    failed: tuple[Failure, ...] = ()
-
-    def __len__(self) -> int:
-        """Return the number of real images."""
-        return len(self.real)
-
-    def __getitem__(self, i: int) -> list[tuple[str, float]]:
-        """Return the (name, distance) pairs of real image i, nearest first."""
-        return list(zip(self.names[i], self.distances[i].tolist(), strict=True))
-
-
 def distances(
     real: Source, fake: Source, *, metric: str = "euclidean", threads: int | None = None, progress: bool = False
 ) -> Array:
@@ -535,7 +496,7 @@ def distances(
         a, b = slices.pixels, others.pixels
     left = prepare(a, metric, threads=workers)
 
-    count = -(-len(b) // (workers * _BLOCK)) * workers  # as many blocks for every thread, as large as groups allow
+    count = -(-len(b) // (workers * BLOCK)) * workers  # as many blocks for every thread, as large as groups allow
     edges = 16 * (np.arange(count + 1) * -(-len(b) // 16) // max(count, 1))
     parts = [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
 
@@ -548,126 +509,6 @@ def distances(
             out[:, part] = found
             advance(found.shape[1])
     return out
-
-
-def nearest(
-    real: Source,
-    fake: Source,
-    *,
-    metric: str = "euclidean",
-    k: int = 10,
-    threads: int | None = None,
-    progress: bool = False,
-) -> Nearest:
-    """Return the k nearest synthetic images of every real image, without holding all distances or all images.
-
-    Parameters
-    ----------
-    real, fake : path, list of paths, ndarray, Slices, or iterator of these
-        Images. The synthetic ones are read block by block, so that the memory needed does not depend on their number.
-    metric : str
-        One of `distances` for images.
-    k : int
-        Number of neighbours. There are fewer where there are fewer synthetic images.
-    threads : int, optional
-        One per available core by default. Never changes the result.
-    progress : bool
-        Show a bar on stderr.
-
-    Returns
-    -------
-    Nearest
-        Of equally near ones the lower name in natural order comes first, then the one that came first.
-
-    Raises
-    ------
-    InputError
-        If an argument is out of range, no image is left on a side, or the two sides differ in size or pixel type.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> real = np.zeros((1, 8, 8), np.uint8)
-    >>> fake = np.stack([real[0] + 5, real[0] + 3])
-    >>> nearest(real, fake, k=1).indices
-    array([[1]])
-    """
-    _check.choice("metric", metric, IMAGE_METRICS)
-    _check.integer("k", k, minimum=1)
-    workers = _threads.resolve(threads)
-    slices = images.load(real, threads=workers, argument="real")
-    left = prepare(slices.pixels, metric, threads=workers)
-
-    def step(task: Task) -> tuple[Slices, Array | None]:
-        part = task()
-        return part, block(left, prepare(part.pixels, metric)) if len(part) else None
-
-    best = _Best(len(slices), k)
-    failed: list[Failure] = []
-    tasks = images.plan(fake, block=_BLOCK, expect=slices, argument="fake")
-    with _threads.bar(progress, unit="image") as advance:
-        for part, matrix in _threads.map_ordered(step, tasks, threads=workers):
-            failed += part.failed
-            if matrix is not None:
-                best.add(matrix, part.names)
-            advance(len(part))
-    best.merge()
-    if not best.seen:
-        raise images.none_usable(fake, failed, argument="fake")
-    return Nearest(metric, slices.names, best.names(), best.indices, best.distances, (*slices.failed, *failed))
-
-
-class _Best:
-    """The k smallest distances of every row so far, ties to the lower name in natural order, then to the first."""
-
-    def __init__(self, n: int, k: int) -> None:
-        self.k, self.seen = k, 0
-        self.distances = np.empty((n, 0))
-        self.indices = np.empty((n, 0), np.int64)
-        self._names: dict[int, str] = {}  # of these indices, and of some that were among them
-        self._waiting: list[tuple[Array, Sequence[str]]] = []
-
-    def add(self, matrix: Array, names: Sequence[str]) -> None:
-        """Take in the distances to the next images, by the next `merge` at the latest."""
-        self._waiting.append((matrix, names))
-        if sum(len(names) for _, names in self._waiting) >= _MERGED:
-            self.merge()
-
-    def merge(self) -> None:
-        """Take in what waits."""
-        if not self._waiting:
-            return
-        old, start = self.indices.shape[1], self.seen
-        names = [name for _, own in self._waiting for name in own]
-        values = np.concatenate([self.distances, *(matrix for matrix, _ in self._waiting)], axis=1)
-        self._waiting, self.seen = [], start + len(names)
-        k = min(self.k, values.shape[1])
-        bound = self.distances[:, -1:] if old == k else np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-        at = np.flatnonzero(values <= bound)
-        rows, columns = np.divmod(at, values.shape[1])
-        near = values.ravel()[at]
-        kept = columns < old
-        which = start + columns - old
-        self._names.update((index, names[index - start]) for index in set(which[~kept].tolist()))
-        which[kept] = self.indices[rows[kept], columns[kept]]
-        order = np.lexsort((near, rows))
-        same = (np.diff(near[order]) == 0) & (np.diff(rows[order]) == 0)
-        if same.any():
-            tied = order[np.append(same, False) | np.append(False, same)]
-            indices, places = np.unique(which[tied], return_inverse=True)
-            keys = [(images.natural_key(self._names[index]), index) for index in indices.tolist()]
-            rank = np.zeros(len(at), np.int64)
-            rank[tied] = np.argsort(sorted(range(len(keys)), key=keys.__getitem__))[places]
-            order = np.lexsort((rank, near, rows))
-        first = np.searchsorted(rows, np.arange(len(values)))
-        best = order[first[:, None] + np.arange(k)]
-        self.distances, self.indices = near[best], which[best]
-        if len(self._names) > 4 * self.indices.size:
-            self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
-
-    def names(self) -> tuple[tuple[str, ...], ...]:
-        """Return the names, (n, k)."""
-        return tuple(tuple(self._names[index] for index in row) for row in self.indices.tolist())
 
 
 def _is_features(source: object) -> bool:

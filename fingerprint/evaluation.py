@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _estimates, _output
 from fingerprint._check import InputError
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fingerprint._estimates import Estimate
-
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+    from fingerprint._types import Array, Floats, Ints
 
 _RATES = {"tpr_at_1_percent_fpr": 0.01, "tpr_at_01_percent_fpr": 0.001}
 

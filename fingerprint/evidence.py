@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from fingerprint._types import Array
     from fingerprint.patch_evidence import PatchEvidence
     from fingerprint.ranking import Match
-
-Array = NDArray[Any]
 
 _SHOWN = 12  # rectangles that are drawn, those with the largest gains
 _HEIGHT = 384  # of a panel in pixels, at least

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _check, _files, _sources, _threads
+from fingerprint import _check, _files, _sources, _tasks, _threads
 from fingerprint._check import InputError
+from fingerprint._names import natural_key
 from fingerprint._slices import Failure, Layout, Slices
-from fingerprint._sources import How, Source, Task, natural_key
+from fingerprint._sources import Source
+from fingerprint._tasks import How, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from fingerprint._types import Array
 
 __all__ = [
     "Failure",
@@ -34,7 +37,6 @@ __all__ = [
     "plan",
 ]
 
-Array = NDArray[Any]
 
 _LOAD_BLOCK = 32  # images one thread decodes at a time in `load`
 
@@ -124,7 +126,7 @@ def _uniform(tasks: Iterator[Task], how: How, threads: int, advance: Callable[[i
             yield found
         advance(len(found) + len(found.failed))
     if len(layouts) > 1:
-        raise _sources.mixed(how.argument, layouts)
+        raise _tasks.mixed(how.argument, layouts)
 
 
 def blocks(
@@ -284,9 +286,7 @@ def pick(
     entries = _sources.entries_of(source, how)
     if any(isinstance(entry, _sources.Later) for entry in entries):
         raise InputError(f"{argument}: an iterator cannot be read a second time; pass a folder, a list or an array")
-    needed = [
-        entry for entry in entries if not isinstance(entry, _sources.File) or entry.name in names or entry.several
-    ]
+    needed = [entry for entry in entries if not isinstance(entry, _tasks.File) or entry.name in names or entry.several]
     found: dict[str, Array] = {}
     for task in _sources.tasks_of(needed, how, _LOAD_BLOCK):
         part = task()
@@ -325,7 +325,7 @@ def agree(layout: Layout | None, part: Slices, *, argument: str = "source") -> L
     """
     found = part.layout
     if layout is not None and found is not None and layout != found:
-        raise _sources.mixed(argument, [layout, found])
+        raise _tasks.mixed(argument, [layout, found])
     return layout or found
 
 

@@ -3,63 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _check, _names, _threads, images
 from fingerprint._check import InputError
-from fingerprint._memory import TILE_REGISTERS, Workspace, aligned
+from fingerprint._patch_search import Patches, Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fingerprint._types import Array
     from fingerprint.images import Failure, Slices, Source
-
-Array = NDArray[Any]
 
 MEASURES = ("rmse", "ncc")
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
 _BLOCK = 32  # synthetic images read at a time
-_AT_ONCE = 16  # of which the parts around a place stay in the second-level cache
-
-
-@dataclass(frozen=True)
-class Search:
-    """Where the patches of an image lie, and how they are searched for in another.
-
-    Parameters
-    ----------
-    size, stride, radius : int
-        Side of a patch, step from one patch to the next, and farthest shift in either direction, in pixels.
-    measure : str
-        ``"rmse"`` or ``"ncc"``.
-    flat : float
-        Least standard deviation, in grey levels, of a patch that says something.
-    mirror : bool
-        Search mirrored synthetic images too.
-    """
-
-    size: int
-    stride: int
-    radius: int
-    measure: str
-    flat: float
-    mirror: bool = False
-
-    @property
-    def offsets(self) -> Array:
-        """Return the (m, 2) int64 shifts in the order in which they are tried, the smallest first."""
-        steps = range(-self.radius, self.radius + 1)
-        return np.array(sorted(((dy, dx) for dy in steps for dx in steps), key=lambda o: (o[0] ** 2 + o[1] ** 2, o)))
-
-    def grid(self, height: int, width: int) -> tuple[Array, Array]:
-        """Return the upper edges and the left edges of the patches of an image, (n_rows,) and (n_columns,) int64."""
-        return np.arange(0, height - self.size + 1, self.stride), np.arange(0, width - self.size + 1, self.stride)
 
 
 @dataclass(frozen=True)
@@ -222,7 +184,7 @@ def patch_matches(
     slices = images.load(real, on_error="raise", threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
     limit = _limit(slices, search, tolerance)
-    patches = _Patches.of(slices.pixels, search)
+    patches = Patches.of(slices.pixels, search)
     limits = np.full(patches.shape, limit)
 
     def step(task: Callable[[], Slices]) -> Array:
@@ -300,13 +262,13 @@ def nearest_patches(
     workers = _threads.resolve(threads)
     slices = images.load(real, threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
-    patches = _Patches.of(slices.pixels, search)
+    patches = Patches.of(slices.pixels, search)
     limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
 
     def step(task: Callable[[], Slices]) -> NearestPatches:
-        return patches.nearest(slices.names, task(), limits)
+        return _nearest(patches, slices.names, task(), limits)
 
-    found = replace(patches.nearest(slices.names, slices[:0], limits), failed=slices.failed)
+    found = replace(_nearest(patches, slices.names, slices[:0], limits), failed=slices.failed)
     tasks = images.plan(fake, block=_BLOCK, expect=slices, argument="fake")
     with _threads.bar(progress, unit="image") as advance:
         for part in _threads.map_ordered(step, tasks, threads=workers):
@@ -317,218 +279,36 @@ def nearest_patches(
     return found
 
 
-@dataclass(frozen=True)
-class _Patches:
-    """The patches of the real images: who has an informative one where."""
+def _nearest(patches: Patches, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
+    """Return the best matches in one block of synthetic images, possibly none, unless worse than `limits`.
 
-    search: Search
-    pixels: Array
-    rows: Array
-    columns: Array
-    informative: Array
-    members: Array  # (n_sites, n) int64: images with an informative patch there, then -1
-    workspace: Workspace = field(default_factory=Workspace, repr=False)
-
-    @classmethod
-    def of(cls, pixels: Array, search: Search) -> _Patches:
-        from fingerprint import _patch_kernels
-
-        rows, columns = search.grid(*pixels.shape[1:])
-        area = search.size**2
-        least = math.ceil((Fraction(search.flat) * area) ** 2)
-        informative = np.empty((len(pixels), len(rows), len(columns)), bool)
-        for i, image in enumerate(pixels):
-            box = np.empty(_box_shape(pixels, search), np.int64)
-            _patch_kernels.box_sums(image, search.size, _middle(pixels), box)
-            sums, squares = box[:, :: search.stride, :: search.stride]
-            informative[i] = area * squares - sums**2 >= max(least, 1)
-        sites = informative.reshape(len(pixels), -1).T
-        # a stable sort of the absent behind the present keeps both in order
-        order = np.argsort(~sites, axis=1, kind="stable")
-        members = np.where(np.take_along_axis(sites, order, axis=1), order, -1)
-        return cls(search, pixels, rows, columns, informative, members)
-
-    def best(self, fakes: Array, limits: Array) -> tuple[Array, Array, Array]:
-        """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each.
-
-        What is worse than `limits` (n, n_sites) may be left out.
-        """
-        from fingerprint import _compiler, _patch_kernels
-
-        turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
-        stack = np.stack(turns, axis=1)
-        best = np.full(self.shape, -np.inf)
-        which, where = (np.full(self.shape, -1, np.int64) for _ in range(2))
-        fast = [name for name in _patch_kernels.PRODUCTS if _compiler.runs(name) and fakes.dtype == np.uint8]
-        if fast[:1] == ["vectors"] and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
-            self._search(stack, limits, best, which, where)
-            return best, which, where
-        boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
-        middle = _middle(fakes)
-        for box, image in zip(boxes.reshape(-1, *boxes.shape[2:]), stack.reshape(-1, *fakes.shape[1:]), strict=True):
-            _patch_kernels.box_sums(image, self.search.size, middle, box)
-        if fast:  # pragma: no cover  (not without a compiler)
-            self._multiply(_patch_kernels.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
-            return best, which, where
-        exact = np.float32 if fakes.dtype == np.uint8 else np.float64
-        padded = -(-(self.search.size**2) // 4) * 4
-        _patch_kernels.search_all(
-            self.pixels,
-            self.members,
-            self.sites,
-            self.search.size,
-            stack,
-            boxes,
-            self.search.offsets,
-            middle,
-            self.search.measure == "ncc",
-            np.zeros((padded, len(self.pixels)), exact),
-            np.zeros((2, max(padded, len(self.pixels))), exact),
-            best,
-            which,
-            where,
-        )
-        return best, which, where
-
-    def _multiply(
-        self, products: Any, sites: Array, stack: Array, boxes: Array, best: Array, which: Array, where: Array
-    ) -> None:  # pragma: no cover  (not without a compiler)
-        """Do what `search_all` does to 8-bit images, with matrix instructions."""
-        from fingerprint import _patch_kernels
-
-        search, offsets = self.search, self.search.offsets
-        turned = stack.reshape(-1, *stack.shape[2:])
-        boxes = boxes.reshape(-1, *boxes.shape[2:])
-        rows = len(turned) * (-(-len(offsets) // 48) * 48)
-        windows, sums = aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
-        found = aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
-        area, correlate, turns = float(search.size**2), search.measure == "ncc", stack.shape[1]
-        for site, ((y, x), members, (patches, moments)) in enumerate(
-            zip(sites, self.present, self.packed, strict=True)
-        ):
-            if not len(members):
-                continue
-            here = found[: len(patches)]
-            _patch_kernels.cut(y, x, search.size, turned, boxes, offsets, windows, sums)
-            products(windows, patches, TILE_REGISTERS, here)
-            _patch_kernels.choose(
-                here, members, moments, sums, turns, area, correlate, site, best, which, where, len(offsets)
-            )
-
-    def _search(
-        self, stack: Array, limits: Array, best: Array, which: Array, where: Array
-    ) -> None:  # pragma: no cover  (not without a compiler)
-        """Do what `search_all` does to squared differences of 8-bit images, with vector instructions.
-
-        Matches that are worse than `limits` (n, n_sites) are left out.
-        """
-        from fingerprint import _nearest_patch_kernels, _patch_kernels
-
-        size, radius, offsets, turns = self.search.size, self.search.radius, self.search.offsets, stack.shape[1]
-        images, side = stack.reshape(-1, *stack.shape[2:]), 2 * self.search.radius + 1
-        # rows are copied 16 words at a time, and up to six vectors of them compared
-        lanes = 16 * (-(-side * side // 16) + 6)
-        ranks = np.full(lanes, len(offsets), np.int32)
-        ranks[(offsets + radius) @ [side, 1]] = np.arange(len(offsets))
-        shapes = {"windows": (size * -(-size // 4), lanes), "squares": (lanes,), "marks": (10, lanes)}
-        space = tuple(self.workspace.array(name, shape, np.int32) for name, shape in shapes.items())
-        box = self.workspace.array("box", _box_shape(self.pixels, self.search), np.int64)
-        places = list(enumerate(zip(self.sites, self.present, self.laid_out, strict=True)))
-        for first in range(0, len(images), _AT_ONCE):
-            part = images[first : first + _AT_ONCE]
-            shape = len(part), part.shape[1] + 2 * radius, part.shape[2] + 2 * radius + 16
-            kinds = {"words": np.uint32, "sums": np.int32, "pairs": np.int32, "lengths": np.int32, "halves": np.int32}
-            maps = tuple(self.workspace.array(name, shape, kind) for name, kind in kinds.items())
-            for image, words, sums, *sketches in zip(part, *maps, strict=True):
-                _patch_kernels.box_sums(image, size, _middle(self.pixels), box)
-                _nearest_patch_kernels.lay_out(image, box[1], radius, words, sums)
-                if self.sketched:
-                    _nearest_patch_kernels.sketch(image, box[1], size // 4, radius, *sketches)
-            for site, ((y, x), members, patches) in places:
-                if len(members):
-                    place, found = (radius, size, ranks, y, x), (best, which, where)
-                    _nearest_patch_kernels.nearest_vectors(
-                        maps, place, patches, members, first, turns, site, space, limits, found
-                    )
-
-    @property
-    def sketched(self) -> bool:  # pragma: no cover  (not without a compiler)
-        """Return whether sums of 4 x 4 blocks of a patch bound its distances."""
-        return self.search.size % 4 == 0 and self.search.size > 4
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return how many images and sites there are."""
-        return len(self.pixels), len(self.members)
-
-    @cached_property
-    def sites(self) -> Array:
-        """Return the upper left corners of all patches, (n_sites, 2) int64."""
-        return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
-
-    @cached_property
-    def present(self) -> list[Array]:
-        """Return for each site the images that have an informative patch there."""
-        return [members[members >= 0] for members in self.members]
-
-    @cached_property
-    def packed(self) -> list[tuple[Array, Array]]:
-        """Return for each site the patches as `products_amx` takes them, and their sums and sums of squares."""
-        from fingerprint import _patch_kernels
-
-        steps = -(-(self.search.size**2) // 64)
-        out = []
-        for (y, x), members in zip(self.sites, self.present, strict=True):
-            patches = aligned((-(-len(members) // 16), 16 * steps, 16, 4), np.int8)
-            moments = np.zeros((2, len(members)))
-            _patch_kernels.pack(self.pixels, members, y, x, self.search.size, patches, moments)
-            out.append((patches, moments))
-        return out
-
-    @cached_property
-    def laid_out(self) -> list[tuple[Array, Array, Array]]:  # pragma: no cover  (not without a compiler)
-        """Return for each site the patches as `nearest_vectors` takes them."""
-        from fingerprint import _nearest_patch_kernels
-
-        size = self.search.size
-        out = []
-        for (y, x), members in zip(self.sites, self.present, strict=True):
-            patches = np.zeros((len(members), size, 4 * -(-size // 4)), np.int8)
-            rests, sketches = np.empty(len(members)), np.empty((len(members) * self.sketched, 10), np.int32)
-            _nearest_patch_kernels.lay_patches(self.pixels, members, y, x, patches, rests, sketches)
-            out.append((patches.reshape(len(members), size * patches.shape[2]), rests, sketches))
-        return out
-
-    def nearest(self, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
-        """Return the best matches in one block of synthetic images, possibly none, unless worse than `limits`.
-
-        These are raised to what was found. Threads may share them: one that sees an older number searches more.
-        """
-        in_order = _names.in_order(part.names)
-        best, which, where = self.best(part.pixels[in_order], limits)
-        np.maximum(limits, best, out=limits)
-        found = which >= 0
-        if self.search.measure == "ncc":
-            distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)
-        else:
-            distances = np.sqrt(np.where(found, np.abs(best), np.inf) / self.search.size**2)
-        offsets = self.search.offsets
-        shape = self.informative.shape
-        fakes, indices = _names.referenced([part.names[i] for i in in_order], which.reshape(shape))
-        return NearestPatches(
-            search=self.search,
-            real=names,
-            fakes=fakes,
-            rows=self.rows,
-            columns=self.columns,
-            informative=self.informative,
-            distances=distances.reshape(shape),
-            indices=indices,
-            offsets=np.where(found[..., None], offsets[where % len(offsets)], 0).reshape(*shape, 2),
-            mirrored=(found & (where >= len(offsets))).reshape(shape),
-            n_fake=len(part),
-            failed=part.failed,
-        )
+    These are raised to what was found. Threads may share them: one that sees an older number searches more.
+    """
+    search, offsets = patches.search, patches.search.offsets
+    in_order = _names.in_order(part.names)
+    best, which, where = patches.best(part.pixels[in_order], limits)
+    np.maximum(limits, best, out=limits)
+    found = which >= 0
+    if search.measure == "ncc":
+        distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)
+    else:
+        distances = np.sqrt(np.where(found, np.abs(best), np.inf) / search.size**2)
+    shape = patches.informative.shape
+    fakes, indices = _names.referenced([part.names[i] for i in in_order], which.reshape(shape))
+    return NearestPatches(
+        search=search,
+        real=names,
+        fakes=fakes,
+        rows=patches.rows,
+        columns=patches.columns,
+        informative=patches.informative,
+        distances=distances.reshape(shape),
+        indices=indices,
+        offsets=np.where(found[..., None], offsets[where % len(offsets)], 0).reshape(*shape, 2),
+        mirrored=(found & (where >= len(offsets))).reshape(shape),
+        n_fake=len(part),
+        failed=part.failed,
+    )
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------
@@ -570,12 +350,3 @@ def _limit(slices: Slices, search: Search, tolerance: object) -> float:
         return 1 - (0.1 if tolerance is None else _check.number("tolerance", tolerance, minimum=0, maximum=2))
     levels = Fraction(_levels("tolerance", tolerance, slices))
     return -float(math.floor(levels**2 * search.size**2))
-
-
-def _middle(pixels: Array) -> int:
-    """Return the middle of the range of pixels, about which sums of products are smallest."""
-    return (int(np.iinfo(pixels.dtype).max) + 1) // 2
-
-
-def _box_shape(pixels: Array, search: Search) -> tuple[int, int, int]:
-    return (2, pixels.shape[1] - search.size + 1, pixels.shape[2] - search.size + 1)

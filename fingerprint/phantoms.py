@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import _output
 from fingerprint._anatomy import OUTSIDE, Pen, draw, oval, random, smooth
@@ -18,7 +17,8 @@ from fingerprint.images import Slices
 if TYPE_CHECKING:
     from os import PathLike
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
+
 CHANGES = ("blended", "shifted", "smoothed", "noisy", "contrast")
 
 _STEPS = {8: 1, 16: 257}  # of each depth in a grey level, so that 255 becomes 65535

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _check, _output, collection, decisions, images, patch_evidence, report, scores
+from fingerprint import _check, _output, collection, decisions, images, patch_evidence, patch_reals, report, scores
 from fingerprint._check import InputError
-from fingerprint.collection import Reading
 from fingerprint.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint.collection import Collected, Groups
+    from fingerprint._types import Array
+    from fingerprint.collection import Collected
     from fingerprint.decisions import Decisions
     from fingerprint.images import Failure, Source
-
-Array = NDArray[Any]
+    from fingerprint.patch_reals import PatchReals
 
 _SHOWN = 10  # rows of the table in a summary
 
@@ -122,14 +118,14 @@ class Origin:
     size: int | tuple[int, int] | None
     recursive: bool
 
-    def patches(self) -> patch_evidence.PatchReals:
+    def patches(self) -> PatchReals:
         """Return the patches of the real images."""
         real, known = self.collected.real, self.collected.known
         if real.patches is not None:
             return real.patches
         if min(known.height, known.width) < collection.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
-        return patch_evidence.prepare_real(known.pixels)
+        return patch_reals.prepare_real(known.pixels)
 
 
 @dataclass(frozen=True)
@@ -437,138 +433,6 @@ class Ranking:
             missing=missing,
         )
         _output.write(page, path)
-
-
-def rank(
-    real: Source,
-    fake: Source,
-    *,
-    reference: Source | None = None,
-    groups: Groups | None = None,
-    method: str = "default",
-    k: int = 5,
-    size: int | tuple[int, int] | None = None,
-    recursive: bool = False,
-    on_error: str = "collect",
-    block: int = 128,
-    threads: int | None = None,
-    executor: Executor | None = None,
-    progress: bool = False,
-) -> Ranking:
-    """Rank real images by the evidence that the generator of the synthetic ones was trained on them.
-
-    Parameters
-    ----------
-    real, fake : folder, path, list of paths, ndarray, Slices, or iterator of any of these
-        Real and synthetic images of the same size and bit depth, see `fingerprint.load`. The synthetic ones are read as
-        a stream: there may be more than fit into memory.
-    reference : as `real`, optional
-        Real images known to be unused, of the same kind as the unused ones among `real`. They give every score a
-        p-value and a q-value, and help to tell near from far.
-    groups : mapping, callable or sequence, optional
-        Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
-        each reference) image. Whole images of one patient never serve as each other's yardstick.
-    method : str
-        ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
-        ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.scores.METHODS`.
-    k : int
-        How many synthetic images to show for every real one.
-    size : int or (int, int), optional
-        Resample everything to this height and width. Without it, images of different sizes are an error.
-    recursive : bool
-        Also read the folders inside folders.
-    on_error : {"collect", "raise"}
-        What to do about a file that cannot be used: list it in `Ranking.failed`, or raise.
-    block : int
-        Synthetic images to read at a time. Memory grows with it, results do not depend on it.
-    threads : int, optional
-        Threads to read and compute on; one for each available core by default. Results do not depend on it.
-    executor : concurrent.futures.Executor, optional
-        Where to read and compare the synthetic images instead, for instance on several machines.
-    progress : bool
-        Show a progress bar on stderr.
-
-    Returns
-    -------
-    Ranking
-        Of the real images, most likely used first; equal scores in natural order of the names.
-
-    Raises
-    ------
-    InputError
-        If an argument breaks its rule, a collection holds no usable image, or sizes or bit depths differ.
-
-    Examples
-    --------
-    >>> import fingerprint
-    >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
-    >>> ranking = fingerprint.rank(demo.real, demo.fake, groups=demo.groups)
-    >>> print(ranking.to_csv().splitlines()[0])
-    rank,name,score,group,nearest,distance,matched,gain
-    """
-    _check.choice("method", method, scores.METHODS)
-    _check.integer("k", k, minimum=1)
-    _check.integer("block", block, minimum=1)
-    chosen = scores.METHODS[method]
-    seen = collection.collect(
-        real,
-        fake,
-        Reading(size, recursive, on_error, block, threads, executor, progress),
-        k=max(k, chosen.k),
-        reference=reference,
-        groups=groups,
-        metrics=chosen.metrics,
-        patches=chosen.patches,
-    )
-    names, patients, n_real = seen.known.names, seen.groups, seen.n_real
-    if method == "patches" and seen.patches is None:
-        raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
-    kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
-    found = seen.score(chosen)
-    patches_lead = np.zeros(len(found), bool)
-    if len(kinds) == 2:
-        whole, parts = scores.surprises(kinds, scores.CHANCE)
-        patches_lead = parts > whole
-    mine, null = found[:n_real], found[n_real:]
-    order = sorted(range(n_real), key=lambda i: (-mine[i], images.natural_key(names[i]), i))
-    tested = None if reference is None else scores.p_values(mine, null)
-    params = {
-        "method": method,
-        "views": [view.name for view in seen.summary.views],
-        "distance": seen.summary.views[0].name,
-        "k": k,
-        "size": [seen.known.height, seen.known.width],
-        "reference": None if reference is None else len(null),
-        "grouped": patients is not None,
-    }
-    return Ranking(
-        names=tuple(names[i] for i in order),
-        scores=mine[order],
-        matches=tuple(_matches(seen, i, k, patches_first=bool(patches_lead[i])) for i in order),
-        p_values=None if tested is None else tested[order],
-        q_values=None if tested is None else scores.q_values(tested)[order],
-        groups=None if patients is None else tuple(patients[i] for i in order),
-        n_fake=seen.summary.n_fake,
-        failed=MappingProxyType(seen.failed),
-        params=MappingProxyType(params),
-        origin=Origin(seen, tuple(order), None if reference is None else null, fake, size, recursive),
-    )
-
-
-def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:
-    """Return the synthetic images that give one real image away: the nearest, and those with the best patches."""
-    summary, parts = seen.summary, seen.summary.patches
-    near = zip(summary.indices[0, real, :k], summary.distances[0, real, :k], strict=True)
-    distances = {summary.fakes[index]: float(distance) for index, distance in near if index >= 0}
-    gains = {} if parts is None else _gains(parts, real, k)
-    kinds = [list(gains), list(distances)] if patches_first else [list(distances), list(gains)]
-    names = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
-    return tuple(Match(name, distances.get(name), gains.get(name)) for name in list(names)[:k])
-
-
-def _gains(parts: patch_evidence.PatchSummary, real: int, k: int) -> dict[str, float]:
-    best = zip(parts.indices[real, :k], parts.gains[real, :k], strict=True)
-    return {parts.fakes[index]: float(gain) for index, gain in best if index >= 0}
 
 
 def _best(found: tuple[Match, ...], column: str, choose: Callable[..., Match]) -> list[object]:

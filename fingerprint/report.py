@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint._check import InputError
 from fingerprint._version import __version__
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from fingerprint._types import Array
     from fingerprint.decisions import Decisions
     from fingerprint.evidence import Evidence
     from fingerprint.ranking import Ranking
-
-Array = NDArray[Any]
 
 _WIDTH = 1600  # of a picture in pixels, at most
 _QUALITY = 80  # of WebP: rectangles stay sharp at a quarter of the size of a PNG

@@ -7,19 +7,18 @@ number is no proof that an image was not used: the generator may have learnt it 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import bins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fingerprint._types import Array
     from fingerprint.summary import Reals, Summary
 
-Array = NDArray[Any]
 
 # below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
 _SMALLEST_DISTANCE = 1e-12

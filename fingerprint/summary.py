@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fingerprint import _names, bins, patch_evidence
+from fingerprint import _names, bins, patch_evidence, patch_reals
 from fingerprint import views as _views
 from fingerprint._population import population
 from fingerprint.images import Failure, natural_key
@@ -17,12 +16,12 @@ from fingerprint.whitening import Whitening
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fingerprint._types import Array
     from fingerprint.distance import Prepared
     from fingerprint.images import Slices
-    from fingerprint.patch_evidence import PatchReals, PatchSummary
+    from fingerprint.patch_evidence import PatchSummary
+    from fingerprint.patch_reals import PatchReals
     from fingerprint.views import View
-
-Array = NDArray[Any]
 
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
@@ -197,7 +196,7 @@ def prepare(
             whitened = whitening.distances(found) if (whitening := whitenings[v]) else found
             strangers = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[v] = np.sort(np.concatenate([others[v], strangers], axis=1), axis=1)[:, :kept]
-    parts = patch_evidence.prepare_real(pixels, threads=threads) if patches else None
+    parts = patch_reals.prepare_real(pixels, threads=threads) if patches else None
     return Reals(prepared, tuple(whitenings), others, own, groups is not None, parts)
 
 

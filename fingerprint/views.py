@@ -7,17 +7,16 @@ vessels. So images are compared as a pyramid, and no level is preferred.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerprint import distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
 
 _STEP = 4  # from one level of the pyramid to the next
 _COARSEST = 16  # shorter side of the last level, in pixels

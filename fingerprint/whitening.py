@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from typing import Self
 
-Array = NDArray[Any]
+    from fingerprint._types import Array
 
 _DEPENDENT = 3  # images of a population that count as one independent one
 _LEAST = 1e-9  # mean squared length of a population below which its images are alike but for rounding

@@ -1,21 +1,16 @@
 """The detector: what it learns, what it promises, and that the number of synthetic images does not move it."""
 
 import csv
-import itertools
 import json
 import math
 import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from leaks import blurred, images
 
 import fingerprint
-from fingerprint import InputError, detector
-from fingerprint.bins import edges as bin_edges
-from fingerprint.scores import Neighbours
+from fingerprint import InputError
 
 USED, UNUSED = images(60, 1), images(60, 2)
 FAKE = blurred(USED, 400, 3)
@@ -24,34 +19,7 @@ REAL = np.concatenate([USED[30:], UNUSED[30:]])
 TRUTH = np.arange(60) < 30
 
 
-def neighbours(matrix: np.ndarray, k: int) -> Neighbours:
-    edges = bin_edges()
-    counts = np.array([np.bincount(np.searchsorted(edges, row, side="right"), minlength=len(edges)) for row in matrix])
-    empty = np.empty((len(matrix), 0))
-    return Neighbours(np.sort(matrix, axis=1)[:, :k], empty, counts, empty, empty, matrix.shape[1])
-
-
-@given(st.integers(1, 7), st.integers(0, 1000))
-def test_the_expected_nearest_is_the_mean_over_all_subsets(count, seed) -> None:
-    matrix = np.random.default_rng(seed).uniform(0.1, 9, (2, 7))
-    expected = [
-        np.mean([math.log2(min(subset)) for subset in itertools.combinations(row, count)]) for row in matrix.tolist()
-    ]
-    np.testing.assert_allclose(detector.expected_nearest(neighbours(matrix, 7), count), expected, atol=1e-12)
-    # beyond the first two distances only the bins are known
-    np.testing.assert_allclose(detector.expected_nearest(neighbours(matrix, 2), count), expected, atol=1 / 30)
-
-
-def test_the_expected_nearest_of_all_is_the_nearest() -> None:
-    matrix = np.random.default_rng(0).uniform(0.1, 9, (5, 300))
-    np.testing.assert_allclose(
-        detector.expected_nearest(neighbours(matrix, 3), 300), np.log2(matrix.min(axis=1)), atol=1e-12
-    )
-
-
 def test_identical_copies_count_a_finite_number_of_doublings() -> None:
-    copied = detector.expected_nearest(neighbours(np.array([[0.0, 1.0]]), 2), 2, least=np.array([-3.0]))
-    assert copied.tolist() == [-3.0]
     seen = fingerprint.fit(USED[:20], UNUSED[:20], np.concatenate([FAKE[:50], USED[:20]]))
     assert np.isfinite([*seen.weights, *seen.centres, *seen.spreads, seen.intercept]).all()
 
@@ -91,23 +59,6 @@ def test_a_generator_that_leaks_nothing_promises_chance() -> None:
     assert none.expected["roc_auc"].low <= 0.5
     assert "may be chance" in str(none)
     assert "may be chance" not in str(FITTED)
-
-
-def test_patients_stay_in_one_fold() -> None:
-    units = np.repeat(np.arange(12), 5)
-    labels = (units < 6).astype(int)
-    outside = np.zeros(60, int)
-    for inside, out in detector._folds(labels, units, 0):
-        assert not set(units[inside]) & set(units[out])
-        assert 0 < labels[inside].mean() < 1
-        outside += out
-    assert (outside == 1).all()
-
-
-def test_a_fold_without_both_labels_is_left_out() -> None:
-    labels, units = np.array([1, 1, 1, 0]), np.array([0, 1, 2, 3])
-    folds = list(detector._folds(labels, units, 0))
-    assert [labels[out].tolist() for _, out in folds] == [[1], [1]]
 
 
 def test_groups_make_the_promise_honest() -> None:

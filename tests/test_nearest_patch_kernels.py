@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _compiler, _nearest_patch_kernels, _patch_kernels, patches
-from fingerprint.patches import Search
+from fingerprint import _compiler, _nearest_patch_kernels, _patch_kernels
+from fingerprint._patch_search import Patches, Search
 
 
 def extremes(seed, *shape):
@@ -134,7 +134,7 @@ def test_vector_instructions_find_what_plain_loops_find(search, monkeypatch):
     fake[3, 2:, 1:] = real[3, :-2, :-1]
     fake[5] = fake[3]  # a tie, which the first must win
     fake[6], fake[8] = real[8, :, ::-1], np.clip(real[3] + 3.0, 0, 255)
-    found = patches._Patches.of(real, search)
+    found = Patches.of(real, search)
     without = np.full(found.shape, -np.inf)
     monkeypatch.setattr(_patch_kernels, "PRODUCTS", {})
     expected = found.best(fake, without)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fingerprint import _compiler, distance, nearest_patches, patch_evidence, patch_matches
+from fingerprint import _compiler, distance, nearest_patches, patch_evidence, patch_matches, patch_reals
 
 AVX2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
@@ -22,7 +22,7 @@ def digest() -> str:
     real, fake = images[:5], images[4:]
     fake[2, 20:90, 10:100] = real[1, 18:88, 13:103]
     fake[3] = real[3, :, ::-1]
-    evidence = patch_evidence.summarise_patches(patch_evidence.prepare_real(real), fake, list("abcde"), k=3)
+    evidence = patch_evidence.summarise_patches(patch_reals.prepare_real(real), fake, list("abcde"), k=3)
     found = nearest_patches(real, fake, mirror=True)
     parts = [evidence.evidence, evidence.counts, found.distances, found.indices, found.offsets]
     parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]

@@ -1,7 +1,6 @@
 """The evidence of patches against the oracle, and its properties."""
 
 import itertools
-import pickle
 from dataclasses import replace
 
 import naive_patch_evidence as naive
@@ -10,22 +9,11 @@ import pytest
 from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waves import waves
 
-from fingerprint import _compiler, _patch_evidence_kernels, bins, patch_evidence
-
-
-def waves(seed, n, height, width, dtype=np.uint8):
-    """Images of smooth random structure on a flat ground, some with parts in common."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    out = np.zeros((n, height, width))
-    for image in out:
-        for _ in range(6):
-            fy, fx, phase = rng.uniform(-0.6, 0.6, 3)
-            image += np.sin(fy * y + fx * x + 9 * phase)
-        image[:, : width // 4] = 0
-    limit = np.iinfo(dtype).max
-    return np.clip((0.5 + out / 12) * limit, 0, limit).astype(dtype)
+from fingerprint import _compiler, bins, patch_evidence, patch_reals
+from fingerprint._patch_evidence_search import Stretched, box_grid
+from fingerprint.patch_reals import prepare_real
 
 
 def planted(seed=0, height=20, width=24, dtype=np.uint8):
@@ -44,9 +32,9 @@ def names(n):
 
 @pytest.mark.parametrize(("one_in", "dtype"), [(20, np.uint8), (3, np.uint16)])
 def test_gains_equal_the_oracle(one_in, dtype, monkeypatch):
-    monkeypatch.setattr(patch_evidence, "_YARDSTICK", one_in)
+    monkeypatch.setattr(patch_reals, "_YARDSTICK", one_in)
     real, fake = planted(dtype=dtype)
-    prepared = patch_evidence.prepare_real(real, mirror=False)
+    prepared = prepare_real(real, mirror=False)
     edges = [(y, x) for y in prepared.layout.rows for x in prepared.layout.columns]
     for g in fake[1:3]:
         expected = naive.gains(real, g, 1, 1, edges, one_in)
@@ -63,7 +51,7 @@ def test_gains_equal_the_oracle(one_in, dtype, monkeypatch):
 def test_gains_of_larger_boxes_equal_the_oracle():
     real, fake = waves(3, 2, 130, 128), waves(4, 1, 130, 128)
     fake[0, 20:100, 50:120] = real[0, 22:102, 53:123]
-    prepared = patch_evidence.prepare_real(real, mirror=False)
+    prepared = prepare_real(real, mirror=False)
     assert (prepared.layout.box, prepared.layout.step, prepared.layout.size) == (2, 1, 16)
     found = patch_evidence.explain(prepared, 0, fake[0])
     at = (5, 9)
@@ -75,7 +63,7 @@ def test_gains_of_larger_boxes_equal_the_oracle():
 
 def test_evidence_finds_the_copies():
     real, fake = planted()
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     found = patch_evidence.summarise_patches(prepared, fake, names(5), k=2)
     best = [found.fakes[i] for i in found.indices[:3, 0]]
     assert best == ["image_1", "image_2", "image_3"]
@@ -87,7 +75,7 @@ def test_evidence_finds_the_copies():
 
 def test_explained_gains_add_up_to_the_evidence():
     real, fake = planted()
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     sums, turned = (array.T for array in patch_evidence._sums(prepared, fake))
     assert turned.any()
     for i, j in itertools.product(range(7), range(5)):
@@ -97,7 +85,7 @@ def test_explained_gains_add_up_to_the_evidence():
 
 def test_a_turned_copy_matches_where_it_lies():
     real, fake = planted()
-    found = patch_evidence.explain(patch_evidence.prepare_real(real), 2, fake[3])
+    found = patch_evidence.explain(prepare_real(real), 2, fake[3])
     assert found.mirrored
     assert (found.gains > 0).any()
     # the match lies at the same place of the turned image
@@ -108,7 +96,7 @@ def test_rivals_take_from_the_evidence():
     real, fake = planted()
     real[1] = real[0]
     real[1, :8, 10:20] //= 2
-    prepared = patch_evidence.prepare_real(real, mirror=False)
+    prepared = prepare_real(real, mirror=False)
     sums = patch_evidence._sums(prepared, fake[1:2])[0][0].astype(int)
     found = patch_evidence.summarise_patches(prepared, fake[1:2], ["g"]).evidence[:, 0]
     order = np.argsort(sums)
@@ -123,7 +111,7 @@ def test_blocks_and_their_order_change_no_bit(seed):
     rng = np.random.default_rng(seed)
     real, fake = planted()
     fake = np.concatenate([fake, fake[:2]])  # ties
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     whole = patch_evidence.summarise_patches(prepared, fake, names(7), k=3)
     order, cuts = rng.permutation(7), np.sort(rng.integers(0, 8, 2))
     parts = [
@@ -133,60 +121,6 @@ def test_blocks_and_their_order_change_no_bit(seed):
     assert_same(patch_evidence.merge([patch_evidence.merge(parts[:2]), *parts[2:]]), whole)
 
 
-def test_threads_and_pickling_change_no_bit():
-    real, _ = planted()
-    one = patch_evidence.prepare_real(real)
-    assert_same(patch_evidence.prepare_real(real, threads=2), one)
-    assert_same(pickle.loads(pickle.dumps(one)), one)
-
-
-def stretched(height, width, seed=0):
-    """Images as laid out for the search, and the boxes of each, stretched to 8 bits."""
-    layout = patch_evidence.Layout.of(height, width)
-    grids = np.stack([patch_evidence._grid(image, layout) for image in waves(seed, 3, height, width)])
-    low, span = (value[:, None, None] for value in (grids.min(axis=(1, 2)), np.ptp(grids, axis=(1, 2))))
-    boxes = ((grids - low).astype(np.float32) * (255 / span).astype(np.float32) + np.float32(0.5)).astype(np.uint8)
-    return patch_evidence._Stretched.of(grids, layout), boxes
-
-
-SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps to a box
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_windows_are_laid_out_and_weighed(size):
-    laid_out, boxes = stretched(*size)
-    step, reach = laid_out.layout.spread, laid_out.layout.radius
-    for site in laid_out.layout.sites[:: max(1, len(laid_out.layout.sites) // 5)]:
-        windows, scales = laid_out.windows(site)
-        for n, (dy, dx) in enumerate(itertools.product(range(-reach, reach + 1), repeat=2)):
-            y, x = site[0] + dy, site[1] + dx
-            inside = y >= 0 and x >= 0 and y + 7 * step < boxes.shape[1] and x + 7 * step < boxes.shape[2]
-            if not inside:
-                assert not scales[:, n].any()
-                continue
-            cut = boxes[:, y : y + 8 * step : step, x : x + 8 * step : step].reshape(len(boxes), 64)
-            np.testing.assert_array_equal(windows[:, n].view(np.uint8), cut)
-            norms = np.sqrt(((cut - cut.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
-            expected = np.divide(1, 8 * norms, out=np.zeros(len(norms)), where=norms > 1e-6)
-            np.testing.assert_allclose(scales[:, n], expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["amx", "vectors", "numpy"])
-@pytest.mark.parametrize("size", SIZES)
-def test_every_kernel_finds_the_same(name, size):
-    if not _compiler.runs(name):
-        pytest.skip(f"no {name} here")
-    laid_out = replace(stretched(*size)[0], kernel=name)
-    patterns = np.random.default_rng(0).integers(-128, 128, (37, 64)).astype(np.int8)
-    patterns[0], patterns[1] = -128, 127
-    for count in (0, 1, 2, 37):
-        for site in laid_out.layout.sites[:: max(1, len(laid_out.layout.sites) // 5)]:
-            windows, scales = laid_out.windows(site)
-            products = windows.view(np.uint8).astype(int) @ patterns[:count].T.astype(int)
-            expected = np.maximum((products.astype(np.float32) * scales[:, :, None]).max(axis=1), 0)
-            np.testing.assert_array_equal(laid_out.best(site, patterns[:count]), expected)
-
-
 @pytest.mark.parametrize("name", ["amx", "vectors"])
 @pytest.mark.parametrize("mirror", [False, True])
 def test_every_kernel_adds_up_the_same(name, mirror):
@@ -194,9 +128,9 @@ def test_every_kernel_adds_up_the_same(name, mirror):
         pytest.skip(f"no {name} here")
     real, fake = planted(height=130, width=128)
     real[3, :70] = 0
-    prepared = patch_evidence.prepare_real(real, mirror=mirror)
-    grids = np.stack([patch_evidence._grid(image, prepared.layout) for image in fake])
-    laid_out = patch_evidence._Stretched.of(grids, prepared.layout)
+    prepared = prepare_real(real, mirror=mirror)
+    grids = np.stack([box_grid(image, prepared.layout) for image in fake])
+    laid_out = Stretched.of(grids, prepared.layout)
     turned = np.random.default_rng(0).random((5, 7)) < 0.5 * mirror
     sites = np.arange(len(prepared.layout.sites))[3:]
     found, expected = (
@@ -206,43 +140,9 @@ def test_every_kernel_adds_up_the_same(name, mirror):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_gathering_without_a_compiler_is_the_same():
-    if not _compiler.runs("portable"):
-        pytest.skip("no compiler")
-    rng = np.random.default_rng(0)
-    for spread in (1, 2):
-        quads = rng.integers(0, 2**32, (2, 40, 48), np.uint32)
-        scales = rng.random((2, 30, 48), np.float32)
-        for site in ((0, 0), (6, 9)):
-            found = [(np.zeros((2, 96, 16), np.uint32), np.ones((2, 96), np.float32)) for _ in range(2)]
-            for gather, buffers in zip(_patch_evidence_kernels.GATHER.values(), found, strict=True):
-                gather(quads, scales, *site, 2 * spread, spread, *buffers)
-            for a, b in zip(*found, strict=True):
-                np.testing.assert_array_equal(a, b)
-
-
-def test_patterns_are_packed_16_at_a_time():
-    patterns = np.random.default_rng(0).integers(-128, 128, (21, 64)).astype(np.int8)
-    packed = patch_evidence._pack(patterns)
-    assert packed.shape == (2, 16, 16, 4)
-    for n, k in np.ndindex(32, 64):
-        assert packed[n // 16, k // 4, n % 16, k % 4] == (patterns[n, k] if n < 21 else 0)
-
-
-def test_patterns_sum_up_to_zero():
-    rng = np.random.default_rng(0)
-    cut = rng.integers(0, 4080, (50, 64)) ** rng.integers(1, 3, (50, 1))
-    deviations = 64 * cut - cut.sum(axis=1, keepdims=True)
-    found = patch_evidence._patterns(deviations)
-    assert found.dtype == np.int8
-    assert not found.sum(axis=1, dtype=int).any()
-    scaled = deviations * 127 / np.abs(deviations).max(axis=1, keepdims=True)
-    assert np.abs(found - scaled).max() <= 1.5
-
-
 def test_brightness_and_contrast_of_a_copy_do_not_matter():
     real, _ = planted()
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     as_is, changed = (patch_evidence.explain(prepared, 0, g).total for g in (real[0], real[0] // 3 + 100))
     assert changed == pytest.approx(as_is, rel=0.25)
 
@@ -250,25 +150,25 @@ def test_brightness_and_contrast_of_a_copy_do_not_matter():
 def test_flat_images_are_no_evidence():
     real, fake = planted()
     real[0] = 7
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     assert prepared.informative[0] == 0
     fake[0] = 200
     assert (patch_evidence._sums(prepared, fake)[0][:, 0] == 0).all()
     assert (patch_evidence._sums(prepared, fake[:1])[0] == 0).all()
-    nowhere = patch_evidence.prepare_real(np.zeros((2, 16, 16), np.uint8))
+    nowhere = prepare_real(np.zeros((2, 16, 16), np.uint8))
     assert patch_evidence.summarise_patches(nowhere, fake[:, :16, :16], names(5)).scores.tolist() == [0.0, 0.0]
 
 
 def test_a_single_real_image_is_its_own_measure():
     real, fake = planted()
-    prepared = patch_evidence.prepare_real(real[:1])
+    prepared = prepare_real(real[:1])
     found = patch_evidence.summarise_patches(prepared, fake, names(5))
     assert found.fakes == ("image_1",)
 
 
 def test_no_synthetic_image_leaves_the_summary_empty():
     real, fake = planted()
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     none = patch_evidence.summarise_patches(prepared, fake[:0], [], k=2)
     assert none.n_fake == 0
     assert (none.indices == -1).all()
@@ -277,7 +177,7 @@ def test_no_synthetic_image_leaves_the_summary_empty():
 
 
 def test_images_too_small_for_patches_are_no_evidence():
-    prepared = patch_evidence.prepare_real(np.zeros((2, 6, 9), np.uint8))
+    prepared = prepare_real(np.zeros((2, 6, 9), np.uint8))
     found = patch_evidence.summarise_patches(prepared, np.ones((1, 6, 9), np.uint8), ["g"])
     assert found.scores.tolist() == [0.0, 0.0]
     assert patch_evidence.explain(prepared, 0, np.ones((6, 9), np.uint8)).total == 0
@@ -285,7 +185,7 @@ def test_images_too_small_for_patches_are_no_evidence():
 
 def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
     real, fake = planted()
-    prepared = patch_evidence.prepare_real(real)
+    prepared = prepare_real(real)
     once = patch_evidence.summarise_patches(prepared, fake, names(5))
     # every image comes as often: eleven copies of one are as usual as any chance
     often = patch_evidence.merge([patch_evidence.summarise_patches(prepared, fake, names(5)) for _ in range(12)])

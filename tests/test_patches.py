@@ -9,7 +9,7 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import InputError, Slices, _patch_kernels, patches
+from fingerprint import InputError, Slices, _patch_kernels, _patch_search, patches
 from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
 
 
@@ -138,8 +138,8 @@ def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
 
 def test_patches_are_packed_as_the_instructions_read_them():
     real = textures(8, 18)
-    search = patches.Search(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
-    found = patches._Patches.of(real, search)
+    search = _patch_search.Search(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
+    found = _patch_search.Patches.of(real, search)
     for (y, x), members, (packed, moments) in zip(found.sites, found.present, found.packed, strict=True):
         cut = real[members, y : y + 5, x : x + 5].reshape(len(members), 25).astype(int) - 128
         np.testing.assert_array_equal(moments, [cut.sum(axis=1), (cut**2).sum(axis=1)])
