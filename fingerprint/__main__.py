@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     rank = commands.add_parser("rank", help="rank real images by the evidence that they were used for training")
     _add_collections(rank)
     rank.add_argument("--reference", metavar="DIR", help="real images known to be unused: adds p- and q-values")
+    _commands.add_population(rank)
     rank.add_argument("--groups", metavar="FILE", help="JSON object from file name to patient")
     rank.add_argument("--method", default="default", metavar="NAME", help="default, or a statistic of the literature")
     rank.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
@@ -117,6 +118,7 @@ def _rank(options: argparse.Namespace) -> int:
         options.real,
         options.fake,
         reference=options.reference,
+        population=options.population,
         groups=None if options.groups is None else _commands.read_groups(options.groups),
         method=options.method,
         k=options.neighbours,

@@ -26,6 +26,7 @@ def add(commands: Any, run: Callable[[Namespace], int]) -> None:
     """
     fit = commands.add_parser("fit", help="learn from labelled real images how to tell used from unused")
     _add_sides(fit)
+    add_population(fit)
     fit.add_argument("--n-fake", type=int, metavar="N", help="synthetic images that the statistics refer to")
     fit.add_argument("--out", required=True, metavar="FILE", help="write the detector as JSON")
     fit.set_defaults(run=run, question=_fit)
@@ -34,6 +35,7 @@ def add(commands: Any, run: Callable[[Namespace], int]) -> None:
     predict.add_argument("detector", metavar="DETECTOR", help="file that fit wrote")
     predict.add_argument("real", metavar="REAL", help="folder of real images")
     predict.add_argument("fake", metavar="FAKE", help="folder of synthetic images")
+    add_population(predict)
     predict.add_argument("--share", type=float, metavar="P", help="share of used images among the real ones, if known")
     predict.add_argument("--out", metavar="FILE", help="write the table as CSV")
     _add_reading(predict)
@@ -79,6 +81,12 @@ def _add_sides(command: ArgumentParser) -> None:
     _add_reading(command)
 
 
+def add_population(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--population", metavar="DIR", action="append", help="more real images of this kind, used or not; repeatable"
+    )
+
+
 def _add_reading(command: ArgumentParser) -> None:
     command.add_argument("--groups", metavar="FILE", help="JSON object from file name to patient")
     command.add_argument("--size", type=int, metavar="PIXELS", help="resample all images to this height and width")
@@ -113,14 +121,23 @@ def read_groups(path: str) -> dict[str, object]:
 
 
 def _fit(options: Namespace) -> tuple[str, bool]:
-    detector = fingerprint.fit(options.used, options.unused, options.fake, n_fake=options.n_fake, **_reading(options))
+    detector = fingerprint.fit(
+        options.used,
+        options.unused,
+        options.fake,
+        population=options.population,
+        n_fake=options.n_fake,
+        **_reading(options),
+    )
     detector.save(options.out)
     return str(detector), False
 
 
 def _predict(options: Namespace) -> tuple[str, bool]:
     detector = fingerprint.load_detector(options.detector)
-    predictions = detector.predict(options.real, options.fake, share=options.share, **_reading(options))
+    predictions = detector.predict(
+        options.real, options.fake, share=options.share, population=options.population, **_reading(options)
+    )
     if options.out:
         predictions.to_csv(options.out)
     return str(predictions), any(predictions.failed.values())

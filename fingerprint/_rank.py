@@ -25,6 +25,7 @@ def rank(
     fake: Source,
     *,
     reference: Source | None = None,
+    population: Source | None = None,
     groups: Groups | None = None,
     method: str = "default",
     k: int = 5,
@@ -46,9 +47,13 @@ def rank(
     reference : as `real`, optional
         Real images known to be unused, of the same kind as the unused ones among `real`. They give every score a
         p-value and a q-value, and help to tell near from far.
+    population : as `real`, optional
+        Further real images of the same kind, other than those of `real` and `reference`, used or not: it need not be
+        known. They are not ranked, but show what images of this kind have in common and how near strangers come. Give
+        what there is, in particular where there are few real images.
     groups : mapping, callable or sequence, optional
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
-        each reference) image. Whole images of one patient never serve as each other's yardstick.
+        each reference, then each population) image. Whole images of one patient never serve as each other's yardstick.
     method : str
         ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
         ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.scores.METHODS`.
@@ -97,6 +102,7 @@ def rank(
         Reading(size, recursive, on_error, block, threads, executor, progress),
         k=max(k, chosen.k),
         reference=reference,
+        population=population,
         groups=groups,
         metrics=chosen.metrics,
         patches=chosen.patches,
@@ -120,6 +126,7 @@ def rank(
         "k": k,
         "size": [seen.known.height, seen.known.width],
         "reference": None if reference is None else len(null),
+        "population": len(seen.real.groups) - len(seen.known),
         "grouped": patients is not None,
     }
     return Ranking(

@@ -265,6 +265,8 @@ def answer(
 ) -> Answer:
     """Do the whole task: learn from the development part, decide on the test part, write the run file.
 
+    The real images of each part are the population of the other, see `fingerprint.rank`.
+
     Parameters
     ----------
     development, test : path
@@ -315,13 +317,19 @@ def answer(
         _folder(known.used),
         _folder(known.not_used),
         known.generated,
+        population=_folder(unknown.unknown),
         n_fake=min(n_known, n_unknown) if n_known and n_unknown else None,
         seed=seed,
         threads=threads,
         progress=progress,
     )
     predictions = detector.predict(
-        _folder(unknown.unknown), unknown.generated, share=share, threads=threads, progress=progress
+        _folder(unknown.unknown),
+        unknown.generated,
+        share=share,
+        population=[_folder(known.used), _folder(known.not_used)],
+        threads=threads,
+        progress=progress,
     )
     lost = predictions.failed["real"]
     if lost:

@@ -74,9 +74,9 @@ class Collected:
     groups : tuple of str or None
         Patient of each.
     real : Reals
-        All of them, prepared for the comparison.
+        All of them, prepared for the comparison, and then the population.
     summary : Summary
-        What the pass left behind.
+        What the pass left behind about those that are known.
     neighbours : list of Neighbours
         What the statistics see, one entry for each view.
     failed : dict
@@ -108,6 +108,7 @@ def collect(
     *,
     k: int,
     reference: Source | None = None,
+    population: Source | None = None,
     groups: Groups | None = None,
     metrics: tuple[str, ...] = (),
     patches: bool = False,
@@ -115,8 +116,8 @@ def collect(
 ) -> Collected:
     """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
 
-    `metrics` are compared at full resolution; none = the views of `fingerprint.views.pyramid`. `called` is what the
-    messages call the three collections.
+    Images of the `population` have no result. `metrics` are compared at full resolution; none = the views of
+    `fingerprint.views.pyramid`. `called` is what the messages call the other three collections.
     """
     threads = _threads.resolve(reading.threads)
     slices = known = reading.load(real, argument=called[0])
@@ -125,6 +126,11 @@ def collect(
         unused = reading.load(reference, argument=called[1])
         known = images.concatenate(slices, unused, argument=called[1])
         failed[called[1]] = unused.failed
+    count = len(known)
+    if population is not None:
+        more = reading.load(population, argument="population")
+        known = images.concatenate(known, more, argument="population")
+        failed["population"] = more.failed
     patients = None if groups is None else _patients(groups, known)
     compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
@@ -138,10 +144,12 @@ def collect(
     failed[called[2]] = summary.failed
     if not summary.n_fake:
         raise images.none_usable(fake, summary.failed, argument=called[2])
+    if population is not None:
+        known, summary = known[:count], summary.first(count)
     return Collected(
         known=known,
         n_real=len(slices),
-        groups=None if patients is None else tuple(patients),
+        groups=None if patients is None else tuple(patients[:count]),
         real=prepared,
         summary=summary,
         neighbours=scores.neighbours(prepared, summary),
@@ -155,8 +163,8 @@ def _patients(groups: Groups, slices: Slices) -> list[str]:
         missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
         if missing:
             raise InputError(
-                f"groups: expected an entry for every real and reference image, found none for {missing[0]!r} "
-                f"({len(missing)} missing); add them, keyed by the name or the file name"
+                f"groups: expected an entry for every real image, those of reference and population too, found "
+                f"none for {missing[0]!r} ({len(missing)} missing); add them, keyed by the name or the file name"
             )
         return [str(groups[name] if name in groups else groups[PurePosixPath(name).name]) for name in slices.names]
     if callable(groups):
@@ -165,7 +173,8 @@ def _patients(groups: Groups, slices: Slices) -> list[str]:
         raise InputError(f"groups: expected a mapping, a function or a sequence, got {_check.describe(groups)}")
     if len(groups) != len(slices) + len(slices.failed):
         raise InputError(
-            f"groups: expected one entry for each real and reference image, {len(slices)}, got {len(groups)}"
+            f"groups: expected one entry for each real image, then reference and population, {len(slices)} in all, "
+            f"got {len(groups)}"
         )
     if slices.failed:
         raise InputError(

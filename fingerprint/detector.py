@@ -159,6 +159,7 @@ class Detector:
         fake: Source,
         *,
         share: float | None = None,
+        population: Source | None = None,
         groups: Groups | None = None,
         size: int | tuple[int, int] | None = None,
         recursive: bool = False,
@@ -179,6 +180,9 @@ class Detector:
             the probabilities agree with it, which also takes out what another generator, contrast or number of real
             images does to all of them. Without it nothing is assumed about the share, but those things have to be as
             they were in the development set.
+        population : as `real`, optional
+            Further real images of the same kind, see `fingerprint.rank`; best the development set, if `fit` had
+            these `real` as its population. Both sides should have about as many real images.
         groups, size, recursive, on_error, block, threads, executor, progress
             As for `fingerprint.rank`. Give groups if, and only if, `fit` had them.
 
@@ -195,7 +199,7 @@ class Detector:
         if share is not None:
             share = _check.number("share", share, minimum=0.01, maximum=0.99)
         reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-        seen = collection.collect(real, fake, reading, k=comparable.KEPT, groups=groups)
+        seen = collection.collect(real, fake, reading, k=comparable.KEPT, population=population, groups=groups)
         names = comparable.input_names(seen)
         if names != self.inputs:
             raise InputError(
@@ -246,6 +250,7 @@ def fit(
     unused: Source,
     fake: Source,
     *,
+    population: Source | None = None,
     groups: Groups | None = None,
     n_fake: int | None = None,
     seed: int = 0,
@@ -264,8 +269,12 @@ def fit(
     used, unused, fake
         Real images that the generator was trained on, real images that it was not, and its synthetic ones; each as for
         `fingerprint.rank`. At least ten real images on each side.
+    population : as `used`, optional
+        Further real images of the same kind whose label need not be known, see `fingerprint.rank`; best those that are
+        to be decided on, with the development set as the population of `Detector.predict`. No label is learnt of them.
     groups : mapping, callable or sequence, optional
-        Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones.
+        Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones,
+        then the population.
         Patients are then kept together in every fold. Without, slices of one patient may stand on both sides of a fold,
         and `Detector.expected` is too good.
     n_fake : int, optional
@@ -304,7 +313,14 @@ def fit(
     start = _check.integer("seed", seed, minimum=0)
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     seen = collection.collect(
-        used, fake, reading, k=comparable.KEPT, reference=unused, groups=groups, called=("used", "unused", "fake")
+        used,
+        fake,
+        reading,
+        k=comparable.KEPT,
+        reference=unused,
+        population=population,
+        groups=groups,
+        called=("used", "unused", "fake"),
     )
     total, n_used = len(seen.known), seen.n_real
     least = 2 * _logistic.FOLDS
@@ -317,7 +333,7 @@ def fit(
     if n_fake is not None:
         compared = _check.integer("n_fake", n_fake, minimum=comparable.FEWER, maximum=available)
     labels = (np.arange(total) < n_used).astype(np.int64)
-    units = seen.real.groups
+    units = seen.real.groups[:total]
     if min(len(np.unique(units[labels == label])) for label in (0, 1)) < 2:
         raise InputError("groups: expected at least two patients among used and among unused images, got one; add some")
     values = comparable.inputs(seen.neighbours, compared)

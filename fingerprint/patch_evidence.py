@@ -79,6 +79,13 @@ class PatchSummary:
         """
         return np.asarray(self.gains[:, 0] - bins.largest(self.counts, self.usual))
 
+    def first(self, count: int) -> PatchSummary:
+        """Return the evidence about the first `count` real images alone."""
+        fakes, indices = _names.referenced(self.fakes, self.indices[:count])
+        return PatchSummary(
+            self.n_fake, fakes, self.evidence[:count], indices, self.mirrored[:count], self.counts[:count]
+        )
+
 
 @dataclass(frozen=True)
 class PatchEvidence:

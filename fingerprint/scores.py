@@ -69,14 +69,15 @@ def neighbours(real: Reals, summary: Summary) -> list[Neighbours]:
     real : Reals
         The real images.
     summary : Summary
-        Of the synthetic images, compared with these real ones.
+        Of the synthetic images, compared with these real ones; of the first of them, if `Summary.first` cut it.
 
     Returns
     -------
     list of Neighbours
         In the order of ``summary.views``.
     """
-    columns = zip(summary.distances, real.others, summary.counts, summary.votes, summary.copies, strict=True)
+    others = real.others[:, : summary.distances.shape[1]]
+    columns = zip(summary.distances, others, summary.counts, summary.votes, summary.copies, strict=True)
     return [Neighbours(*column, summary.n_fake, real.grouped) for column in columns]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,6 +105,31 @@ class Summary:
     def k(self) -> int:
         """Return how many nearest synthetic images are kept for each real one."""
         return int(self.distances.shape[2])
+
+    def first(self, count: int) -> Summary:
+        """Return the evidence about the first real images alone.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Returns
+        -------
+        Summary
+            Of the same synthetic images.
+        """
+        fakes, indices = _names.referenced(self.fakes, self.indices[:, :count])
+        return replace(
+            self,
+            fakes=fakes,
+            indices=indices,
+            distances=self.distances[:, :count],
+            counts=self.counts[:, :count],
+            votes=self.votes[:, :count],
+            copies=self.copies[:, :count],
+            patches=None if self.patches is None else self.patches.first(count),
+        )
 
 
 def summarise(real: Reals, block: Slices, *, k: int) -> Summary:

@@ -148,6 +148,14 @@ def test_answer_takes_no_more_synthetic_images_than_the_test_has(parts) -> None:
     assert answer.detector.n_fake == 15
     assert answer.predictions.share == 0.5
     assert str(answer) == f"{answer.detector}\n{answer.predictions}"
+    known = [parts / "dev" / name for name in ("used", "not_used")]
+    unknown, generated = parts / "test" / "real_unknown_1", parts / "test" / "generated_1"
+    detector = fingerprint.fit(*known, parts / "dev" / "generated", population=unknown, n_fake=15)
+    assert answer.detector == detector
+    np.testing.assert_array_equal(
+        answer.predictions.probabilities,
+        detector.predict(unknown, generated, population=known, share=0.5).probabilities,
+    )
 
 
 def test_answer_writes_the_run_file_of_2025(parts) -> None:

@@ -73,7 +73,7 @@ def test_a_lead_is_as_likely_as_the_product_says(ratio, first, more) -> None:
 @given(st.lists(st.floats(-5, 50), min_size=2, max_size=8), st.integers(2, 50), st.integers(1, 500))
 def test_a_larger_lead_is_less_likely(leads, first, more) -> None:
     found = decisions.exceeded(np.sort(leads), np.ones(len(leads)), first, first + more)
-    assert (np.diff(found) <= 0).all()
+    assert (np.diff(found) <= 1e-12 * found[:-1]).all()  # leads a rounding apart may come out either way
     assert ((found >= 0) & (found <= 1)).all()
 
 
