@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ class Predictions:
         Number of synthetic images compared.
     share : float or None
         Share of used images that was given.
+    caution : str
+        Why the probabilities mean little; empty where nothing is known to be wrong.
     failed : mapping of str to tuple of Failure
         Files of ``"real"`` and ``"fake"`` that could not be used.
     """
@@ -72,6 +75,7 @@ class Predictions:
     used: Array
     n_fake: int
     share: float | None
+    caution: str
     failed: Mapping[str, tuple[Failure, ...]]
 
     def __len__(self) -> int:
@@ -89,7 +93,8 @@ class Predictions:
     def __str__(self) -> str:
         """Return the numbers in one line, and what failed."""
         lines = [f"{int(self.used.sum())} of {len(self)} real images are called used, by {self.n_fake} synthetic ones"]
-        return "\n".join([*lines, *_output.failed_lines(self.failed)])
+        caution = [f"Caution: {self.caution}"] * bool(self.caution)
+        return "\n".join([*lines, *caution, *_output.failed_lines(self.failed)])
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Return the columns name, probability and used (0 or 1) as CSV, and write it to `path` where given."""
@@ -99,9 +104,8 @@ class Predictions:
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
         rows = [one._asdict() for one in self]
-        return _output.write_json(
-            {"n_fake": self.n_fake, "share": self.share, "rows": rows, "failed": self.failed}, path
-        )
+        numbers = {"n_fake": self.n_fake, "share": self.share, "caution": self.caution}
+        return _output.write_json(numbers | {"rows": rows, "failed": self.failed}, path)
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ class Detector:
     n_fake : int
         Number of synthetic images that the statistics refer to: those of the development set. Against more, they are
         averages over all subsets of this number.
-    n_used, n_unused : int
-        Real images it was learnt from.
+    n_used, n_unused, n_population : int
+        Real images it was learnt from, and further ones that they were compared with.
     penalty : float
         Strength of the regularisation, chosen by cross-validation.
     expected : mapping of str to Estimate
@@ -150,6 +154,7 @@ class Detector:
     n_fake: int
     n_used: int
     n_unused: int
+    n_population: int
     penalty: float
     expected: Mapping[str, Estimate]
 
@@ -181,8 +186,9 @@ class Detector:
             images does to all of them. Without it nothing is assumed about the share, but those things have to be as
             they were in the development set.
         population : as `real`, optional
-            Further real images of the same kind, see `fingerprint.rank`; best the development set, if `fit` had
-            these `real` as its population. Both sides should have about as many real images.
+            Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
+            has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
+            together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
         groups, size, recursive, on_error, block, threads, executor, progress
             As for `fingerprint.rank`. Give groups if, and only if, `fit` had them.
 
@@ -215,8 +221,23 @@ class Detector:
         logits = _logistic.logits_of(values, np.array([self.intercept, *self.weights]))
         if share is not None:
             logits = _logistic.moved(logits, share)
-        probabilities = _logistic.sigmoid(logits)
-        return Predictions(seen.known.names, probabilities, logits >= 0, seen.summary.n_fake, share, seen.failed)
+        caution, compared = "", len(seen.real.groups)
+        fitted = self.n_used + self.n_unused + self.n_population
+        if 2 * compared < fitted:
+            caution = (
+                f"{compared} real images, population included, tell less of what all share than {fitted} of the fit, "
+                "so that decisions can be wrong; give the images of the fit as population="
+            )
+            logging.getLogger("fingerprint").warning(caution)
+        return Predictions(
+            names=seen.known.names,
+            probabilities=_logistic.sigmoid(logits),
+            used=logits >= 0,
+            n_fake=seen.summary.n_fake,
+            share=share,
+            caution=caution,
+            failed=seen.failed,
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the detector as JSON, to be read by `fingerprint.load_detector`.
@@ -353,6 +374,7 @@ def fit(
         n_fake=compared,
         n_used=n_used,
         n_unused=total - n_used,
+        n_population=len(seen.real.groups) - total,
         penalty=model.penalty,
         expected={name: getattr(measured, name) for name in MEASURES},
     )
@@ -414,6 +436,7 @@ def _restored(content: dict[str, Any]) -> Detector:
         n_fake=int(content["n_fake"]),
         n_used=int(content["n_used"]),
         n_unused=int(content["n_unused"]),
+        n_population=int(content["n_population"]),
         penalty=float(content["penalty"]),
         expected={
             name: Estimate(*(math.nan if v is None else v for v in content["expected"][name])) for name in MEASURES

@@ -76,3 +76,17 @@ def test_a_detector_learns_no_label_of_it_and_decides_on_none() -> None:
     assert ((found.probabilities >= 0.5) == (np.arange(60) < 30)).mean() > 0.7
     grouped = fingerprint.fit(*sides, fake[:100], population=unknown, groups=[str(i // 3) for i in range(120)])
     assert (grouped.n_used, grouped.n_unused) == (30, 30)
+
+
+def test_a_few_images_alone_come_with_a_caution(caplog) -> None:
+    used, unused, fake = images(30, 1), images(30, 2), blurred(images(30, 1), 100, 3)
+    fitted = fingerprint.fit(used[:20], unused[:20], fake, population=used[20:])
+    assert fitted.n_population == 10
+    few = np.concatenate([used[-5:], unused[-5:]])
+    alone = fitted.predict(few, fake)
+    assert "10 real images, population included, tell less of what all share than 50 of the fit" in alone.caution
+    assert [record.message for record in caplog.records] == [alone.caution]
+    assert f"Caution: {alone.caution}" in str(alone)
+    helped = fitted.predict(few, fake, population=[used[:20], unused[:20]])
+    assert (helped.caution, len(caplog.records)) == ("", 1)
+    assert "Caution" not in str(helped)
