@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fingerprint import _check, _output, collection, comparable
+from fingerprint import _check, _output, _threads, images, summary, views
 from fingerprint._check import InputError
 from fingerprint.collection import Reading
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._types import Array
-    from fingerprint.images import Failure, Source
+    from fingerprint.images import Failure, Source, Task
+    from fingerprint.summary import Reals
+
+_BLOCKS_IN_FLIGHT = 64
 
 
 class Attributed(NamedTuple):
@@ -31,7 +34,7 @@ class Attributed(NamedTuple):
     source : str or None
         The training set that it stems from; None = undecided.
     margin : float
-        How many doublings nearer that set is than the next one.
+        By how much more that set explains than the next one.
     """
 
     name: str
@@ -50,14 +53,15 @@ class Attribution:
     sources : tuple of str
         (s,) training sets.
     scores : ndarray
-        (n, s) float64, in doublings: how often the distance to the nearest image of a set must be doubled to reach
-        similar generated images. Higher = more likely from there; comparable along a row.
+        (n, s) float64: which share of what sets a generated image apart the images of a set explain, beyond what as
+        many explain by chance. About 0 where it has nothing in common with the set, about 1 for a copy; higher = more
+        likely from there.
     margins : ndarray
         (n,) float64: best score less the second best.
     least_margin : float
         Images with a smaller margin are undecided.
-    n_compared : int
-        Images of each set that were compared: the size of the smallest.
+    n_real : tuple of int
+        (s,) images of each set.
     failed : mapping of str to tuple of Failure
         Files that could not be used, by ``"generated"`` and the names of the sets.
     """
@@ -67,7 +71,7 @@ class Attribution:
     scores: Array
     margins: Array
     least_margin: float
-    n_compared: int
+    n_real: tuple[int, ...]
     failed: Mapping[str, tuple[Failure, ...]]
 
     def __len__(self) -> int:
@@ -104,7 +108,8 @@ class Attribution:
             one._asdict() | {"scores": dict(zip(self.sources, row, strict=True))}
             for one, row in zip(self, self.scores.tolist(), strict=True)
         ]
-        content = {"n_compared": self.n_compared, "least_margin": self.least_margin, "rows": rows}
+        sizes = dict(zip(self.sources, self.n_real, strict=True))
+        content = {"n_real": sizes, "least_margin": self.least_margin, "rows": rows}
         return _output.write_json(content | {"failed": self.failed}, path)
 
 
@@ -126,13 +131,12 @@ def attribute(
     Parameters
     ----------
     generated
-        Generated images of unknown origin, as the real ones of `fingerprint.rank`.
+        Generated images of unknown origin, as the synthetic ones of `fingerprint.rank`: a stream.
     sources : mapping
-        From the name of a training set to its real images, as the synthetic ones of `fingerprint.rank`. At least two.
-        Sets of different sizes are made comparable: a larger one counts as an average over all its subsets of the size
-        of the smallest.
+        From the name of a training set to its real images, as the real ones of `fingerprint.rank`. At least two. They
+        may differ in size.
     least_margin : float
-        Leave images undecided whose best set is not at least so many doublings nearer than the next one.
+        Leave images undecided whose best set does not explain so much more of them than the next one.
     size, recursive, on_error, block, threads, executor, progress
         As for `fingerprint.rank`.
 
@@ -146,6 +150,16 @@ def attribute(
     ------
     InputError
         As `fingerprint.rank`, or if there are fewer than two sets.
+
+    Notes
+    -----
+    Images are compared by what sets the real ones of all sets apart, see `fingerprint.whitening.Whitening`, on the
+    scales of `fingerprint.views.pyramid`. In that space images of different people are close to orthogonal, so that the
+    squared cosines of a generated image with those of a set add up to its energy in the subspace they span, the
+    statistic of the adaptive subspace detector (Kraut, Scharf & McWhorter, Adaptive Subspace Detectors, IEEE
+    Transactions on Signal Processing 2001). A generator mixes what it learnt, so all images of a set count, not the
+    nearest alone. It does not learn negatives: cosines below 0 are what chance brings, above 0 as often as below, and
+    for each image of a set their mean square is taken off.
 
     Examples
     --------
@@ -163,21 +177,71 @@ def attribute(
         )
     least = _check.number("least_margin", least_margin, minimum=0)
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    known = reading.load(generated, argument="generated")
-    every = {
-        str(name): collection.collect(
-            known, source, reading, k=comparable.KEPT, called=("generated", "", f"sources[{name!r}]")
-        )
-        for name, source in sources.items()
-    }
-    count, found = comparable.side_by_side(list(every.values()))
-    ordered = np.sort(found.T, axis=1)
+    known = {name: reading.load(source, argument=f"sources[{name!r}]") for name, source in sources.items()}
+    for name, part in known.items():
+        if not len(part):
+            raise images.none_usable(sources[name], part.failed, argument=f"sources[{name!r}]")
+    real = images.concatenate(*known.values(), argument="sources")
+    compared = views.pyramid(real.height, real.width)
+    workers = _threads.resolve(threads)
+    explainer = _Explainer(
+        summary.prepare(real.pixels, compared, threads=workers), tuple(len(part) for part in known.values())
+    )
+    tasks = reading.plan(generated, expect=real, argument="generated")
+    if executor is None:
+        done = _threads.map_ordered(explainer, tasks, threads=workers)
+    else:
+        done = _threads.submit_ordered(executor, explainer, tasks, ahead=_BLOCKS_IN_FLIGHT)
+    names: list[str] = []
+    failed: list[Failure] = []
+    found = [np.empty((0, len(known)))]
+    total = images.count(generated, recursive=recursive, argument="generated") if progress else None
+    with _threads.bar(progress, unit="image", total=total) as advance:
+        for part_names, part_failed, part_scores in done:
+            names += part_names
+            failed += part_failed
+            found.append(part_scores)
+            advance(len(part_names) + len(part_failed))
+    if not names:
+        raise images.none_usable(generated, failed, argument="generated")
+    every = np.concatenate(found)
+    ordered = np.sort(every, axis=1)
     return Attribution(
-        names=known.names,
-        sources=tuple(every),
-        scores=found.T,
+        names=tuple(names),
+        sources=tuple(map(str, known)),
+        scores=every,
         margins=ordered[:, -1] - ordered[:, -2],
         least_margin=least,
-        n_compared=count,
-        failed={"generated": known.failed} | {name: seen.summary.failed for name, seen in every.items()},
+        n_real=explainer.sizes,
+        failed={"generated": tuple(failed)} | {str(name): part.failed for name, part in known.items()},
     )
+
+
+@dataclass(frozen=True)
+class _Explainer:
+    """Read blocks of generated images and say how much of them each set explains; can be pickled."""
+
+    real: Reals
+    sizes: tuple[int, ...]
+
+    def __call__(self, read: Task) -> tuple[tuple[str, ...], tuple[Failure, ...], Array]:
+        part = read()
+        scores = np.zeros((len(self.sizes), len(part)))
+        if len(part):
+            fakes = views.prepare(part.pixels, tuple(self.real.prepared))
+            compared = views.compare(self.real.prepared, fakes)
+            for distances, whitening in zip(compared.values(), self.real.whitenings, strict=True):
+                cosines = 1 - (distances if whitening is None else whitening.distances(distances))
+                by_set = np.split(cosines, np.cumsum(self.sizes)[:-1])
+                chance = _energy(np.minimum(cosines, 0)) / len(cosines)
+                for row, own in zip(scores, by_set, strict=True):
+                    row += (_energy(np.maximum(own, 0)) - len(own) * chance) / len(compared)
+        return part.names, part.failed, scores.T
+
+
+def _energy(cosines: Array) -> Array:
+    """Return the sum of squares of each column, the same bits whatever others there are."""
+    total = np.zeros(cosines.shape[1])
+    for row in cosines:
+        total += row * row
+    return total

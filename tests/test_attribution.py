@@ -2,13 +2,15 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from leaks import blurred, images
+from test_whitening import naive as whitened
 
 import fingerprint
-from fingerprint import InputError
+from fingerprint import InputError, phantoms
 
 SETS = {"a": images(30, 1), "b": images(30, 2), "c": images(90, 3)}
 GENERATED = np.concatenate([blurred(SETS[name], 20, seed, 40) for seed, name in enumerate("abc")])
@@ -19,7 +21,7 @@ def test_every_image_goes_to_its_set() -> None:
     found = fingerprint.attribute(GENERATED, SETS)
     assert np.mean([one.source == truth for one, truth in zip(found, TRUTH, strict=True)]) > 0.8
     assert found.scores.shape == (60, 3)
-    assert found.n_compared == 30
+    assert found.n_real == (30, 30, 90)
 
 
 def test_a_larger_set_does_not_win_by_its_size() -> None:
@@ -33,7 +35,48 @@ def test_the_order_of_the_sets_changes_nothing() -> None:
     found = fingerprint.attribute(GENERATED, SETS)
     turned = fingerprint.attribute(GENERATED, dict(reversed(SETS.items())))
     assert [one.source for one in turned] == [one.source for one in found]
-    np.testing.assert_allclose(turned.scores[:, ::-1], found.scores, rtol=1e-12)
+    np.testing.assert_allclose(turned.scores[:, ::-1], found.scores, rtol=0, atol=1e-12)
+
+
+def test_scores_are_energies_beyond_chance() -> None:
+    found = fingerprint.attribute(GENERATED, SETS)
+    real = np.concatenate(list(SETS.values()))
+    cosines = 1 - whitened(real, range(len(real)), GENERATED)
+    for j, column in enumerate(cosines.T):
+        chance = sum(c * c for c in column if c < 0) / len(column)
+        for i, (first, last) in enumerate([(0, 30), (30, 60), (60, 150)]):
+            expected = sum(c * c for c in column[first:last] if c > 0) - (last - first) * chance
+            assert found.scores[j, i] == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_copy_is_explained_better_than_any_stranger() -> None:
+    sets = {"few": phantoms.thorax(10, seed=1, size=64), "many": phantoms.thorax(80, seed=2, size=64)}
+    copies = fingerprint.attribute(np.concatenate([sets["few"][:5], sets["many"][:5]]), sets)
+    assert [one.source for one in copies] == ["few"] * 5 + ["many"] * 5
+    strangers = fingerprint.attribute(phantoms.thorax(30, seed=3, size=64), sets)
+    assert copies.scores.max(axis=1).min() > max(0.8, strangers.scores.max())
+
+
+def test_the_same_bits_whatever_the_blocks_threads_and_executor() -> None:
+    whole = fingerprint.attribute(GENERATED, SETS, threads=1)
+    with ThreadPoolExecutor(2) as pool:
+        for options in ({"block": 1}, {"block": 7, "threads": 3}, {"block": 20, "executor": pool}):
+            np.testing.assert_array_equal(fingerprint.attribute(GENERATED, SETS, **options).scores, whole.scores)
+    stream = fingerprint.attribute(iter([GENERATED[:11], GENERATED[11:]]), SETS)
+    np.testing.assert_array_equal(stream.scores, whole.scores)
+
+
+def test_identical_real_images_explain_by_their_correlation() -> None:
+    one = SETS["a"][:1]
+    found = fingerprint.attribute(one, {"a": np.repeat(one, 3, axis=0), "b": one})
+    assert found.scores.tolist() == [[3.0, 1.0]]
+
+
+def test_progress_goes_to_stderr(capsys) -> None:
+    fingerprint.attribute(GENERATED[:3], SETS, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
 
 
 def test_small_margins_are_undecided() -> None:
@@ -69,6 +112,9 @@ def test_results_can_be_read_and_written(tmp_path) -> None:
         ({"sources": [SETS["a"], SETS["b"]]}, r"sources: expected a mapping"),
         ({"least_margin": -1}, r"least_margin: expected a number of at least 0, got -1"),
         ({"generated": "nowhere"}, r"generated: "),
+        ({"generated": iter([])}, r"generated: expected at least one usable image, got none"),
+        ({"sources": {"a": SETS["a"], "b": iter([])}}, r"sources\['b'\]: expected at least one usable image, got none"),
+        ({"sources": {"a": SETS["a"], "b": SETS["b"][:, :8]}}, r"sources: .*16x16.*8x16"),
         ({"sources": {"a": SETS["a"], "b": "nowhere"}}, r"sources\['b'\]: "),
     ],
 )
