@@ -1,46 +1,57 @@
 """How often decisions are right: ours, and every rule of the literature decided the way its authors decided.
 
-    python benchmarks/decisions.py SET_DIR [SET_DIR …] [--splits 20] [--out table.md]
+`accuracy.py` is the command. Every split is by patient and as large as the challenge of 2023: 80 + 80 labelled real
+images and 500 synthetic ones to learn from, then 100 + 100 real images and all remaining synthetic ones to decide on.
+Nobody is told which images are of one patient. The table shows means over the splits, and between which values 95 % of
+the splits lie.
 
-A set is a folder with the folders `used`, `not_used` and `generated`, and `groups.json` (file name to patient). Every
-split is by patient and as large as the challenge of 2023: 80 + 80 labelled real images and 500 synthetic ones to learn
-from, then 100 + 100 real images and all remaining synthetic ones to decide on. Nobody is told which images are of one
-patient. The table shows means over the splits, and between which values 95 % of the splits lie.
+Whether a cut learnt with 500 synthetic images carries over to more is seen beside a detector that is fitted anew on the
+same labelled images, with the very synthetic images that it then decides with: they have no labels, so that whoever has
+them can do so, and what sharing them is worth by itself is seen at 500, where both cuts are learnt at that number.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from labelled import Labelled, by_patient, read, take
 
 import fingerprint
 from fingerprint import scores
 from fingerprint.bins import edges as bin_edges
-from fingerprint.images import Slices, concatenate
 from fingerprint.scores import Neighbours
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 MEASURES = ("accuracy", "f1", "kappa", "roc_auc")
-LEARNT, DECIDED, FAKES = 80, 100, 500
+LEARNT, DECIDED, FAKES, MORE = 80, 100, 500, 2000
+Answer = tuple[str, np.ndarray, np.ndarray]  # name of a rule, its scores and its decisions on the test part
 
 
-def take(images: Slices, chosen: np.ndarray) -> Slices:
-    """Return some images."""
-    return Slices(images.pixels[chosen], tuple(images.names[i] for i in chosen))
+class Split(NamedTuple):
+    """Real images to learn from and to decide on, no patient on both sides, half of each used; and synthetic ones."""
+
+    dev: np.ndarray
+    test: np.ndarray
+    few: np.ndarray
+    rest: np.ndarray
 
 
-def split(used: np.ndarray, patients: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the real images to learn from and those to decide on; no patient on both sides, half of each used."""
-    parts = [[], []]
+def split(labelled: Labelled, rng: np.random.Generator) -> Split:
+    """Part a set at random."""
+    parts: tuple[list[int], list[int]] = [], []
     for label in (True, False):
-        order = rng.permutation(np.unique(patients[used == label]))
-        members = [np.flatnonzero((patients == one) & (used == label)) for one in order]
+        members = by_patient(labelled, label, rng)
         cut = np.searchsorted(np.cumsum([len(one) for one in members]), LEARNT) + 1
         parts[0].extend(np.concatenate(members[:cut])[:LEARNT])
         parts[1].extend(np.concatenate(members[cut:])[:DECIDED])
-    return np.array(parts[0]), np.array(parts[1])
+    shuffled = rng.permutation(len(labelled.fake))
+    return Split(np.array(parts[0]), np.array(parts[1]), np.sort(shuffled[:FAKES]), shuffled[FAKES:])
 
 
 def neighbours(fake: np.ndarray, real: np.ndarray) -> Neighbours:
@@ -61,8 +72,9 @@ def best_cut(values: np.ndarray, used: np.ndarray) -> float:
     return cuts[np.argmax([((values >= cut) == used).mean() for cut in cuts])]
 
 
-def literature(matrices: dict, dev: np.ndarray, test: np.ndarray, few: np.ndarray, rest: np.ndarray, used: np.ndarray):
-    """Yield name, scores and decisions of the rules of others, on the test part."""
+def literature(matrices: dict, used: np.ndarray, parts: Split) -> Iterator[Answer]:
+    """Yield the rules of others."""
+    dev, test, few, rest = parts
     seen = {
         metric: (neighbours(fake[np.ix_(dev, few)], real[np.ix_(dev, dev)]),
                  neighbours(fake[np.ix_(test, rest)], real[np.ix_(test, test)]))
@@ -94,16 +106,28 @@ def literature(matrices: dict, dev: np.ndarray, test: np.ndarray, few: np.ndarra
         yield f"{name}, cut by development", found, found >= best_cut(learnt, used[dev])
 
 
-def ours(real: Slices, fake: Slices, dev: np.ndarray, test: np.ndarray, few: np.ndarray, rest: np.ndarray, used):
-    """Yield name, scores and decisions of this package, on the test part."""
-    detector = fingerprint.fit(take(real, dev[used[dev]]), take(real, dev[~used[dev]]), take(fake, few))
-    unknown, others = take(real, test), take(fake, rest)
-    for count, label in ((len(few), f"{len(few)} synthetic"), (2000, "2,000"), (len(rest), "all")):
-        predictions = detector.predict(unknown, take(fake, rest[:count]))
-        yield f"**fit and predict**, {label}", predictions.probabilities, predictions.used
+def ours(labelled: Labelled, parts: Split) -> Iterator[Answer]:
+    """Yield the rules of this package."""
+    dev, test, few, rest = parts
+    used, unused = (take(labelled.real, dev[labelled.used[dev] == label]) for label in (True, False))
+    unknown, others = take(labelled.real, test), take(labelled.fake, rest)
+    detector = fingerprint.fit(used, unused, take(labelled.fake, few))
+    samples = {
+        f"all {count:,}" if count == len(rest) else f"{count:,}": take(labelled.fake, rest[:count])
+        for count in sorted({FAKES, min(MORE, len(rest)), len(rest)})
+    }
+    predicted = {
+        f"fitted with {FAKES} synthetic images, decides with {number} others": detector.predict(unknown, fake)
+        for number, fake in samples.items()
+    }
+    for number, fake in samples.items():
+        anew = fingerprint.fit(used, unused, fake)
+        predicted[f"fitted anew with the synthetic images that it decides with, {number}"] = anew.predict(unknown, fake)
     told = detector.predict(unknown, others, share=0.5)
-    yield "**fit and predict**, all, told the share", told.probabilities, told.used
-    for name, reference in (("no labels", None), ("unused reference", take(real, dev[~used[dev]]))):
+    predicted[f"fitted with {FAKES} synthetic images, decides with all others, told the share"] = told
+    for name, found in predicted.items():
+        yield f"**fit and predict**, {name}", found.probabilities, found.used
+    for name, reference in (("no labels", None), ("unused reference", unused)):
         ranking = fingerprint.rank(unknown, others, reference=reference)
         place = {name: i for i, name in enumerate(ranking.names)}
         order = np.array([place[name] for name in unknown.names])
@@ -113,50 +137,38 @@ def ours(real: Slices, fake: Slices, dev: np.ndarray, test: np.ndarray, few: np.
 
 def measure(folder: Path, splits: int) -> dict[str, list[list[float]]]:
     """Return the measures of every rule on every split."""
-    parts = [fingerprint.load(folder / name) for name in ("used", "not_used", "generated")]
-    real, fake = concatenate(*parts[:2]), parts[2]
-    used = np.arange(len(real)) < len(parts[0])
-    groups = json.loads((folder / "groups.json").read_text())
-    patients = np.array([groups[name] for name in real.names])
+    labelled = read(folder)
+    used = labelled.used
+    if min(used.sum(), (~used).sum()) < LEARNT + DECIDED or len(labelled.fake) < 2 * FAKES:
+        raise SystemExit(f"{folder}: too small for {LEARNT} + {DECIDED} images and {FAKES} synthetic ones; --splits 0")
+    real, fake = labelled.real, labelled.fake
     matrices = {
         metric: (fingerprint.distances(real, fake, metric=metric), fingerprint.distances(real, real, metric=metric))
         for metric in ("ssim", "euclidean", "correlation", "tiles")
     }
     found: dict[str, list[list[float]]] = {}
     for number in range(splits):
-        rng = np.random.default_rng(number)
-        dev, test = split(used, patients, rng)
-        shuffled = rng.permutation(len(fake))
-        sides = dev, test, np.sort(shuffled[:FAKES]), shuffled[FAKES:]
-        rules = [*ours(real, fake, *sides, used), *literature(matrices, *sides, used)]
-        for name, score, called in rules:
-            decided = fingerprint.evaluate(used[test], called, n_bootstrap=100)
-            ranked = fingerprint.evaluate(used[test], np.asarray(score, float), n_bootstrap=100)
+        start = time.perf_counter()
+        parts = split(labelled, np.random.default_rng(number))
+        truth = used[parts.test]
+        for name, score, called in (*ours(labelled, parts), *literature(matrices, used, parts)):
+            decided = fingerprint.evaluate(truth, called, n_bootstrap=100)
+            ranked = fingerprint.evaluate(truth, np.asarray(score, float), n_bootstrap=100)
             values = [getattr(decided, one).value for one in MEASURES[:3]] + [ranked.roc_auc.value]
             found.setdefault(name, []).append(values)
-        print(f"{folder.name}: split {number + 1} of {splits}", flush=True)
+        seconds = time.perf_counter() - start
+        print(f"{folder.name}: split {number + 1} of {splits} [{seconds:.1f} s]", file=sys.stderr, flush=True)
     return found
 
 
-def main() -> None:
-    """Print the table, and write it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="+", type=Path)
-    parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+def table(sets: list[Path], splits: int) -> str:
+    """Return the table of all rules on all sets."""
     lines = ["| set | rule | accuracy | F1 | kappa | AUC |", "|---|---|---|---|---|---|"]
-    for folder in options.sets:
-        for name, rows in measure(folder, options.splits).items():
+    for folder in sets:
+        for name, rows in measure(folder, splits).items():
             cells = []
             for column in np.array(rows).T:
                 low, high = np.nanpercentile(column, [2.5, 97.5])
                 cells.append(f"{np.nanmean(column):.3f} ({low:.2f} to {high:.2f})")
             lines.append(f"| {folder.name} | {name} | {' | '.join(cells)} |")
-    print(*lines, sep="\n")
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    return "\n".join(lines)

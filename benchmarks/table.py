@@ -3,7 +3,7 @@
     pytest benchmarks --benchmark-enable --benchmark-json=run.json
     python benchmarks/table.py run.json [--page README.md]
 
-With --page the table between the two marks of that file is replaced.
+With --page the table between the two marks of that file is replaced, as by the other commands here that make tables.
 """
 
 from __future__ import annotations
@@ -41,15 +41,14 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
-    text = table(json.loads(options.run.read_text()))
-    if options.page:
-        insert(options.page, "speed", text)
-    else:
+    publish(options.page, "speed", table(json.loads(options.run.read_text())))
+
+
+def publish(page: Path | None, mark: str, text: str) -> None:
+    """Put a table between the marks of a page, or print it where there is none."""
+    if page is None:
         print(text)
-
-
-def insert(page: Path, mark: str, text: str) -> None:
-    """Replace what stands between the marks of a page."""
+        return
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
