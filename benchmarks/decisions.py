@@ -5,6 +5,9 @@ images and 500 synthetic ones to learn from, then 100 + 100 real images and all 
 Nobody is told which images are of one patient. The table shows means over the splits, and between which values 95 % of
 the splits lie.
 
+The real images of each part are the population of the other, as `challenge run` does it, where a row does not say
+otherwise.
+
 Whether a cut learnt with 500 synthetic images carries over to more is seen beside a detector that is fitted anew on the
 same labelled images, with the very synthetic images that it then decides with: they have no labels, so that whoever has
 them can do so, and what sharing them is worth by itself is seen at 500, where both cuts are learnt at that number.
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("accuracy", "f1", "kappa", "roc_auc")
 LEARNT, DECIDED, FAKES, MORE = 80, 100, 500, 2000
+FEW = 20  # unknown images that someone may ask about
 Answer = tuple[str, np.ndarray, np.ndarray]  # name of a rule, its scores and its decisions on the test part
 
 
@@ -106,27 +110,39 @@ def literature(matrices: dict, used: np.ndarray, parts: Split) -> Iterator[Answe
         yield f"{name}, cut by development", found, found >= best_cut(learnt, used[dev])
 
 
-def ours(labelled: Labelled, parts: Split) -> Iterator[Answer]:
+def ours(labelled: Labelled, parts: Split, rng: np.random.Generator) -> Iterator[Answer]:
     """Yield the rules of this package."""
     dev, test, few, rest = parts
     used, unused = (take(labelled.real, dev[labelled.used[dev] == label]) for label in (True, False))
-    unknown, others = take(labelled.real, test), take(labelled.fake, rest)
-    detector = fingerprint.fit(used, unused, take(labelled.fake, few))
+    unknown, others, development = take(labelled.real, test), take(labelled.fake, rest), take(labelled.fake, few)
+    detector = fingerprint.fit(used, unused, development, population=unknown)
+    known = {"population": [used, unused]}
     samples = {
         f"all {count:,}" if count == len(rest) else f"{count:,}": take(labelled.fake, rest[:count])
         for count in sorted({FAKES, min(MORE, len(rest)), len(rest)})
     }
     predicted = {
-        f"fitted with {FAKES} synthetic images, decides with {number} others": detector.predict(unknown, fake)
+        f"fitted with {FAKES} synthetic images, decides with {number} others": detector.predict(unknown, fake, **known)
         for number, fake in samples.items()
     }
     for number, fake in samples.items():
-        anew = fingerprint.fit(used, unused, fake)
-        predicted[f"fitted anew with the synthetic images that it decides with, {number}"] = anew.predict(unknown, fake)
-    told = detector.predict(unknown, others, share=0.5)
+        anew = fingerprint.fit(used, unused, fake, population=unknown)
+        name = f"fitted anew with the synthetic images that it decides with, {number}"
+        predicted[name] = anew.predict(unknown, fake, **known)
+    told = detector.predict(unknown, others, share=0.5, **known)
     predicted[f"fitted with {FAKES} synthetic images, decides with all others, told the share"] = told
     for name, found in predicted.items():
         yield f"**fit and predict**, {name}", found.probabilities, found.used
+    alone = fingerprint.fit(used, unused, development)
+    found = alone.predict(unknown, others)
+    yield "fit and predict without population, decides with all others", found.probabilities, found.used
+    for name, population in (("without population", None), ("the labelled images are the population", [used, unused])):
+        order = rng.permutation(len(test))
+        probabilities = np.empty(len(test))
+        for some in np.split(order, len(test) // FEW):
+            asked = take(labelled.real, test[some])
+            probabilities[some] = alone.predict(asked, others, population=population).probabilities
+        yield f"fit and predict, {FEW} unknown images at a time, {name}", probabilities, probabilities >= 0.5
     for name, reference in (("no labels", None), ("unused reference", unused)):
         ranking = fingerprint.rank(unknown, others, reference=reference)
         place = {name: i for i, name in enumerate(ranking.names)}
@@ -149,9 +165,10 @@ def measure(folder: Path, splits: int) -> dict[str, list[list[float]]]:
     found: dict[str, list[list[float]]] = {}
     for number in range(splits):
         start = time.perf_counter()
-        parts = split(labelled, np.random.default_rng(number))
+        rng = np.random.default_rng(number)
+        parts = split(labelled, rng)
         truth = used[parts.test]
-        for name, score, called in (*ours(labelled, parts), *literature(matrices, used, parts)):
+        for name, score, called in (*ours(labelled, parts, rng), *literature(matrices, used, parts)):
             decided = fingerprint.evaluate(truth, called, n_bootstrap=100)
             ranked = fingerprint.evaluate(truth, np.asarray(score, float), n_bootstrap=100)
             values = [getattr(decided, one).value for one in MEASURES[:3]] + [ranked.roc_auc.value]
