@@ -225,8 +225,8 @@ class Detector:
         fitted = self.n_used + self.n_unused + self.n_population
         if 2 * compared < fitted:
             caution = (
-                f"{compared} real images, population included, tell less of what all share than {fitted} of the fit, "
-                "so that decisions can be wrong; give the images of the fit as population="
+                f"{compared} real images, population included, are few beside the {fitted} of the fit and tell less of "
+                "what all share, so that decisions can be wrong; give the images of the fit as population="
             )
             logging.getLogger("fingerprint").warning(caution)
         return Predictions(
