@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fingerprint import _check, _threads, images
-from fingerprint._memory import TILE_REGISTERS, aligned, unset
+from fingerprint._integer_metrics import DOTS, dots_block, manhattan_block, prepare_pixels
+from fingerprint._prepared import Prepared, parts_of
+from fingerprint._similarity import interleaved, ssim_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fingerprint._types import Array
     from fingerprint.images import Source
@@ -23,65 +23,10 @@ IMAGE_METRICS = ("euclidean", "manhattan", "correlation", "ssim", "tiles")
 FEATURE_METRICS = ("euclidean", "cosine")
 METRICS = (*IMAGE_METRICS, "cosine")
 
-_TILES = 4  # tiles along each side
 _WINDOW = 7  # side of the window of ssim
 BLOCK = 128  # synthetic images decoded and compared at a time
 _PART = 128  # columns of one task: both sides of a tile fit the second-level cache
 _SSIM_PART = 64  # a task's images a side, whole groups
-_DOTS = {"euclidean", "correlation", "tiles"}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One side of a comparison, with all that its metrics need of each image worked out once.
-
-    Parameters
-    ----------
-    metrics : tuple of str
-        What this side has been prepared for.
-    count : int
-        Number of images.
-    shape : tuple of int
-        Height and width of the images, or the number of features.
-    dtype : str
-        ``uint8``, ``uint16`` or ``float64``.
-    arrays : mapping
-        The working arrays by name, in the formats of the kernels.
-    """
-
-    metrics: tuple[str, ...]
-    count: int
-    shape: tuple[int, ...]
-    dtype: str
-    arrays: Mapping[str, Array] = field(repr=False)
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return self.count
-
-    @cached_property
-    def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
-        """Return the byte planes as `dot_amx` takes its second side."""
-        from fingerprint import _packing_kernels
-
-        planes = self.arrays["planes"].view(np.uint32)
-        result = aligned(planes.shape, np.uint32)
-        for plane, out in zip(planes, result, strict=True):
-            _packing_kernels.transpose(plane, out)
-        return result.view(np.uint8)
-
-    @cached_property
-    def words(self) -> Array:
-        """Return 16-bit pixels less the centres of their images, also where another machine packed them as bytes."""
-        if "words" in self.arrays:
-            return self.arrays["words"]
-        low, high = self.arrays["planes"].astype(np.int32)
-        values = low + (high << 8) - self.arrays["centres"].reshape(-1, 1, 16, 1)
-        steps = np.diff(_starts(self.shape))
-        pixels = [np.arange(64 * n) < area for n, area in zip(steps, _areas(self.shape), strict=True)]
-        values *= np.concatenate(pixels).reshape(-1, 1, 64)
-        halves = values.reshape(*values.shape[:3], 2, 32).swapaxes(2, 3)
-        return np.ascontiguousarray(halves.reshape(len(values), -1, 16, 32), np.int16)
 
 
 def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) -> Prepared:
@@ -124,10 +69,10 @@ def prepare(pixels: Array, metrics: str | Sequence[str], *, threads: int = 1) ->
         arrays |= _prepare_features(np.asarray(pixels, dtype=np.float64), names)
         return Prepared(names, len(pixels), pixels.shape[1:], "float64", arrays)
     pixels = np.ascontiguousarray(pixels)
-    if _DOTS & {*names} or "manhattan" in names:
-        arrays |= _prepare_pixels(pixels, names, threads)
+    if not DOTS.isdisjoint(names) or "manhattan" in names:
+        arrays |= prepare_pixels(pixels, names, threads)
     if "ssim" in names:
-        arrays["interleaved"] = _interleaved(pixels, threads)
+        arrays["interleaved"] = interleaved(pixels, threads)
     return Prepared(names, len(pixels), pixels.shape[1:], pixels.dtype.name, arrays)
 
 
@@ -196,212 +141,21 @@ def _tasks(a: Prepared, b: Prepared, out: dict[str, Array]) -> Iterator[Callable
     """Give the pieces of work that fill `out`, each its own columns or corner of it."""
     if a.dtype == "float64":
         for metric, matrix in out.items():
-            yield from (partial(_features_block, a, b, metric, rows, matrix) for rows in _slices(a.count, _PART))
+            yield from (partial(_features_block, a, b, metric, rows, matrix) for rows in parts_of(a.count, _PART))
         return
-    dots = {metric: matrix for metric, matrix in out.items() if metric in _DOTS}
-    for columns in _slices(b.count, _PART):
+    dots = {metric: matrix for metric, matrix in out.items() if metric in DOTS}
+    for columns in parts_of(b.count, _PART):
         if dots:
-            yield partial(_dots_block, a, b, columns, dots)
+            yield partial(dots_block, a, b, columns, dots)
         if "manhattan" in out:
-            yield partial(_manhattan_block, a, b, columns, out["manhattan"])
+            yield partial(manhattan_block, a, b, columns, out["manhattan"])
     if "ssim" in out:
         matrix = out["ssim"]
         if b.count < a.count:  # the measure is symmetric, to the bit, and the second side is taken in whole groups
             a, b, matrix = b, a, matrix.T
-        for rows in _slices(a.count, _SSIM_PART):
-            for columns in _slices(b.count, _SSIM_PART):
-                yield partial(_ssim_block, a, b, rows, columns, matrix)
-
-
-def _slices(count: int, part: int) -> list[slice]:
-    return [slice(start, min(start + part, count)) for start in range(0, count, part)]
-
-
-# --- Euclidean, correlation, tiles, manhattan: integers ---------------------------------------------------------------
-
-
-def _edges(length: int) -> Array:
-    return np.arange(_TILES + 1) * length // _TILES
-
-
-def _areas(shape: tuple[int, ...]) -> Array:
-    """Return the number of pixels of each tile."""
-    return np.outer(np.diff(_edges(shape[0])), np.diff(_edges(shape[1]))).ravel()
-
-
-def _starts(shape: tuple[int, ...]) -> Array:
-    """Return the step of 64 pixels at which each tile begins, and the end."""
-    return np.concatenate([[0], np.cumsum(-(-_areas(shape) // 64))])
-
-
-def _prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
-    """Pack 8-bit images as bytes; 16-bit ones as words, or as bytes where there are tile registers. Sum their tiles."""
-    from fingerprint import _compiler, _kernels, _packing_kernels
-
-    pack, moments = (_fastest(_packing_kernels.KERNELS[operation]) for operation in ("pack", "moments"))
-    wide, dots = pixels.dtype == np.uint16, not _DOTS.isdisjoint(names)
-    groups, rows, columns = -(-len(pixels) // 16), _edges(pixels.shape[1]), _edges(pixels.shape[2])
-    starts = _starts(pixels.shape[1:])
-    arrays = {name: np.zeros((16 * groups, 16), np.int64) for name in ("sums", "squares")}
-    lowest, highest, centres = np.zeros((3, 16 * groups), np.int64)
-    packed = {}  # the centres of the images in each layout
-    if not wide or (dots and _compiler.available(_kernels.KERNELS["dot"])[0] == "amx"):
-        arrays["planes"] = unset((1 + int(wide), groups, int(starts[-1]), 16, 64), np.uint8)
-        packed["planes"] = np.zeros_like(centres)
-    elif dots:
-        arrays["words"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
-        packed["words"] = centres
-    if wide and "manhattan" in names:
-        arrays["signed"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
-        packed["signed"] = np.full_like(centres, 32768)
-
-    def step(part: slice) -> None:
-        for group in range(part.start, part.stop):  # pixels read for their sums are then at hand to be packed
-            first, last = 16 * group, min(16 * group + 16, len(pixels))
-            if dots or wide:
-                moments(pixels, rows, columns, first, last, arrays["sums"], arrays["squares"], lowest, highest)
-                centres[first:last] = (lowest[first:last] + highest[first:last] + 1) // 2
-            for name, middles in packed.items():
-                pack(pixels, rows, columns, starts, middles, group, group + 1, arrays[name])
-
-    _threads.run(step, _slices(groups, -(-groups // threads)), threads=threads)
-    arrays |= {name: arrays[name][0] for name in ("words", "signed") if name in arrays}
-    return arrays | {"centres": centres, "reach": centres - lowest}
-
-
-def _fastest(kernels: Mapping[str, Callable[..., None]]) -> Callable[..., None]:
-    from fingerprint import _compiler
-
-    return kernels[_compiler.available(kernels)[0]]
-
-
-def _groups(part: slice) -> slice:
-    return slice(part.start // 16, -(-part.stop // 16))
-
-
-def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
-    """Return the dot products (images of b, images of a) of the pixels of some tiles, for whole groups of images."""
-    from fingerprint import _compiler, _kernels
-
-    groups = _groups(part)
-    images = slice(16 * groups.start, 16 * groups.stop)
-    first, last = _starts(a.shape)[[tiles.start, tiles.stop]]
-    sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
-    name = _compiler.available(_kernels.KERNELS["dot"])[0]
-    less = name == "vectors"  # these take 128 off the bytes of a
-    if a.dtype == "uint16" and (less or "words" in a.arrays or "words" in b.arrays):
-        centres, middles = b.arrays["centres"][images], a.arrays["centres"]
-        largest = int(b.arrays["reach"][images].max()) * int(a.arrays["reach"].max())
-        total = np.outer(centres, others - _areas(a.shape)[tiles].sum() * middles) + np.outer(sums, middles)
-        fit = (2**31 - 1) // max(largest, 1)
-        _fastest(_kernels.KERNELS["dot16"])(b.words[groups], a.words, 2 * first, 2 * last, fit, total)
-        return np.asarray(total)
-    kernel = _kernels.KERNELS["dot"][name]
-    left = b.arrays["planes"][:, groups]
-    right = a.transposed if name == "amx" else a.arrays["planes"]
-    shape = left.shape[1], right.shape[1], 16, 16
-    work = np.empty(shape, np.uint32) if name == "amx" else None
-    total = np.zeros((16 * shape[0], 16 * shape[1]), np.int64)
-    for shift in range(2 * len(left) - 1):  # the products of planes of 8 bits each that weigh the same
-        c = np.zeros_like(total) if shift else total
-        for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):
-            if name == "amx":  # pragma: no cover  (with the compiler only)
-                kernel(left[x], right[shift - x], first, last, TILE_REGISTERS, work, c)
-            else:
-                kernel(left[x], right[shift - x], first, last, c)
-        if shift:
-            total += c << 8 * shift
-    return total + 128 * sums[:, None] if less else total
-
-
-def _dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) -> None:
-    """Fill the columns `part` of the metrics that come from dot products."""
-    from fingerprint import _kernels
-
-    areas = _areas(a.shape)
-    rows = slice(16 * _groups(part).start, 16 * _groups(part).stop)
-    left, right = b.arrays["squares"][rows], a.arrays["squares"]
-    if "tiles" in out:
-        total = np.zeros((len(left), len(right)), np.int64)
-        worst = np.zeros(total.shape)
-        for t in np.flatnonzero(areas):
-            c = _dot(a, b, part, slice(t, t + 1))
-            _kernels.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
-        out["tiles"][:, part] = np.sqrt(worst[: part.stop - part.start, : a.count].T)
-    else:
-        total = _dot(a, b, part, slice(0, 16))
-    area = int(areas.sum())
-    if "euclidean" in out:
-        _kernels.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, part])
-    if "correlation" in out:
-        sides = _about_means(b, rows, area), _about_means(a, slice(None), area)
-        _kernels.correlation(total, *sides, area, out["correlation"][:, part])
-
-
-def _about_means(side: Prepared, rows: slice, area: int) -> Array:
-    """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
-    sums = side.arrays["sums"][rows].sum(axis=1)
-    means = sums // area
-    rests = sums - area * means
-    return np.stack([sums, means, rests, side.arrays["squares"][rows].sum(axis=1) - means * (sums + rests)])
-
-
-def _manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
-    """Fill the columns `part`."""
-    from fingerprint import _kernels
-
-    groups, pixels = _groups(part), math.prod(a.shape)
-    if a.dtype == "uint8":
-        operation, left, right = "gap", b.arrays["planes"][0, groups], a.arrays["planes"][0]
-    else:
-        operation, left, right = "larger", b.arrays["signed"][groups], a.arrays["signed"]
-    kernel = _fastest(_kernels.KERNELS[operation])
-    c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
-    kernel(left, right, 0, right.shape[1], c)
-    total = c[: part.stop - part.start, : a.count].T
-    if a.dtype == "uint16":  # |x - y| = 2 max(x, y) - x - y, and the packed ones are less 32768
-        sums = a.arrays["sums"][: a.count].sum(axis=1)[:, None] + b.arrays["sums"][part].sum(axis=1)
-        total = 2 * (total + 32768 * pixels) - sums
-    out[:, part] = total / pixels
-
-
-# --- Structural similarity ------------------------------------------------------------------------------------------
-
-
-def _interleaved(pixels: Array, threads: int) -> Array:
-    """Return the images in the layout of the kernels."""
-    from fingerprint import _ssim_kernels
-
-    n, h, w = pixels.shape
-    groups, strips = -(-n // _ssim_kernels.GROUP), -(-(w - 6) // _ssim_kernels.STRIP)
-    out = np.empty((groups, strips, 7 + h, _ssim_kernels.COLUMNS * _ssim_kernels.GROUP), pixels.dtype)
-    kernel = _fastest(_ssim_kernels.KERNELS["interleave"])
-    parts = _slices(groups, -(-groups // threads))
-    _threads.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
-    return out
-
-
-def _ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
-    """Fill the corner `rows`, `columns`."""
-    from fingerprint import _compiler, _ssim_kernels
-
-    n, m = rows.stop - rows.start, columns.stop - columns.start
-    kernels = _ssim_kernels.KERNELS["ssim8" if a.dtype == "uint8" else "ssim16"]
-    name = _compiler.available(kernels)[0]
-    exact, fields = (np.int32, 2) if name == "vectors" else (np.float64, 3)
-    limit = np.iinfo(a.dtype).max
-    constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
-    sides = [side.arrays["interleaved"][_groups(part)] for side, part in ((a, rows), (b, columns))]
-    arrays = (2, exact), (fields, exact), (3, np.float32)  # columns, exact, floats
-    room = [
-        tuple(aligned((len(side), count, 16 * _ssim_kernels.COLUMNS), kind) for count, kind in arrays) for side in sides
-    ]
-    shape = _ssim_kernels.ALONE * -(-n // _ssim_kernels.ALONE), len(sides[1])
-    work, totals = aligned((*shape, _ssim_kernels.COLUMNS, 16), exact), aligned((*shape, 16), np.int64)
-    kernels[name](*sides, a.shape[1], constants, *room, work, totals)
-    windows = (a.shape[0] - 6) * (a.shape[1] - 6)
-    similarities = totals.reshape(shape[0], -1)[:n, :m] / (_ssim_kernels.UNIT * windows)
-    out[rows, columns] = np.maximum(1 - similarities, 0)  # rounded, that of near copies can exceed 1
+        for rows in parts_of(a.count, _SSIM_PART):
+            for columns in parts_of(b.count, _SSIM_PART):
+                yield partial(ssim_block, a, b, rows, columns, matrix)
 
 
 # --- Features -------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from fingerprint.whitening import Whitening
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fingerprint._prepared import Prepared
     from fingerprint._types import Array
-    from fingerprint.distance import Prepared
     from fingerprint.images import Slices
     from fingerprint.patch_evidence import PatchSummary
     from fingerprint.patch_reals import PatchReals

@@ -16,6 +16,7 @@ from fingerprint import distance
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fingerprint._prepared import Prepared
     from fingerprint._types import Array
 
 _STEP = 4  # from one level of the pyramid to the next
@@ -107,7 +108,7 @@ def reduce(pixels: Array, factor: int) -> Array:
     return reduced
 
 
-def prepare(pixels: Array, views: Sequence[View]) -> dict[View, distance.Prepared]:
+def prepare(pixels: Array, views: Sequence[View]) -> dict[View, Prepared]:
     """Reduce images to every view and work out once what its metric needs.
 
     Parameters
@@ -122,16 +123,14 @@ def prepare(pixels: Array, views: Sequence[View]) -> dict[View, distance.Prepare
     dict
         From view to `Prepared`, in the order of `views`.
     """
-    by_factor: dict[int, distance.Prepared] = {}
+    by_factor: dict[int, Prepared] = {}
     for factor in {view.factor for view in views}:
         metrics = tuple(dict.fromkeys(view.metric for view in views if view.factor == factor))
         by_factor[factor] = distance.prepare(reduce(pixels, factor), metrics)
     return {view: by_factor[view.factor] for view in views}
 
 
-def compare(
-    real: Mapping[View, distance.Prepared], fake: Mapping[View, distance.Prepared], *, threads: int = 1
-) -> dict[View, Array]:
+def compare(real: Mapping[View, Prepared], fake: Mapping[View, Prepared], *, threads: int = 1) -> dict[View, Array]:
     """Return the distances between two sides for every view, not yet whitened.
 
     Parameters

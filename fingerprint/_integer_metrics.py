@@ -1,0 +1,139 @@
+"""The integer metrics: Euclidean, correlation, tile and Manhattan distances of packed images."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint import _threads
+from fingerprint._memory import TILE_REGISTERS, unset
+from fingerprint._prepared import fastest, groups_of, parts_of, tile_areas, tile_edges, tile_starts
+
+if TYPE_CHECKING:
+    from fingerprint._prepared import Prepared
+    from fingerprint._types import Array
+
+DOTS = frozenset({"euclidean", "correlation", "tiles"})  # all from the same dot products
+
+
+def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
+    """Pack 8-bit images as bytes; 16-bit ones as words, or as bytes where there are tile registers. Sum their tiles."""
+    from fingerprint import _compiler, _kernels, _packing_kernels
+
+    pack, moments = (fastest(_packing_kernels.KERNELS[operation]) for operation in ("pack", "moments"))
+    wide, dots = pixels.dtype == np.uint16, not DOTS.isdisjoint(names)
+    groups, rows, columns = -(-len(pixels) // 16), tile_edges(pixels.shape[1]), tile_edges(pixels.shape[2])
+    starts = tile_starts(pixels.shape[1:])
+    arrays = {name: np.zeros((16 * groups, 16), np.int64) for name in ("sums", "squares")}
+    lowest, highest, centres = np.zeros((3, 16 * groups), np.int64)
+    packed = {}  # the centres of the images in each layout
+    if not wide or (dots and _compiler.available(_kernels.KERNELS["dot"])[0] == "amx"):
+        arrays["planes"] = unset((1 + int(wide), groups, int(starts[-1]), 16, 64), np.uint8)
+        packed["planes"] = np.zeros_like(centres)
+    elif dots:
+        arrays["words"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
+        packed["words"] = centres
+    if wide and "manhattan" in names:
+        arrays["signed"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
+        packed["signed"] = np.full_like(centres, 32768)
+
+    def step(part: slice) -> None:
+        for group in range(part.start, part.stop):  # pixels read for their sums are then at hand to be packed
+            first, last = 16 * group, min(16 * group + 16, len(pixels))
+            if dots or wide:
+                moments(pixels, rows, columns, first, last, arrays["sums"], arrays["squares"], lowest, highest)
+                centres[first:last] = (lowest[first:last] + highest[first:last] + 1) // 2
+            for name, middles in packed.items():
+                pack(pixels, rows, columns, starts, middles, group, group + 1, arrays[name])
+
+    _threads.run(step, parts_of(groups, -(-groups // threads)), threads=threads)
+    arrays |= {name: arrays[name][0] for name in ("words", "signed") if name in arrays}
+    return arrays | {"centres": centres, "reach": centres - lowest}
+
+
+def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
+    """Return the dot products (images of b, images of a) of the pixels of some tiles, for whole groups of images."""
+    from fingerprint import _compiler, _kernels
+
+    groups = groups_of(part)
+    images = slice(16 * groups.start, 16 * groups.stop)
+    first, last = tile_starts(a.shape)[[tiles.start, tiles.stop]]
+    sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
+    name = _compiler.available(_kernels.KERNELS["dot"])[0]
+    less = name == "vectors"  # these take 128 off the bytes of a
+    if a.dtype == "uint16" and (less or "words" in a.arrays or "words" in b.arrays):
+        centres, middles = b.arrays["centres"][images], a.arrays["centres"]
+        largest = int(b.arrays["reach"][images].max()) * int(a.arrays["reach"].max())
+        total = np.outer(centres, others - tile_areas(a.shape)[tiles].sum() * middles) + np.outer(sums, middles)
+        fit = (2**31 - 1) // max(largest, 1)
+        fastest(_kernels.KERNELS["dot16"])(b.words[groups], a.words, 2 * first, 2 * last, fit, total)
+        return np.asarray(total)
+    kernel = _kernels.KERNELS["dot"][name]
+    left = b.arrays["planes"][:, groups]
+    right = a.transposed if name == "amx" else a.arrays["planes"]
+    shape = left.shape[1], right.shape[1], 16, 16
+    work = np.empty(shape, np.uint32) if name == "amx" else None
+    total = np.zeros((16 * shape[0], 16 * shape[1]), np.int64)
+    for shift in range(2 * len(left) - 1):  # the products of planes of 8 bits each that weigh the same
+        c = np.zeros_like(total) if shift else total
+        for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):
+            if name == "amx":  # pragma: no cover  (with the compiler only)
+                kernel(left[x], right[shift - x], first, last, TILE_REGISTERS, work, c)
+            else:
+                kernel(left[x], right[shift - x], first, last, c)
+        if shift:
+            total += c << 8 * shift
+    return total + 128 * sums[:, None] if less else total
+
+
+def dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) -> None:
+    """Fill the columns `part` of the metrics that come from dot products."""
+    from fingerprint import _kernels
+
+    areas = tile_areas(a.shape)
+    rows = slice(16 * groups_of(part).start, 16 * groups_of(part).stop)
+    left, right = b.arrays["squares"][rows], a.arrays["squares"]
+    if "tiles" in out:
+        total = np.zeros((len(left), len(right)), np.int64)
+        worst = np.zeros(total.shape)
+        for t in np.flatnonzero(areas):
+            c = _dot(a, b, part, slice(t, t + 1))
+            _kernels.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
+        out["tiles"][:, part] = np.sqrt(worst[: part.stop - part.start, : a.count].T)
+    else:
+        total = _dot(a, b, part, slice(0, 16))
+    area = int(areas.sum())
+    if "euclidean" in out:
+        _kernels.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, part])
+    if "correlation" in out:
+        sides = _about_means(b, rows, area), _about_means(a, slice(None), area)
+        _kernels.correlation(total, *sides, area, out["correlation"][:, part])
+
+
+def _about_means(side: Prepared, rows: slice, area: int) -> Array:
+    """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
+    sums = side.arrays["sums"][rows].sum(axis=1)
+    means = sums // area
+    rests = sums - area * means
+    return np.stack([sums, means, rests, side.arrays["squares"][rows].sum(axis=1) - means * (sums + rests)])
+
+
+def manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
+    """Fill the columns `part`."""
+    from fingerprint import _kernels
+
+    groups, pixels = groups_of(part), math.prod(a.shape)
+    if a.dtype == "uint8":
+        operation, left, right = "gap", b.arrays["planes"][0, groups], a.arrays["planes"][0]
+    else:
+        operation, left, right = "larger", b.arrays["signed"][groups], a.arrays["signed"]
+    kernel = fastest(_kernels.KERNELS[operation])
+    c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
+    kernel(left, right, 0, right.shape[1], c)
+    total = c[: part.stop - part.start, : a.count].T
+    if a.dtype == "uint16":  # |x - y| = 2 max(x, y) - x - y, and the packed ones are less 32768
+        sums = a.arrays["sums"][: a.count].sum(axis=1)[:, None] + b.arrays["sums"][part].sum(axis=1)
+        total = 2 * (total + 32768 * pixels) - sums
+    out[:, part] = total / pixels

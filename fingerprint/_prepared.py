@@ -1,0 +1,103 @@
+"""Prepared: one side of a comparison of whole images, and the geometry of the layouts that kernels take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._memory import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fingerprint._types import Array
+
+_TILES = 4  # tiles along each side
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One side of a comparison, with all that its metrics need of each image worked out once.
+
+    Parameters
+    ----------
+    metrics : tuple of str
+        What this side has been prepared for.
+    count : int
+        Number of images.
+    shape : tuple of int
+        Height and width of the images, or the number of features.
+    dtype : str
+        ``uint8``, ``uint16`` or ``float64``.
+    arrays : mapping
+        The working arrays by name, in the formats of the kernels.
+    """
+
+    metrics: tuple[str, ...]
+    count: int
+    shape: tuple[int, ...]
+    dtype: str
+    arrays: Mapping[str, Array] = field(repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self.count
+
+    @cached_property
+    def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
+        """Return the byte planes as `dot_amx` takes its second side."""
+        from fingerprint import _packing_kernels
+
+        planes = self.arrays["planes"].view(np.uint32)
+        result = aligned(planes.shape, np.uint32)
+        for plane, out in zip(planes, result, strict=True):
+            _packing_kernels.transpose(plane, out)
+        return result.view(np.uint8)
+
+    @cached_property
+    def words(self) -> Array:
+        """Return 16-bit pixels less the centres of their images, also where another machine packed them as bytes."""
+        if "words" in self.arrays:
+            return self.arrays["words"]
+        low, high = self.arrays["planes"].astype(np.int32)
+        values = low + (high << 8) - self.arrays["centres"].reshape(-1, 1, 16, 1)
+        steps = np.diff(tile_starts(self.shape))
+        pixels = [np.arange(64 * n) < area for n, area in zip(steps, tile_areas(self.shape), strict=True)]
+        values *= np.concatenate(pixels).reshape(-1, 1, 64)
+        halves = values.reshape(*values.shape[:3], 2, 32).swapaxes(2, 3)
+        return np.ascontiguousarray(halves.reshape(len(values), -1, 16, 32), np.int16)
+
+
+def tile_edges(length: int) -> Array:
+    """Return the rows or columns at which the tiles begin, and the end."""
+    return np.arange(_TILES + 1) * length // _TILES
+
+
+def tile_areas(shape: tuple[int, ...]) -> Array:
+    """Return the number of pixels of each tile."""
+    return np.outer(np.diff(tile_edges(shape[0])), np.diff(tile_edges(shape[1]))).ravel()
+
+
+def tile_starts(shape: tuple[int, ...]) -> Array:
+    """Return the step of 64 pixels at which each tile begins, and the end."""
+    return np.concatenate([[0], np.cumsum(-(-tile_areas(shape) // 64))])
+
+
+def parts_of(count: int, part: int) -> list[slice]:
+    """Cut a number of images into parts."""
+    return [slice(start, min(start + part, count)) for start in range(0, count, part)]
+
+
+def groups_of(part: slice) -> slice:
+    """Return the groups of 16 images in which a part lies."""
+    return slice(part.start // 16, -(-part.stop // 16))
+
+
+def fastest(kernels: Mapping[str, Callable[..., None]]) -> Callable[..., None]:
+    """Return the first kernel that runs here."""
+    from fingerprint import _compiler
+
+    return kernels[_compiler.available(kernels)[0]]
