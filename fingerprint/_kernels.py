@@ -151,10 +151,12 @@ def _add_larger(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no 
     return _add_products_of_words(builder, total, larger, constant(larger.type, 1))
 
 
-if _WIDE or runs("avxvnni"):
-    _dots = _tile(_add_products_of_bytes, _BYTES, _SUMS)
-else:
-    _dots = _tile(_add_products_of_widened_bytes, _HALF_BYTES, _SUMS)
+_FOUR_AT_A_TIME = _WIDE or runs("avxvnni")
+_dots = _tile(
+    _add_products_of_bytes if _FOUR_AT_A_TIME else _add_products_of_widened_bytes,
+    _BYTES if _FOUR_AT_A_TIME else _HALF_BYTES,
+    _SUMS,
+)
 _dots16 = _tile(_add_products_of_words, _WORDS, _SUMS, 0)
 _low_dots16 = _tile(_add_products_of_low_bytes, _WORDS, _SUMS, 0)
 _high_dots16 = _tile(_add_products_of_high_bytes, _WORDS, _SUMS, 8)

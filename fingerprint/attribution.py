@@ -178,9 +178,6 @@ def attribute(
     least = _check.number("least_margin", least_margin, minimum=0)
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     known = {name: reading.load(source, argument=f"sources[{name!r}]") for name, source in sources.items()}
-    for name, part in known.items():
-        if not len(part):
-            raise images.none_usable(sources[name], part.failed, argument=f"sources[{name!r}]")
     real = images.concatenate(*known.values(), argument="sources")
     compared = views.pyramid(real.height, real.width)
     workers = _threads.resolve(threads)

@@ -97,6 +97,8 @@ def test_results_can_be_read_and_written(tmp_path) -> None:
     rows = list(csv.reader(found.to_csv(tmp_path / "a.csv").splitlines()))
     assert rows[0] == ["name", "source", "margin", "a", "b", "c", "d"]
     assert [row[1] or None for row in rows[1:]] == [one.source for one in found]
+    lost = fingerprint.attribute([GENERATED[:2], broken], SETS, block=1)
+    assert (len(lost), [failure.name for failure in lost.failed["generated"]]) == (2, [str(broken)])
     content = json.loads(found.to_json(tmp_path / "a.json"))
     assert content["rows"][0]["scores"]["a"] == found.scores[0, 0]
     assert content["failed"]["d"][0]["reason"]
