@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import logging
 import os
 import sys
 from pathlib import Path
@@ -45,12 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 = done, 1 = done, but some files could not be used, 2 = wrong use.
     """
+    logging.getLogger("fingerprint").addHandler(logging.NullHandler())  # what it warns of stands in the answers
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _OK
     except (fingerprint.InputError, OSError) as error:
         print(f"fingerprint: {error}", file=sys.stderr)
         return _WRONG_USE
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """The command line: results on stdout, one-line errors on stderr, and the exit status."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -147,6 +148,15 @@ def test_help_version_and_missing_arguments(arguments, status, capsys) -> None:
         assert out == f"fingerprint {fingerprint.__version__}\n"
     else:
         assert "usage: fingerprint" in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folders, capsys, monkeypatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as pipe:  # noqa: PTH123  (a descriptor, no path)
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert run("rank", folders / "real", folders / "fake", "--method", "ssim") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_python_m_fingerprint_and_the_console_script_are_the_same() -> None:
