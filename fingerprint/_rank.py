@@ -50,7 +50,7 @@ def rank(
     population : as `real`, optional
         Further real images of the same kind, other than those of `real` and `reference`, used or not: it need not be
         known. They are not ranked, but show what images of this kind have in common and how near strangers come. Give
-        what there is, in particular where there are few real images.
+        what there is, in particular where there are few real images; what is among the others already counts once.
     groups : mapping, callable or sequence, optional
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
         each reference, then each population) image. Whole images of one patient never serve as each other's yardstick.

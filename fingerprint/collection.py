@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,12 +13,13 @@ import numpy as np
 from fingerprint import _check, _threads, engine, images, scores, views
 from fingerprint import summary as summaries
 from fingerprint._check import InputError
+from fingerprint.images import Slices
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from fingerprint._types import Array
-    from fingerprint.images import Failure, Slices, Source, Task
+    from fingerprint.images import Failure, Source, Task
     from fingerprint.scores import Method, Neighbours
     from fingerprint.summary import Reals, Summary
 
@@ -132,6 +134,10 @@ def collect(
         known = images.concatenate(known, more, argument="population")
         failed["population"] = more.failed
     patients = None if groups is None else _patients(groups, known)
+    if population is not None:
+        once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
+        known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
+        patients = None if patients is None else [patients[i] for i in once]
     compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
     wanted = patches and min(known.height, known.width) >= LEAST_SIDE
@@ -155,6 +161,16 @@ def collect(
         neighbours=scores.neighbours(prepared, summary),
         failed=failed,
     )
+
+
+def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
+    """Yield the positions, from `start` on, of images that are none of the known ones and not there before."""
+    seen = {hashlib.blake2b(image).digest() for image in known.pixels}
+    for i, image in enumerate(more.pixels, start):
+        digest = hashlib.blake2b(image).digest()
+        if digest not in seen:
+            yield i
+        seen.add(digest)
 
 
 def _patients(groups: Groups, slices: Slices) -> list[str]:

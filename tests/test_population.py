@@ -53,6 +53,16 @@ def test_its_files_that_fail_are_listed(tmp_path) -> None:
     assert ranking.params["population"] == 5
 
 
+def test_what_is_among_the_others_already_counts_once() -> None:
+    patients = [f"p{i // 2}" for i in range(60)]
+    once = fingerprint.rank(REAL, LEAKS, population=MORE, groups=patients)
+    twice = np.concatenate([MORE[:1], REAL, MORE, MORE[5:7]])
+    named = [*patients[:12], patients[12], *patients[:12], *patients[12:], *patients[17:19]]
+    again = fingerprint.rank(REAL, LEAKS, population=twice, groups=named)
+    assert again.params["population"] == len(MORE)
+    np.testing.assert_array_equal(by_name(again, 12), by_name(once, 12))
+
+
 @pytest.mark.parametrize(
     ("population", "message"),
     [(7, "population: expected a folder"), (MORE[:, :8], "population: .*16x16.*8x16")],
