@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fingerprint.collection import Groups
     from fingerprint.images import Failure, Source
 
-_FORMAT, _VERSION = "fingerprint detector", 1
+_FORMAT, _VERSION = "fingerprint detector", 2
 
 
 class Prediction(NamedTuple):

@@ -155,9 +155,9 @@ def test_predict_says_what_is_wrong(arguments, message) -> None:
     [
         (
             {"format": "x"},
-            r"path: expected a detector of version 1, got .*d.json of format 'x' and version 1; fit it anew",
+            r"path: expected a detector of version 2, got .*d.json of format 'x' and version 2; fit it anew",
         ),
-        ({"version": 2}, r"of format 'fingerprint detector' and version 2; fit it anew"),
+        ({"version": 1}, r"of format 'fingerprint detector' and version 1; fit it anew"),
         ({"weights": [1.0]}, r"path: expected a complete detector, got .*: ValueError inputs and weights differ"),
         ({"expected": {}}, r"path: expected a complete detector, got .*: KeyError 'accuracy'"),
     ],
