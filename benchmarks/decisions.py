@@ -15,7 +15,6 @@ them can do so, and what sharing them is worth by itself is seen at 500, where b
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -134,7 +133,6 @@ def ours(labelled: Labelled, parts: Split, rng: np.random.Generator) -> Iterator
     predicted[f"fitted with {FAKES} synthetic images, decides with all others, told the share"] = told
     for name, found in predicted.items():
         yield f"**fit and predict**, {name}", found.probabilities, found.used
-    logging.getLogger("fingerprint").setLevel(logging.ERROR)  # that 20 images are few is what is measured
     alone = fingerprint.fit(used, unused, development)
     found = alone.predict(unknown, others)
     yield "fit and predict without population, decides with all others", found.probabilities, found.used

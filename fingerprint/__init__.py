@@ -1,5 +1,7 @@
 """Which real images did a generative model train on? Evidence from the images alone."""
 
+import logging
+
 from fingerprint import challenge, phantoms
 from fingerprint._check import InputError
 from fingerprint._estimates import Estimate
@@ -17,6 +19,8 @@ from fingerprint.images import Failure, Slices, blocks, load
 from fingerprint.neighbours import Nearest, nearest
 from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
 from fingerprint.ranking import Group, Match, Ranking, Row
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the program that imports it listens
 
 __all__ = [
     "Attributed",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import logging
 import os
 import sys
 from pathlib import Path
@@ -46,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 = done, 1 = done, but some files could not be used, 2 = wrong use.
     """
-    logging.getLogger("fingerprint").addHandler(logging.NullHandler())  # what it warns of stands in the answers
     options = _parser().parse_args(arguments)
     try:
         status = int(options.run(options))

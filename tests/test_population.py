@@ -95,7 +95,7 @@ def test_a_few_images_alone_come_with_a_caution(caplog) -> None:
     few = np.concatenate([used[-5:], unused[-5:]])
     alone = fitted.predict(few, fake)
     assert "10 real images, population included, are few beside the 50 of the fit" in alone.caution
-    assert [record.message for record in caplog.records] == [alone.caution]
+    assert [(record.name, record.message) for record in caplog.records] == [("fingerprint", alone.caution)]
     assert f"Caution: {alone.caution}" in str(alone)
     helped = fitted.predict(few, fake, population=[used[:20], unused[:20]])
     assert (helped.caution, len(caplog.records)) == ("", 1)
