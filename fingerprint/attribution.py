@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fingerprint import _check, _output, _threads, images, summary, views
+from fingerprint import _check, _output, _threads, engine, images, summary, views
 from fingerprint._check import InputError
 from fingerprint.collection import Reading
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._types import Array
-    from fingerprint.images import Failure, Source, Task
+    from fingerprint.images import Failure, Source
     from fingerprint.summary import Reals
 
-_BLOCKS_IN_FLIGHT = 64
+_Explained: TypeAlias = "tuple[tuple[str, ...], tuple[Failure, ...], Array]"  # names, failed files, (m, s) scores
 
 
 class Attributed(NamedTuple):
@@ -185,10 +186,7 @@ def attribute(
         summary.prepare(real.pixels, compared, threads=workers), tuple(len(part) for part in known.values())
     )
     tasks = reading.plan(generated, expect=real, argument="generated")
-    if executor is None:
-        done = _threads.map_ordered(explainer, tasks, threads=workers)
-    else:
-        done = _threads.submit_ordered(executor, explainer, tasks, ahead=_BLOCKS_IN_FLIGHT)
+    done = engine.in_order(explainer, explainer.shard, tasks, threads=workers, executor=executor)
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]
@@ -221,7 +219,13 @@ class _Explainer:
     real: Reals
     sizes: tuple[int, ...]
 
-    def __call__(self, read: Task) -> tuple[tuple[str, ...], tuple[Failure, ...], Array]:
+    def shard(self, blocks: tuple[engine.Read, ...]) -> _Explained:
+        """Read several blocks and explain them together."""
+        names, failed, scores = zip(*map(self, blocks), strict=True)
+        return tuple(chain(*names)), tuple(chain(*failed)), np.concatenate(scores)
+
+    def __call__(self, read: engine.Read) -> _Explained:
+        """Read one block and explain it."""
         part = read()
         scores = np.zeros((len(self.sizes), len(part)))
         if len(part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from fingerprint import _threads, summary
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from fingerprint.images import Slices
     from fingerprint.summary import Reals, Summary
+
+R = TypeVar("R")
+Read: TypeAlias = "Callable[[], Slices]"
 
 _MERGED_AT_ONCE = 16  # summaries: sorting their names again is what merging costs
 _SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often
@@ -35,18 +38,18 @@ class Worker:
     real: Reals
     k: int
 
-    def __call__(self, read: Callable[[], Slices]) -> Summary:
+    def __call__(self, read: Read) -> Summary:
         """Read one block and summarise it."""
         return summary.summarise(self.real, read(), k=self.k)
 
-    def shard(self, blocks: tuple[Callable[[], Slices], ...]) -> Summary:
+    def shard(self, blocks: tuple[Read, ...]) -> Summary:
         """Read several blocks and summarise them together."""
         return summary.merge([self(read) for read in blocks])
 
 
 def summarise(
     worker: Worker,
-    blocks: Iterable[Callable[[], Slices]],
+    blocks: Iterable[Read],
     *,
     threads: int,
     executor: Executor | None = None,
@@ -74,12 +77,8 @@ def summarise(
     Summary
         Of the whole stream.
     """
-    if executor is None:
-        done = _threads.map_ordered(worker, blocks, threads=threads)
-    else:
-        done = _threads.submit_ordered(executor, worker.shard, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
     merged: list[Summary] = []
-    for part in done:
+    for part in in_order(worker, worker.shard, blocks, threads=threads, executor=executor):
         advance(part.n_fake + len(part.failed))
         merged.append(part)
         if len(merged) == _MERGED_AT_ONCE:
@@ -87,7 +86,38 @@ def summarise(
     return summary.merge(merged)
 
 
-def _shards(blocks: Iterable[Callable[[], Slices]]) -> Iterator[tuple[Callable[[], Slices], ...]]:
+def in_order(
+    one: Callable[[Read], R],
+    several: Callable[[tuple[Read, ...]], R],
+    blocks: Iterable[Read],
+    *,
+    threads: int,
+    executor: Executor | None = None,
+) -> Iterator[R]:
+    """Yield what is made of the blocks of a stream, in their order.
+
+    Parameters
+    ----------
+    one : callable
+        What to do with a block; for the threads of this process.
+    several : callable
+        What to do with some blocks that follow one another; for the executor, which has `several` sent along each time.
+    blocks : iterable of callable
+        Each reads one block; consumed as slowly as the work proceeds.
+    threads, executor
+        As for `summarise`.
+
+    Yields
+    ------
+    object
+        Of one block after the other, or of several.
+    """
+    if executor is None:
+        return _threads.map_ordered(one, blocks, threads=threads)
+    return _threads.submit_ordered(executor, several, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
+
+
+def _shards(blocks: Iterable[Read]) -> Iterator[tuple[Read, ...]]:
     """Yield the blocks several at a time."""
     stream = iter(blocks)
     while shard := tuple(islice(stream, _SHARD)):
