@@ -16,12 +16,15 @@ _PENALTIES = (1.0, 10.0, 100.0)
 
 
 class Model(NamedTuple):
+    """A regression on statistics less their `centres`, in units of their `spreads`; the intercept comes first."""
+
     coefficients: Array
     centres: Array
     spreads: Array
     penalty: float
 
     def logits(self, values: Array) -> Array:
+        """Return the log odds of each row of statistics."""
         return logits_of((values - self.centres) / self.spreads, self.coefficients)
 
 
@@ -70,6 +73,7 @@ def folds(labels: Array, units: Array, seed: int) -> Iterator[tuple[Array, Array
 
 
 def logits_of(scaled: Array, coefficients: Array) -> Array:
+    """Return the log odds, added up in fixed order, which a matrix product does not promise."""
     total = np.full(len(scaled), coefficients[0])
     for weight, column in zip(coefficients[1:], scaled.T, strict=True):
         total += weight * column
@@ -77,6 +81,7 @@ def logits_of(scaled: Array, coefficients: Array) -> Array:
 
 
 def sigmoid(logits: Array) -> Array:
+    """Return the probabilities; no log odds overflow."""
     return np.asarray(0.5 + 0.5 * np.tanh(logits / 2))
 
 

@@ -136,8 +136,9 @@ def collect(
     patients = None if groups is None else _patients(groups, known)
     if population is not None:
         once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
-        known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
-        patients = None if patients is None else [patients[i] for i in once]
+        if len(once) < len(known):
+            known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
+            patients = None if patients is None else [patients[i] for i in once]
     compared = tuple(views.View(1, metric) for metric in metrics) or views.pyramid(known.height, known.width)
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
     wanted = patches and min(known.height, known.width) >= LEAST_SIDE

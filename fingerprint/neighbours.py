@@ -115,7 +115,7 @@ def nearest(
             failed += part.failed
             if matrix is not None:
                 best.add(matrix, part.names)
-            advance(len(part))
+            advance(len(part) + len(part.failed))
     best.merge()
     if not best.seen:
         raise images.none_usable(fake, failed, argument="fake")
