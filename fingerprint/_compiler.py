@@ -20,7 +20,7 @@ NEEDS = {
     "avx512": {"avx512f", "avx512bw", "avx512vnni"},
     "avxvnni": {"avx2", "avxvnni"},
     "avx2": {"avx2"},
-    "vectors": {"avx2"},  # whichever of the above there are, chosen as LLVM is emitted
+    "vectors": {"avx2", "fma"},  # whichever of the above there are, chosen as LLVM is emitted
     "portable": {"compiler"},
     "numpy": set(),
 }

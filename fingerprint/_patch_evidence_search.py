@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint._memory import TILE_REGISTERS, aligned
+from fingerprint._memory import aligned
 
 if TYPE_CHECKING:
     from fingerprint._types import Array
@@ -73,22 +74,15 @@ class Layout:
         return np.arange(rest // 2 // self.step * self.step, length - self.size + 1, stride)
 
     @property
-    def sites(self) -> Array:
-        """Return (n_sites, 2) int64: the patches, row by row, in steps."""
-        rows, columns = np.meshgrid(self.rows, self.columns, indexing="ij")
-        return np.stack([rows.ravel(), columns.ravel()], axis=1) // self.step
-
-    @property
-    def opposite(self) -> Array:
-        """Return (n_sites,) int64: the site at which a patch lies when the sites are turned left to right."""
-        numbers = np.arange(len(self.rows) * len(self.columns)).reshape(len(self.rows), len(self.columns))
-        return numbers[:, ::-1].ravel()
+    def shape(self) -> tuple[int, int]:
+        """Return how many patches lie in a column and in a row."""
+        return len(self.rows), len(self.columns)
 
     @property
     def deciding(self) -> Array:
-        """Return (n_sites,) bool: one site in nine, by which is decided whether an image is turned left to right."""
-        rows, columns = (np.arange(count) % 3 == count // 2 % 3 for count in (len(self.rows), len(self.columns)))
-        return np.asarray(np.logical_and.outer(rows, columns).ravel())
+        """Return (n, 2) int64: one patch in nine, by which is decided whether an image is turned left to right."""
+        rows, columns = (range(count // 2 % 3, count, 3) for count in self.shape)
+        return np.array([(r, c) for r in rows for c in columns], np.int64).reshape(-1, 2)
 
     @property
     def offsets(self) -> Array:
@@ -102,80 +96,186 @@ class Layout:
         return tuple(length // self.step - self.spread + 1 for length in (self.height, self.width))  # type: ignore[return-value]
 
 
-def box_grid(image: Array, layout: Layout) -> Array:
-    """Return the sums of the boxes at every step, int32."""
-    from fingerprint import _patch_evidence_kernels
+def boxes(image: Array, layout: Layout) -> Array:
+    """Return the boxes of an image at every step, stretched to the range of uint8."""
+    from fingerprint import _patch_evidence_kernels as kernels
 
-    out = np.empty(layout.grid, np.int32)
-    _patch_evidence_kernels.box_grid(image, layout.step, layout.spread, out)
+    sums, out = np.empty(layout.grid, np.int32), np.empty(layout.grid, np.uint8)
+    kernels.box_grid(image, layout.step, layout.spread, sums)
+    low, high = sums.min(), sums.max()
+    kernels.stretch(sums, low, np.float32(255 / max(int(high) - int(low), 1)), out)
     return out
 
 
 @dataclass(frozen=True)
-class Stretched:
-    """Images reduced to 8-bit boxes, laid out for the search by the kernels named `kernel`."""
+class Cut:
+    """Real images cut into blocks of 4 x 4 boxes; a patch is two of them across and down.
 
-    layout: Layout
+    Parameters
+    ----------
+    blocks : ndarray
+        (turns, n, rows + 1, columns + 1, 16) int8: the boxes less 128.
+    means : ndarray
+        (turns, n, rows, columns) float32: mean of each patch.
+    norms : ndarray
+        (turns, n, rows, columns) float32: 1 / (8 * norm of the patch about its mean), 0 where it is not informative.
+    """
+
+    blocks: Array
+    means: Array
+    norms: Array
+
+    @classmethod
+    def from_images(cls, images: Array, layout: Layout, contrast: int) -> Cut:
+        """Cut images of boxes, as they are; informative are patches whose standard deviation is at least `contrast`."""
+        (rows, columns), step = layout.shape, layout.spread
+        blocks = np.zeros((len(images), rows + 1, columns + 1, 4, 4), np.int32)
+        if rows and columns:
+            top, left = layout.rows[0] // layout.step, layout.columns[0] // layout.step
+            cut = images[:, top::step, left::step][:, : 4 * (rows + 1), : 4 * (columns + 1)]
+            blocks[:] = cut.reshape(len(images), rows + 1, 4, columns + 1, 4).swapaxes(2, 3)
+            blocks -= 128
+        sums, squares = (_of_patches(values.sum(axis=(3, 4))) for values in (blocks, blocks**2))
+        spread = 64 * squares - sums**2  # 64**2 times the variance
+        norms = np.zeros(spread.shape, np.float32)
+        informative = spread >= (64 * contrast) ** 2
+        norms[informative] = 1 / np.sqrt(spread[informative])
+        numbers = blocks.astype(np.int8).reshape(1, *blocks.shape[:3], 16)
+        return cls(numbers, (sums / 64).astype(np.float32)[None], norms[None])
+
+    def of(self, images: slice) -> Cut:
+        """Return some of the images."""
+        return Cut(self.blocks[:, images], self.means[:, images], self.norms[:, images])
+
+    @property
+    def and_turned(self) -> Cut:
+        """Return also, as a second turn, what the images turned left to right show at the same places."""
+        blocks = self.blocks.reshape(*self.blocks.shape[:4], 4, 4)[:, :, :, ::-1, :, ::-1].reshape(self.blocks.shape)
+        sides = (self.blocks, blocks), (self.means, self.means[..., ::-1]), (self.norms, self.norms[..., ::-1])
+        return Cut(*(np.concatenate(side) for side in sides))
+
+    def patterns(self, turn: int, row: int, column: int) -> tuple[Array, Array]:
+        """Return the patches at a place, (n, 64) int8, and their means."""
+        blocks = self.blocks[turn, :, row : row + 2, column : column + 2].reshape(-1, 2, 2, 4, 4)
+        return blocks.swapaxes(2, 3).reshape(-1, 64), self.means[turn, :, row, column]
+
+
+def _of_patches(blocks: Array) -> Array:
+    """Sum what blocks have over the four of each patch."""
+    across = blocks[:, :, :-1] + blocks[:, :, 1:]
+    return np.asarray(across[:, :-1] + across[:, 1:])
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of images in which patches are searched, laid out for the kernels named `kernel`.
+
+    Parameters
+    ----------
+    kernel : str
+        "vectors" or "numpy".
+    top, left : int
+        Where the first patch lies, in steps.
+    spread : int
+        Steps from one number of a window to the next.
+    radius : int
+        The farthest shift, in steps.
+    words, sums, scales : ndarray
+        (m, h, w) of all windows, see `_patch_evidence_kernels.lay_out`.
+    """
+
     kernel: str
-    quads: Array
+    top: int
+    left: int
+    spread: int
+    radius: int
+    words: Array
+    sums: Array
     scales: Array
 
     @classmethod
-    def of(cls, grids: Array, layout: Layout) -> Stretched:
-        """Lay out grids of boxes."""
+    def of(cls, images: Array, layout: Layout) -> Windows:
+        """Lay out images of boxes."""
         from fingerprint import _compiler
         from fingerprint import _patch_evidence_kernels as kernels
 
         s, margin = layout.spread, 2 * layout.radius
         rows, columns = (max(0, length - 7 * s) for length in layout.grid)
-        pitch = columns + 4 * s + margin + 16  # rows are copied 16 numbers at a time
-        quads = np.zeros((len(grids), rows + 7 * s + margin, pitch), np.uint32)
-        scales = np.zeros((len(grids), rows + margin, pitch), np.float32)
-        for grid, quad, scale in zip(grids if rows and columns else (), quads, scales, strict=False):
-            low = grid.min()
-            factor = np.float32(255 / max(int(grid.max()) - int(low), 1))
-            kernels.stretch(grid, low, factor, s, layout.radius, quad, scale)
-        return cls(layout, next(name for name in ("amx", "vectors", "numpy") if _compiler.runs(name)), quads, scales)
+        shape = len(images), rows + 7 * s + margin, columns + 4 * s + margin + 16  # rows are copied 16 words at a time
+        words, sums, scales = np.zeros(shape, np.uint32), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for maps in zip(images, words, sums, scales, strict=True) if rows and columns else ():
+            kernels.lay_out(maps[0], s, layout.radius, *maps[1:])
+        top, left = (int(edges[0]) // layout.step if len(edges) else 0 for edges in (layout.rows, layout.columns))
+        kernel = "vectors" if _compiler.runs("vectors") else "numpy"
+        return cls(kernel, top, left, s, layout.radius, words, sums, scales)
 
-    def windows(self, site: Array) -> tuple[Array, Array]:
-        """Return the windows that are searched around a site, (m, n, 16) uint32, and their scales (m, n) float32."""
-        from fingerprint import _compiler
+    @property
+    def coarse(self) -> Windows:
+        """Return the windows that are shifted by whole boxes."""
+        s = self.spread
+        if s == 1:
+            return self
+        top, left = self.top % s, self.left % s
+        maps = []
+        for values in (self.words, self.sums, self.scales):
+            chosen = values[:, top::s, left::s]
+            maps.append(np.zeros((*chosen.shape[:2], chosen.shape[2] + 16), values.dtype))
+            maps[-1][:, :, : chosen.shape[2]] = chosen
+        return Windows(self.kernel, self.top // s, self.left // s, 1, self.radius // s, *maps)
+
+    def place(self, row: int, column: int) -> tuple[int, int]:
+        """Return where a patch lies, in steps."""
+        return self.top + 4 * self.spread * row, self.left + 4 * self.spread * column
+
+    def at(self, row: int, column: int) -> tuple[Array, Array]:
+        """Return the windows around a patch, (m, n, 64) uint8, and their scales, shift by shift, row by row."""
+        (y, x), s, side = self.place(row, column), self.spread, 2 * self.radius + 1
+        shifts = [(y + dy, x + dx) for dy in range(side) for dx in range(side)]
+        found = [self.words[:, v : v + 8 * s : s, u : u + 8 * s : 4 * s].reshape(-1, 16) for v, u in shifts]
+        windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8)
+        return windows, np.stack([self.scales[:, v, u] for v, u in shifts], axis=1)
+
+    def best(self, cut: Cut, firsts: Array, shape: tuple[int, int]) -> Array:
+        """Return the largest scaled product of every image with patches of real ones, (m, n, patches) float32.
+
+        They are `shape` patches, down and across, from each of the `firsts`, (k, 2), on. Times the norm of its patch
+        a product is a correlation.
+        """
         from fingerprint import _patch_evidence_kernels as kernels
 
-        count = -(-len(self.layout.offsets) // 48) * 48  # as `best_amx` takes them; a scale of 0 never wins
-        shape = len(self.quads), count
-        windows, scales = aligned((*shape, 16), np.uint32), aligned(shape, np.float32)
-        gather = kernels.GATHER[next(name for name in kernels.GATHER if _compiler.runs(name))]
-        gather(self.quads, self.scales, *site, self.layout.radius, self.layout.spread, windows, scales)
-        return windows, scales
-
-    def best(self, site: Array, patterns: Array, packed: Array | None = None) -> Array:
-        """Return the largest scaled product of each image with each pattern, (m, n) float32."""
-        from fingerprint import _patch_evidence_kernels as kernels
-
-        count = len(patterns)
-        best = aligned((len(self.quads), 16 * -(-count // 16)), np.float32)
+        sites = sites_of(firsts, shape)
+        best = np.empty((len(self.words), cut.blocks.shape[1], len(sites)), np.float32)
         if self.kernel == "vectors":  # pragma: no cover  (with the compiler only)
-            reach = self.layout.radius, self.layout.spread
-            kernels.best_vectors(self.quads, self.scales, *site, *reach, patterns, *self.space(), best)
-        elif self.kernel == "amx":  # pragma: no cover  (with the compiler only)
-            packed = pack(patterns) if packed is None else packed
-            work = aligned((48, 16), np.int32)
-            kernels.best_amx(*self.windows(site), packed, TILE_REGISTERS, work, best)
+            kernels.best_vectors(*self.arguments(firsts), cut.blocks, cut.means, *self.space(len(firsts), shape), best)
         else:
-            kernels.best_numpy(*self.windows(site), patterns, best[:, :count])
-        return best[:, :count]
+            for n, (r, c) in enumerate(sites):
+                best[:, :, n] = kernels.best_numpy(*self.at(r, c), *cut.patterns(0, r, c))
+        return best
 
-    def space(self) -> tuple[Array, Array]:  # pragma: no cover  (with the compiler only)
-        """Return work space of `best_vectors`: the windows around a site, four pixels at a time, and their scales."""
-        lanes = 16 * (-(-len(self.layout.offsets) // 16) + 1)
-        return aligned((16, lanes), np.uint32), aligned((lanes,), np.float32)
+    def arguments(self, firsts: Array) -> tuple[Any, ...]:  # pragma: no cover  (with the compiler only)
+        """Return what the kernels take first, for the patches from each of the `firsts` on."""
+        places = np.array([(*self.place(*first), *first) for first in firsts], np.int64)
+        return self.words, self.sums, self.scales, places, self.radius, self.spread
+
+    def space(
+        self, places: int, shape: tuple[int, int]
+    ) -> tuple[Array, ...]:  # pragma: no cover  (with the compiler only)
+        """Return work space of the kernels for `shape` patches from each of so many places on."""
+        from fingerprint._patch_evidence_kernels import AT_ONCE
+
+        (rows, columns), side = shape, 2 * self.radius + 1
+        parts = -(-(side**2) // 48)
+        lanes = 16 * -(-(-(-side // parts) * side) // 16)
+        spare = 16 * lanes  # 16 words are copied at a time, beyond the last
+        shapes = (places, parts, rows + 1, columns + 1, 4, lanes), *[(places, parts, rows, columns, lanes)] * 2
+        kinds = np.uint32, np.float32, np.float32
+        arrays = [
+            aligned((math.prod(one) + spare,), kind)[:-spare].reshape(one)
+            for one, kind in zip(shapes, kinds, strict=True)
+        ]
+        return *arrays, aligned((columns, lanes, AT_ONCE), np.int32)
 
 
-def pack(patterns: Array) -> Array:
-    """Return patterns (n, 64) as (groups, 16, 16, 4): four pixels of 16 images at a time, the last ones zeros."""
-    padded = np.zeros((-(-len(patterns) // 16) * 16, 64), np.int8)
-    padded[: len(patterns)] = patterns
-    packed = aligned((len(padded) // 16, 16, 16, 4), np.int8)
-    packed[:] = padded.reshape(-1, 16, 16, 4).transpose(0, 2, 1, 3)
-    return packed
+def sites_of(firsts: Array, shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the rows and columns of `shape` patches, down and across, from each of the `firsts` on."""
+    return [(r + down, c + right) for r, c in firsts.tolist() for down, right in np.ndindex(*shape)]

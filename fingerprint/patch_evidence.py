@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint import _names, bins
-from fingerprint._patch_evidence_search import Stretched, box_grid
-from fingerprint.patch_reals import FLOOR
+from fingerprint._patch_evidence_search import Windows, boxes, sites_of
+from fingerprint.patch_reals import FLOOR, rest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
-_AT_ONCE = 32  # synthetic images whose parts around a place stay in the second-level cache
+_AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
 
 
 @dataclass(frozen=True)
@@ -219,91 +219,80 @@ def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
         As the image is or turned left to right, whichever matches better. The gains are those that
         `summarise_patches` adds up.
     """
-    layout = real.layout
-    stretched = Stretched.of(box_grid(fake, layout)[None], layout)
-    gains, where = np.zeros((2, 2, len(layout.sites)), np.int64)
-    where += len(layout.offsets) // 2
-    deciding = np.zeros(2, np.int64)
-    for patch in np.flatnonzero(real.members == index):
-        site = int(np.searchsorted(real.starts, patch, side="right")) - 1
-        windows, scales = stretched.windows(layout.sites[site])
-        for turn, pattern in enumerate(real.patterns[:, patch].astype(np.int64)):
-            products = (windows[0].view(np.uint8) @ pattern).astype(np.float32) * scales[0]
-            best = np.maximum(products.max(), np.float32(0))
-            gain = octaves(best, real.norms[turn, patch], real.yardsticks[turn, patch])
-            place = layout.opposite[site] if turn else site
-            deciding[turn] += gain * layout.deciding[site]
-            gains[turn, place] = gain
-            where[turn, place] = products.argmax() if gain else where[turn, place]
-    turn = int(deciding[1] > deciding[0])
-    shifts = layout.offsets[where[turn]]
+    from fingerprint._patch_evidence_kernels import scaled_products
+
+    layout, alone = real.layout, real.only(index)
+    windows = Windows.of(boxes(fake, layout)[None], layout)
+    turn = int(_turned(alone, windows)[0, 0])
+    gains = np.zeros(layout.shape, np.int64)
+    where = np.full(layout.shape, len(layout.offsets) // 2)
+    for r, c in np.ndindex(*layout.shape):
+        (window,), (scale,) = windows.at(r, c)
+        found = scaled_products(window, scale, *alone.patches.patterns(turn, r, c))[:, 0]
+        best = np.maximum(found.max(), np.float32(0))
+        gains[r, c] = octaves(best, alone.patches.norms[turn, 0, r, c], alone.yardsticks[turn, 0, r, c])
+        where[r, c] = found.argmax() if gains[r, c] else where[r, c]
+    shifts = layout.offsets[where]
     if turn:  # the grid of patches is turned about its own middle, which may lie aside of that of the image
         aside = layout.width - layout.size - layout.columns[0] - layout.columns[-1]
-        shifts = np.stack([shifts[:, 0], aside - shifts[:, 1]], axis=1)
-    shape = len(layout.rows), len(layout.columns)
+        gains, shifts = gains[:, ::-1], shifts[:, ::-1] * (1, -1) + (0, aside)
     return PatchEvidence(
         rows=layout.rows,
         columns=layout.columns,
         size=layout.size,
-        gains=gains[turn].reshape(shape) * _OCTAVE,
-        offsets=shifts.reshape(*shape, 2),
+        gains=gains * _OCTAVE,
+        offsets=shifts,
         mirrored=bool(turn),
     )
 
 
 def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
-    """Return the sums of the gains, (m, n) int32, and whether they are those of the image turned left to right.
+    """Return the sums of the gains, (m, n) int32, and whether they are those of the image turned left to right."""
+    layout = real.layout
+    windows = Windows.of(np.stack([boxes(image, layout) for image in pixels]), layout)
+    turned = _turned(real, windows)
+    return _sums_at(real, windows, np.zeros((1, 2), np.int64), layout.shape, turned), turned
 
-    Which way it is searched is decided by one patch in nine.
+
+def _turned(real: PatchReals, windows: Windows) -> Array:
+    """Return which images are searched turned left to right, (m, n) bool: where one patch in nine gains more so.
+
+    For that it is shifted by whole boxes alone.
     """
-    layout = real.layout
-    stretched = Stretched.of(np.stack([box_grid(image, layout) for image in pixels]), layout)
-    shape = len(pixels), real.count
-    turned = np.zeros(shape, bool)
-    chosen = layout.deciding
-    total = _sums_at(real, stretched, np.flatnonzero(chosen), turned)
-    if real.mirror:
-        opposite = _sums_at(real, stretched, np.flatnonzero(chosen), ~turned)
-        turned = opposite > total
-        total = np.maximum(total, opposite)
-    return total + _sums_at(real, stretched, np.flatnonzero(~chosen), turned), turned
+    as_is = np.zeros((len(windows.words), real.count), bool)
+    if not real.mirror:
+        return as_is
+    coarse = windows.coarse
+    one, other = (_sums_at(real, coarse, real.layout.deciding, (1, 1), side) for side in (as_is, ~as_is))
+    return np.asarray(other > one)
 
 
-def _sums_at(real: PatchReals, stretched: Stretched, sites: Array, turned: Array) -> Array:
-    """Return the sums (m, n) of the gains at some sites, of the patches as they are or turned, as `turned` says."""
-    from fingerprint import _patch_evidence_kernels
+def _sums_at(real: PatchReals, windows: Windows, firsts: Array, shape: tuple[int, int], turned: Array) -> Array:
+    """Return the sums (m, n) of the gains of `shape` patches, down and across, from each of the `firsts`, (k, 2), on.
 
-    layout = real.layout
+    Of the patches as they are or turned, as `turned` says.
+    """
+    from fingerprint import _patch_evidence_kernels as kernels
+
     total = np.zeros(turned.shape, np.int32)
-    if stretched.kernel == "vectors" and len(sites):  # pragma: no cover  (with the compiler only)
-        _patch_evidence_kernels.sum_vectors(
-            stretched.quads,
-            stretched.scales,
-            layout.sites[sites],
-            layout.radius,
-            layout.spread,
-            np.stack([real.starts[sites], real.starts[sites + 1]], axis=1),
-            real.members,
-            real.patterns,
-            real.norms,
-            real.yardsticks,
-            FLOOR,
-            turned,
-            *stretched.space(),
-            total,
-        )
+    sites = sites_of(firsts, shape)
+    if not sites:
         return total
-    for site in sites:
-        here = real.at(site)
-        who = real.members[here]
-        for turn, patterns in enumerate(real.patterns[:, here]):
-            wanted = turned[:, who] == turn
-            if not wanted.any():
-                continue
-            packed = real.packed[turn][site] if stretched.kernel == "amx" else None
-            best = stretched.best(layout.sites[site], patterns, packed)
-            gains = octaves(best, real.norms[turn, here], real.yardsticks[turn, here])
-            total[:, who] += np.where(wanted, gains, 0)
+    cut = real.patches
+    norms, yardsticks = (side.reshape(*side.shape[:2], -1) for side in (cut.norms, real.yardsticks))
+    if len(sites) < norms.shape[2]:
+        numbers = np.ravel_multi_index(np.transpose(sites), real.layout.shape)
+        norms, yardsticks = norms.take(numbers, axis=2), yardsticks.take(numbers, axis=2)
+    if windows.kernel == "vectors":  # pragma: no cover  (with the compiler only)
+        space = windows.space(len(firsts), shape)
+        about = cut.blocks, cut.means, norms, yardsticks, FLOOR, turned
+        kernels.sum_vectors(*windows.arguments(firsts), *about, *space, total)
+        return total
+    for n, site in enumerate(sites):
+        at = windows.at(*site)
+        for turn in range(len(yardsticks)):
+            best = kernels.best_numpy(*at, *cut.patterns(turn, *site))
+            total += np.where(turned == turn, octaves(best, norms[turn, :, n], yardsticks[turn, :, n]), 0)
     return total
 
 
@@ -313,5 +302,5 @@ def octaves(best: Array, norms: Array, yardsticks: Array) -> Array:
     A match times its norm is a correlation, and a yardstick the bits of a float32. Between powers of two the logarithm
     is taken as linear, so that it is the difference of the bits, and a sum of logarithms one of whole numbers.
     """
-    rests = np.maximum(np.float32(1) - best * norms, np.float32(0)) + FLOOR
+    rests = np.asarray(rest_of(best * norms))
     return np.asarray(np.maximum(yardsticks - rests.view(np.int32), 0) >> 8)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fingerprint import _threads
-from fingerprint._patch_evidence_search import Layout, Stretched, box_grid, pack
+from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes
 from fingerprint._population import population
 
 if TYPE_CHECKING:
     from fingerprint._types import Array
 
 FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
-_CONTRAST = Fraction(1, 255)  # least standard deviation of an informative patch, in parts of the range of its image
+_CONTRAST = 1  # least standard deviation of an informative patch, in 255ths of the range of its image
 _YARDSTICK = 20  # one in so many other real images matches a patch better than its yardstick
+_AT_ONCE = 256  # real images whose matches in the population are in memory
 
 
 @dataclass(frozen=True)
@@ -29,47 +29,36 @@ class PatchReals:
     ----------
     layout : Layout
         How the images were cut.
-    count : int
-        Number of real images, n.
-    starts : ndarray
-        (n_sites + 1,) int64: which patches belong to a site.
-    members : ndarray
-        (n_patches,) int64: image of each patch.
-    patterns : ndarray
-        (1 or 2, n_patches, 64) int8: the patches about their mean; then what the image turned left to right shows at
-        their sites. Where a patch is not informative, zeros.
-    norms : ndarray
-        (1 or 2, n_patches) float32: 8 / norm of the pattern, 0 of zeros.
+    patches : Cut
+        The patches as they are; then, where synthetic images are also searched turned, turned left to right.
     yardsticks : ndarray
-        (1 or 2, n_patches) int32: 1 - correlation to the yardstick, plus the floor, as the bits of a float32.
+        (1 or 2, n, rows, columns) int32: 1 - correlation to the yardstick, plus the floor, as the bits of a float32; 0
+        where a patch is not informative, which nothing falls below.
     """
 
     layout: Layout
-    count: int
-    starts: Array
-    members: Array
-    patterns: Array
-    norms: Array
+    patches: Cut
     yardsticks: Array
+
+    @property
+    def count(self) -> int:
+        """Return the number of real images, n."""
+        return int(self.yardsticks.shape[1])
 
     @property
     def mirror(self) -> bool:
         """Return whether synthetic images are also searched turned left to right."""
-        return len(self.patterns) > 1
+        return len(self.yardsticks) > 1
+
+    def only(self, index: int) -> PatchReals:
+        """Return what is known of one real image."""
+        part = slice(index, index + 1)
+        return PatchReals(self.layout, self.patches.of(part), self.yardsticks[:, part])
 
     @property
     def informative(self) -> Array:
         """Return (n,) int64: how many patches of each image are informative."""
-        return np.bincount(self.members[self.norms[0] > 0], minlength=self.count)
-
-    def at(self, site: int) -> slice:
-        """Return which patches belong to a site."""
-        return slice(self.starts[site], self.starts[site + 1])
-
-    @cached_property
-    def packed(self) -> list[list[Array]]:  # pragma: no cover  (with the compiler and the tile registers only)
-        """Return the patterns, as they are and turned, of each site as `best_amx` takes them."""
-        return [[pack(side[self.at(site)]) for site in range(len(self.starts) - 1)] for side in self.patterns]
+        return np.asarray((self.patches.norms[0] > 0).sum(axis=(1, 2)))
 
 
 def prepare_real(pixels: Array, *, mirror: bool = True, threads: int = 1) -> PatchReals:
@@ -100,55 +89,33 @@ def prepare_real(pixels: Array, *, mirror: bool = True, threads: int = 1) -> Pat
         Can be pickled.
     """
     layout = Layout.of(*pixels.shape[1:])
-    grids = np.stack([box_grid(image, layout) for image in pixels])
+    images = np.stack([boxes(image, layout) for image in pixels])
     standing = population(len(pixels))
-    stretched = Stretched.of(grids[standing], layout)
-    ranges = np.ptp(grids, axis=(1, 2)).astype(np.int64)
-    least = 64**3 * ranges**2 * _CONTRAST**2  # Fractions, compared exactly
+    windows = Windows.of(images[standing], layout)
+    cut = Cut.from_images(images, layout, _CONTRAST)
+    rows, columns = layout.shape
+    itself = standing[:, None] == np.arange(len(pixels))
+    others = len(standing) - itself.sum(axis=0)
 
-    def at(site: Array) -> tuple[Array, Array, Array]:
-        cut = grids[:, site[0] :: layout.spread, site[1] :: layout.spread][:, :8, :8].reshape(-1, 64).astype(np.int64)
-        deviations = 64 * cut - cut.sum(axis=1, keepdims=True)
-        spread = (deviations**2).sum(axis=1)  # 64**3 times the variance
-        members = np.flatnonzero((spread > 0) & (spread >= least))
-        patterns = _patterns(deviations[members])
-        best = stretched.best(site, patterns) * _norms(patterns)
-        rests = np.maximum(np.float32(1) - best, np.float32(0)) + FLOOR
-        rests[standing[:, None] == members] = np.inf
-        others = len(standing) - np.isin(members, standing)
-        chosen = np.sort(rests, axis=0)[others // _YARDSTICK, np.arange(len(members))]
-        return members, patterns, np.where(others > 0, chosen, np.float32(1) + FLOOR)
+    yardsticks = np.zeros(cut.norms.shape, np.float32)
 
-    found = list(_threads.map_ordered(at, layout.sites, threads=threads))
-    sides = [found]
+    def measure(place: tuple[int, int]) -> None:
+        """Find the yardsticks of a row of patches of some images."""
+        row, first = place
+        part = slice(first, first + _AT_ONCE)
+        some = cut.of(part)
+        best = windows.best(some, np.array([[row, 0]]), (1, columns)) * some.norms[0, :, row]
+        rests = np.sort(np.where(itself[:, part, None], np.inf, rest_of(best)), axis=0)
+        chosen = np.take_along_axis(rests, (others[part] // _YARDSTICK)[None, :, None], axis=0)[0]
+        yardsticks[0, part, row] = np.where(others[part, None] > 0, chosen, np.float32(1) + FLOOR)
+
+    _threads.run(measure, itertools.product(range(rows), range(0, len(pixels), _AT_ONCE)), threads=threads)
+    yardsticks[cut.norms == 0] = 0
     if mirror:
-        opposite = [found[site] for site in layout.opposite]
-        sides.append([(who, own.reshape(-1, 8, 8)[:, :, ::-1].reshape(-1, 64), bars) for who, own, bars in opposite])
-    together = [np.unique(np.concatenate([side[site][0] for side in sides])) for site in range(len(layout.sites))]
-    starts = np.cumsum([0, *(len(members) for members in together)])
-    patterns = np.zeros((len(sides), starts[-1], 64), np.int8)
-    norms, yardsticks = (np.zeros(patterns.shape[:2], np.float32) for _ in range(2))
-    for turn, side in enumerate(sides):
-        for start, everyone, (members, own, bars) in zip(starts, together, side, strict=False):
-            rows = start + np.searchsorted(everyone, members)
-            patterns[turn, rows], norms[turn, rows], yardsticks[turn, rows] = own, _norms(own), bars
-    members = np.concatenate([np.zeros(0, np.int64), *together])
-    return PatchReals(layout, len(pixels), starts, members, patterns, norms, yardsticks.view(np.int32))
+        cut, yardsticks = cut.and_turned, np.concatenate([yardsticks, yardsticks[..., ::-1]])
+    return PatchReals(layout, cut, yardsticks.view(np.int32))
 
 
-def _patterns(deviations: Array) -> Array:
-    """Stretch patches about their mean, (n, 64) int64, to int8 numbers that sum up to exactly 0.
-
-    The products with a window then need no correction for its mean.
-    """
-    largest = np.abs(deviations).max(axis=1, keepdims=True, initial=1)
-    rounded = (2 * 127 * deviations + largest) // (2 * largest)
-    # what rounding added is taken from the numbers that it raised most
-    excess = rounded.sum(axis=1, keepdims=True)
-    raised = (rounded * largest - 127 * deviations) * np.where(excess > 0, -1, 1)
-    order = np.argsort(np.argsort(raised, axis=1, kind="stable"), axis=1)
-    return np.asarray(rounded - np.sign(excess) * (order < np.abs(excess)), np.int8)
-
-
-def _norms(patterns: Array) -> Array:
-    return np.asarray(8 / np.sqrt((patterns.astype(np.float64) ** 2).sum(axis=1)), np.float32)
+def rest_of(correlation: Array) -> Array:
+    """Return what a correlation leaves of 1, at least 0, plus the floor, float32."""
+    return np.maximum(np.float32(1) - correlation, np.float32(0)) + FLOOR

@@ -269,7 +269,7 @@ def test_available_follows_the_features(monkeypatch):
     monkeypatch.setattr(_compiler, "_permits_amx", lambda: False)
     assert names("dot")[0] == "vectors"
     for features, expected in [
-        ({"compiler", "avx2"}, [*["vectors"] * 4, *["portable"] * 3, "vectors", "portable"]),
+        ({"compiler", "avx2", "fma"}, [*["vectors"] * 4, *["portable"] * 3, "vectors", "portable"]),
         ({"compiler"}, ["numpy", "numpy", *["portable"] * 7]),
         (set(), ["numpy"] * 9),
     ]:

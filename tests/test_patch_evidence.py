@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from waves import waves
 
 from fingerprint import _compiler, bins, patch_evidence, patch_reals
-from fingerprint._patch_evidence_search import Stretched, box_grid
+from fingerprint._patch_evidence_search import Windows, boxes
 from fingerprint.patch_reals import prepare_real
 
 
@@ -121,20 +121,21 @@ def test_blocks_and_their_order_change_no_bit(seed):
     assert_same(patch_evidence.merge([patch_evidence.merge(parts[:2]), *parts[2:]]), whole)
 
 
-@pytest.mark.parametrize("name", ["amx", "vectors"])
 @pytest.mark.parametrize("mirror", [False, True])
-def test_every_kernel_adds_up_the_same(name, mirror):
-    if not _compiler.runs(name):
-        pytest.skip(f"no {name} here")
+@pytest.mark.parametrize("deciding", [False, True])
+def test_every_kernel_adds_up_the_same(mirror, deciding):
+    if not _compiler.runs("vectors"):
+        pytest.skip("no vectors here")
     real, fake = planted(height=130, width=128)
     real[3, :70] = 0
     prepared = prepare_real(real, mirror=mirror)
-    grids = np.stack([box_grid(image, prepared.layout) for image in fake])
-    laid_out = Stretched.of(grids, prepared.layout)
+    layout = prepared.layout
+    windows = Windows.of(np.stack([boxes(image, layout) for image in fake]), layout)
     turned = np.random.default_rng(0).random((5, 7)) < 0.5 * mirror
-    sites = np.arange(len(prepared.layout.sites))[3:]
+    some = (windows.coarse, layout.deciding, (1, 1)) if deciding else (windows, np.array([[1, 2]]), (9, 11))
     found, expected = (
-        patch_evidence._sums_at(prepared, replace(laid_out, kernel=kernel), sites, turned) for kernel in (name, "numpy")
+        patch_evidence._sums_at(prepared, replace(some[0], kernel=kernel), *some[1:], turned)
+        for kernel in ("vectors", "numpy")
     )
     assert expected.any()
     np.testing.assert_array_equal(found, expected)

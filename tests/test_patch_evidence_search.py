@@ -7,75 +7,123 @@ import numpy as np
 import pytest
 from waves import waves
 
-from fingerprint import _compiler, _patch_evidence_kernels
-from fingerprint._patch_evidence_search import Layout, Stretched, box_grid, pack
-
-
-def stretched(height, width, seed=0):
-    """Images as laid out for the search, and the boxes of each, stretched to 8 bits."""
-    layout = Layout.of(height, width)
-    grids = np.stack([box_grid(image, layout) for image in waves(seed, 3, height, width)])
-    low, span = (value[:, None, None] for value in (grids.min(axis=(1, 2)), np.ptp(grids, axis=(1, 2))))
-    boxes = ((grids - low).astype(np.float32) * (255 / span).astype(np.float32) + np.float32(0.5)).astype(np.uint8)
-    return Stretched.of(grids, layout), boxes
-
+from fingerprint import _compiler
+from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes, sites_of
 
 SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps to a box
 
 
+def reduced(height, width, seed=0, dtype=np.uint8):
+    """Images as boxes, and their layout."""
+    layout = Layout.of(height, width)
+    return np.stack([boxes(image, layout) for image in waves(seed, 3, height, width, dtype)]), layout
+
+
+def extreme(layout):
+    """Boxes of noise, black and white, nearly flat, and flat."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, layout.grid)
+    images = [noise, 255 * (noise > 127), 255 - noise // 250, np.full(layout.grid, 255), np.zeros(layout.grid)]
+    return np.array(images, np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [*SIZES, (384, 300), (1024, 512)])  # one, two, four and eight pixels to a box
+def test_boxes_are_sums_stretched_to_8_bits(size, dtype):
+    layout = Layout.of(*size)
+    image = waves(0, 1, *size, dtype)[0]
+    sides = [range(0, length - layout.box + 1, layout.step) for length in size]
+    sums = np.array(
+        [[image[y : y + layout.box, x : x + layout.box].sum(dtype=int) for x in sides[1]] for y in sides[0]]
+    )
+    expected = (sums - sums.min()) * 255 / np.ptp(sums)
+    found = boxes(image, layout)
+    assert found.dtype == np.uint8
+    assert (found.min(), found.max()) == (0, 255)
+    assert np.abs(found - expected).max() <= 0.5 + 1e-4
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_windows_are_laid_out_and_weighed(size):
-    laid_out, boxes = stretched(*size)
-    step, reach = laid_out.layout.spread, laid_out.layout.radius
-    for site in laid_out.layout.sites[:: max(1, len(laid_out.layout.sites) // 5)]:
-        windows, scales = laid_out.windows(site)
-        for n, (dy, dx) in enumerate(itertools.product(range(-reach, reach + 1), repeat=2)):
-            y, x = site[0] + dy, site[1] + dx
-            inside = y >= 0 and x >= 0 and y + 7 * step < boxes.shape[1] and x + 7 * step < boxes.shape[2]
+def test_real_images_are_cut_into_blocks(size):
+    images, layout = reduced(*size)
+    cut = Cut.from_images(images, layout, 1).and_turned
+    assert cut.norms.shape == (2, 3, *layout.shape)
+    s = layout.spread
+    for r, c in np.ndindex(*layout.shape):
+        y, x = layout.rows[r] // layout.step, layout.columns[c] // layout.step
+        patch = images[:, y : y + 8 * s : s, x : x + 8 * s : s].astype(int) - 128
+        for turn, column in ((0, c), (1, layout.shape[1] - 1 - c)):
+            patterns, means = cut.patterns(turn, r, column)
+            shown = patch[:, :, ::-1] if turn else patch
+            np.testing.assert_array_equal(patterns, shown.reshape(3, 64))
+            np.testing.assert_array_equal(means, patch.mean(axis=(1, 2)))
+            norms = 8 * np.sqrt(((patch - patch.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2)))
+            expected = np.divide(1, norms, out=np.zeros(3), where=norms >= 64)
+            np.testing.assert_allclose(cut.norms[turn, :, r, column], expected, rtol=1e-6)
+
+
+def test_a_patch_that_varies_by_one_grey_level_is_informative():
+    layout = Layout.of(8, 8)
+    halves = np.repeat([[100], [102]], 4, axis=0) * np.ones(8, int)  # standard deviation 1
+    nearly = halves.copy()
+    nearly[0, 0] += 1
+    cut = Cut.from_images(np.array([halves, nearly], np.uint8), layout, 1)
+    assert (cut.norms[0, :, 0, 0] > 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_windows_are_laid_out_and_weighed(size, coarse):
+    images, layout = reduced(*size)
+    step, reach = layout.spread, layout.radius
+    windows = Windows.of(images, layout)
+    shifts = np.arange(-reach, reach + 1)
+    if coarse:
+        windows, shifts = windows.coarse, shifts[::step]
+    for r, c in sites_of(np.zeros((1, 2), int), layout.shape)[:: max(1, layout.shape[0] * layout.shape[1] // 5)]:
+        found, scales = windows.at(r, c)
+        assert found.shape == (3, len(shifts) ** 2, 64)
+        for n, (dy, dx) in enumerate(itertools.product(shifts, repeat=2)):
+            y, x = layout.rows[r] // layout.step + dy, layout.columns[c] // layout.step + dx
+            inside = y >= 0 and x >= 0 and y + 7 * step < images.shape[1] and x + 7 * step < images.shape[2]
             if not inside:
                 assert not scales[:, n].any()
                 continue
-            cut = boxes[:, y : y + 8 * step : step, x : x + 8 * step : step].reshape(len(boxes), 64)
-            np.testing.assert_array_equal(windows[:, n].view(np.uint8), cut)
+            cut = images[:, y : y + 8 * step : step, x : x + 8 * step : step].reshape(3, 64)
+            np.testing.assert_array_equal(found[:, n], cut)
             norms = np.sqrt(((cut - cut.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
-            expected = np.divide(1, 8 * norms, out=np.zeros(len(norms)), where=norms > 1e-6)
+            expected = np.divide(8, norms, out=np.zeros(len(norms)), where=norms > 1e-6)
             np.testing.assert_allclose(scales[:, n], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["amx", "vectors", "numpy"])
-@pytest.mark.parametrize("size", SIZES)
-def test_every_kernel_finds_the_same(name, size):
+@pytest.mark.parametrize("name", ["vectors", "numpy"])
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("size", [*SIZES, (150, 260)])
+def test_every_kernel_finds_the_same(name, coarse, size):
     if not _compiler.runs(name):
         pytest.skip(f"no {name} here")
-    laid_out = replace(stretched(*size)[0], kernel=name)
-    patterns = np.random.default_rng(0).integers(-128, 128, (37, 64)).astype(np.int8)
-    patterns[0], patterns[1] = -128, 127
-    for count in (0, 1, 2, 37):
-        for site in laid_out.layout.sites[:: max(1, len(laid_out.layout.sites) // 5)]:
-            windows, scales = laid_out.windows(site)
-            products = windows.view(np.uint8).astype(int) @ patterns[:count].T.astype(int)
-            expected = np.maximum((products.astype(np.float32) * scales[:, :, None]).max(axis=1), 0)
-            np.testing.assert_array_equal(laid_out.best(site, patterns[:count]), expected)
+    layout = Layout.of(*size)
+    images = extreme(layout)
+    windows = Windows.of(images, layout)
+    windows = replace(windows.coarse if coarse else windows, kernel=name)
+    cut = Cut.from_images(np.concatenate([images, images[:, ::-1]])[: 9 if coarse else 10], layout, 1)
+    rows, columns = layout.shape
+    for firsts, shape in (([(0, 0)], (rows, columns)), ([(0, 0), (rows - 1, columns - 1)], (1, 1))):
+        found = windows.best(cut, np.array(firsts), shape)
+        for n, (r, c) in enumerate(sites_of(np.array(firsts), shape)):
+            pixels, scales = windows.at(r, c)
+            patterns, means = cut.patterns(0, r, c)
+            products = pixels.astype(int) @ patterns.T.astype(int)
+            about = 64 * products - pixels.sum(axis=2, dtype=int)[:, :, None] * (64 * means).astype(int)
+            expected = ((about / 64).astype(np.float32) * scales[:, :, None]).max(axis=1).clip(0)
+            np.testing.assert_array_equal(found[:, :, n], expected)
 
 
-def test_gathering_without_a_compiler_is_the_same():
-    if not _compiler.runs("portable"):
-        pytest.skip("no compiler")
-    rng = np.random.default_rng(0)
-    for spread in (1, 2):
-        quads = rng.integers(0, 2**32, (2, 40, 48), np.uint32)
-        scales = rng.random((2, 30, 48), np.float32)
-        for site in ((0, 0), (6, 9)):
-            found = [(np.zeros((2, 96, 16), np.uint32), np.ones((2, 96), np.float32)) for _ in range(2)]
-            for gather, buffers in zip(_patch_evidence_kernels.GATHER.values(), found, strict=True):
-                gather(quads, scales, *site, 2 * spread, spread, *buffers)
-            for a, b in zip(*found, strict=True):
-                np.testing.assert_array_equal(a, b)
-
-
-def test_patterns_are_packed_16_at_a_time():
-    patterns = np.random.default_rng(0).integers(-128, 128, (21, 64)).astype(np.int8)
-    packed = pack(patterns)
-    assert packed.shape == (2, 16, 16, 4)
-    for n, k in np.ndindex(32, 64):
-        assert packed[n // 16, k // 4, n % 16, k % 4] == (patterns[n, k] if n < 21 else 0)
+@pytest.mark.parametrize("count", [1, 3, 4, 5])
+def test_any_number_of_real_images_is_searched(count):
+    images, layout = reduced(20, 24)
+    cut = Cut.from_images(np.repeat(images, 2, axis=0)[:count], layout, 1)
+    found = Windows.of(images, layout).best(cut, np.zeros((1, 2), int), layout.shape)
+    whole = Cut.from_images(np.repeat(images, 2, axis=0), layout, 1)
+    expected = Windows.of(images, layout).best(whole, np.zeros((1, 2), int), layout.shape)
+    np.testing.assert_array_equal(found, expected[:, :count])

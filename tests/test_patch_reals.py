@@ -3,10 +3,11 @@
 import pickle
 
 import numpy as np
+import pytest
 from comparers import assert_same
 from waves import waves
 
-from fingerprint import patch_reals
+from fingerprint import _compiler, patch_reals
 from fingerprint.patch_reals import prepare_real
 
 
@@ -17,12 +18,37 @@ def test_threads_and_pickling_change_no_bit():
     assert_same(pickle.loads(pickle.dumps(one)), one)
 
 
-def test_patterns_sum_up_to_zero():
-    rng = np.random.default_rng(0)
-    cut = rng.integers(0, 4080, (50, 64)) ** rng.integers(1, 3, (50, 1))
-    deviations = 64 * cut - cut.sum(axis=1, keepdims=True)
-    found = patch_reals._patterns(deviations)
-    assert found.dtype == np.int8
-    assert not found.sum(axis=1, dtype=int).any()
-    scaled = deviations * 127 / np.abs(deviations).max(axis=1, keepdims=True)
-    assert np.abs(found - scaled).max() <= 1.5
+def test_how_many_images_are_measured_at_once_changes_no_bit(monkeypatch):
+    real = waves(0, 7, 20, 24)
+    whole = prepare_real(real)
+    monkeypatch.setattr(patch_reals, "_AT_ONCE", 3)
+    assert_same(prepare_real(real), whole)
+
+
+def test_one_image_alone_is_what_it_is_among_others():
+    prepared = prepare_real(waves(0, 7, 20, 24))
+    alone = prepared.only(3)
+    assert (alone.count, alone.mirror) == (1, True)
+    np.testing.assert_array_equal(alone.yardsticks[:, 0], prepared.yardsticks[:, 3])
+    np.testing.assert_array_equal(alone.patches.blocks[:, 0], prepared.patches.blocks[:, 3])
+
+
+@pytest.mark.parametrize("kernel", ["vectors", "numpy"])
+def test_yardsticks_are_the_rests_that_one_in_so_many_others_leave(kernel, monkeypatch):
+    if not _compiler.runs(kernel):
+        pytest.skip(f"no {kernel} here")
+    runs = _compiler.runs
+    monkeypatch.setattr(_compiler, "runs", lambda name: runs(name) and name in (kernel, "portable"))
+    monkeypatch.setattr(patch_reals, "_YARDSTICK", 3)
+    prepared = prepare_real(waves(0, 7, 20, 24), mirror=False)
+    cut, layout = prepared.patches, prepared.layout
+    images = np.stack([patch_reals.boxes(image, layout) for image in waves(0, 7, 20, 24)])
+    windows = patch_reals.Windows.of(images, layout)
+    for i, r, c in np.argwhere(cut.norms[0] > 0):
+        pixels, scales = windows.at(r, c)
+        pattern, mean = (side[i] for side in cut.patterns(0, r, c))
+        about = pixels.astype(int) @ pattern.astype(int) - pixels.sum(axis=2, dtype=int) * mean
+        best = (about * scales.astype(float)).max(axis=1).clip(0) * cut.norms[0, i, r, c]
+        rests = np.sort(np.delete(1 - best, i).clip(0) + 2.0**-13)
+        assert prepared.yardsticks[0, i, r, c].view(np.float32) == pytest.approx(rests[2], abs=1e-6)
+    assert not prepared.yardsticks[cut.norms == 0].any()
