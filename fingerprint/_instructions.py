@@ -141,12 +141,11 @@ def lay_windows(
     right: Any,
     rows: Any,
     columns: Any,
-    down_shifts: Any,
-    right_shifts: Any,
+    side: Any,
     target: Any,
     row: Any,
 ) -> Any:
-    """Copy the words of down_shifts * right_shifts windows out of a map of words, whose rows lie `stride` bytes apart.
+    """Copy the words of side * side windows out of a map of words, whose rows lie `stride` bytes apart.
 
     A window has rows * columns words, each `down` rows or `right` words from the last; `source` is the address of the
     first word of the first window. Each of these words, of one window after the other, makes a row at `target`, `row`
@@ -155,15 +154,15 @@ def lay_windows(
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        source, stride, down, right, rows, columns, down_shifts, right_shifts, target, row = arguments
-        step = builder.mul(right_shifts, const(4))
+        source, stride, down, right, rows, columns, side, target, row = arguments
+        step = builder.mul(side, const(4))
         with cgutils.for_range(builder, rows) as r, cgutils.for_range(builder, columns) as c:
             top = builder.mul(builder.mul(r.index, down), stride)
             start = builder.add(source, builder.add(top, builder.mul(builder.mul(c.index, right), const(4))))
             line = builder.add(target, builder.mul(row, builder.add(builder.mul(r.index, columns), c.index)))
-            with cgutils.for_range(builder, down_shifts) as d:
+            with cgutils.for_range(builder, side) as d:
                 value = read(builder, builder.add(start, builder.mul(stride, d.index)), SUMS)
                 write(builder, value, builder.add(line, builder.mul(step, d.index)))
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 10), generate
+    return types.void(*[types.int64] * 9), generate

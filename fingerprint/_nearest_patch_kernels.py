@@ -328,18 +328,18 @@ def nearest_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not w
         if sketches.shape[0]:
             for left in range((side - 1) // 16 * 16, -1, -16):
                 source = pairs[f, y:, x + left :].ctypes.data
-                lay_windows(source, pairs.strides[1], block, 2 * block, 4, 2, side, side, m + 4 * left, row)
+                lay_windows(source, pairs.strides[1], block, 2 * block, 4, 2, side, m + 4 * left, row)
                 for line, plane in ((8, lengths), (9, halves)):
                     source = plane[f, y:, x + left :].ctypes.data
-                    lay_windows(source, plane.strides[1], 0, 0, 1, 1, side, side, m + line * row + 4 * left, 0)
+                    lay_windows(source, plane.strides[1], 0, 0, 1, 1, side, m + line * row + 4 * left, 0)
             marks[9, side * side :] = -NOWHERE
             count = _sift(m, row, vectors, sketches.ctypes.data, bars.ctypes.data, n, c)
             if count == 0:
                 continue
         for left in range((side - 1) // 16 * 16, -1, -16):
             source = words[f, y:, x + left :].ctypes.data
-            lay_windows(source, words.strides[1], 1, 4, size, across, side, side, w + 4 * left, row)
-            lay_windows(sums[f, y:, x + left :].ctypes.data, sums.strides[1], 0, 0, 1, 1, side, side, s + 4 * left, 0)
+            lay_windows(source, words.strides[1], 1, 4, size, across, side, w + 4 * left, row)
+            lay_windows(sums[f, y:, x + left :].ctypes.data, sums.strides[1], 0, 0, 1, 1, side, s + 4 * left, 0)
         squares[side * side :] = NOWHERE
         keys[:] = -NOWHERE // 2
         numbers[:] = -1

@@ -4,12 +4,11 @@
 A patch is 2 x 2 blocks of 4 x 4 numbers, and neighbouring patches share blocks: of each pair of a block of a real image
 and of one that lies aside by one shift in a synthetic image the product is worked out once, for four patches. A row of
 a block is a word of four numbers, uint8 in synthetic images and int8 in real ones, which vector instructions multiply
-and add up at once; the lanes of a vector are 16 shifts.
+and add up at once; the lanes of a vector are 16 real images.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,18 @@ from numba.extending import intrinsic
 from fingerprint._compiler import call, kernel, runs
 from fingerprint._instructions import (
     F32,
+    I8,
     I32,
-    I64,
     REALS,
     SUMS,
     add_products_of_bytes,
     const,
-    lanes,
-    lay_windows,
     read,
     splat,
     write,
 )
 
-AT_ONCE = 4  # real images that share what is read of a synthetic one
+LANES = 16
 
 
 @kernel
@@ -140,104 +137,73 @@ def best_numpy(windows: Any, scales: Any, patterns: Any, means: Any) -> Any:
 
 
 def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
-    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+    """Take the larger of two floats, of which the second is at least 0: then they are in the order of their bits."""
+    bits, others = (builder.bitcast(value, SUMS) for value in (x, y))
+    return builder.bitcast(builder.select(builder.icmp_signed(">", bits, others), bits, others), REALS)
 
 
-def _largest_of_four(builder: Any, vectors: list[Any]) -> Any:  # pragma: no cover  (emits LLVM)
-    """Return the largest lane of each of four vectors."""
+def _row_of_blocks(shifts: int) -> Any:
+    """Return an intrinsic for a row of blocks, `columns` of them, of 16 real images, and `shifts` shifts side by side.
 
-    def halve(x: Any, y: Any, width: int) -> Any:
-        """Return the larger of the halves of every run of `width` lanes, those of x first."""
-        left = [at + lane for at in range(0, 32, width) for lane in range(width // 2)]
-        halves = (lanes(lane + aside for lane in left) for aside in (0, width // 2))
-        return _larger(builder, *(builder.shuffle_vector(x, y, half) for half in halves))
+    The products of two blocks side by side and of the two above them are those of a patch: the vector of 16 images at
+    `best` is raised to the largest scaled one. Sums of two side by side are left at `above`, (columns - 1, shifts)
+    vectors, for the next row. In the first row, where `complete` is 0, nothing is above and nothing done to `best`.
 
-    found = halve(halve(vectors[0], vectors[1], 16), halve(vectors[2], vectors[3], 16), 8)
-    for distance in (2, 1):
-        turned = builder.shuffle_vector(found, found, lanes(lane ^ distance for lane in range(16)))
-        found = _larger(builder, found, turned)
-    return builder.shuffle_vector(found, found, lanes(range(0, 16, 4)))
-
-
-def _row_of_blocks(vectors: int) -> Any:
-    """Return an intrinsic f(windows, sums, scales, images, block, mean, columns, above, best).
-
-    It multiplies a row of blocks, `columns` of them, with what lies 16 * `vectors` shifts aside. The products of two
-    side by side and of the two above them are those of a patch: best (columns - 1, AT_ONCE) float32 is raised to its
-    largest scaled product. Sums of two side by side are left at `above`, (columns - 1, vectors, AT_ONCE) vectors.
-
-    All arguments but three are addresses. `windows`, `sums` and `scales` are of rows of what `_lay` made, the latter of
-    the patches that end in this row of blocks, or 0 in the first. `images` is of (2, AT_ONCE) addresses, of the blocks
-    and the means of real images; the first of those of this row lie `block` and `mean` bytes behind.
+    All others are addresses or bytes. `words`, `sums` and `scales` are of what `lay_out` made, at the first block or at
+    the first patch that ends in this row; to the next row of it is `down` bytes, to the next block `right`. `blocks`,
+    (columns, 4, 16), `means` and `best`, (columns - 1, 16), are of this row.
     """
-    size = 64 * vectors  # bytes of a word of all windows
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        windows, sums, scales, start, block, mean, columns, above, best = arguments
-        images = range(AT_ONCE)
-        addresses = [read(builder, builder.add(start, const(8 * k)), I64) for k in range(2 * AT_ONCE)]
-        patches = [builder.add(address, block) for address in addresses[:AT_ONCE]]
-        means = [builder.add(address, mean) for address in addresses[AT_ONCE:]]
+        words, sums, scales, down, right, blocks, means, columns, complete, above, best = arguments
 
-        def words(column: Any, part: range) -> list[list[Any]]:
-            """Read the words of a block, row by row."""
-            start = builder.add(windows, builder.mul(column, const(4 * size)))
-            rows = range(4)
-            return [[read(builder, builder.add(start, const(size * row + 64 * v)), SUMS) for v in part] for row in rows]
+        def at(base: Any, index: Any, pitch: Any, more: int = 0) -> Any:
+            pitch = const(pitch) if isinstance(pitch, int) else pitch
+            return builder.add(builder.add(base, builder.mul(index, pitch)), const(more))
 
-        def products(column: Any, pixels: list[list[Any]], k: int) -> list[Any]:
-            """Multiply the block of one image."""
-            found = [ir.Constant(SUMS, [0] * 16) for _ in pixels[0]]
-            for row in range(4):
-                at = builder.add(builder.mul(column, const(16)), const(4 * row))
-                number = splat(builder, read(builder, builder.add(patches[k], at), I32), SUMS)
-                found = [add_products_of_bytes(builder, *pair, number) for pair in zip(found, pixels[row], strict=True)]
+        def block_of(column: Any) -> list[Any]:
+            return [read(builder, at(blocks, column, 256, 64 * row), SUMS) for row in range(4)]
+
+        def product(column: Any, block: list[Any], shift: int) -> Any:
+            found = ir.Constant(SUMS, [0] * 16)
+            for row, numbers in enumerate(block):
+                word = read(builder, at(at(words, column, right, 4 * shift), const(row), down), I32)
+                found = add_products_of_bytes(builder, found, splat(builder, word, SUMS), numbers)
             return found
 
-        def largest(site: Any, part: range, k: int, sides: list[Any]) -> Any:
-            """Return the larger of the scaled products of the patches of one image, lane by lane."""
-            scaled = []
-            average = read(builder, builder.add(means[k], builder.mul(site, const(4))), F32)
-            off = builder.fneg(splat(builder, average, REALS))
-            for v, side in zip(part, sides, strict=True):
-                at = builder.add(builder.mul(site, const(size)), const(64 * v))
-                total, scale = (read(builder, builder.add(start, at), REALS) for start in (sums, scales))
-                found = call(builder, "llvm.fma.v16f32", [off, total, builder.sitofp(side, REALS)], REALS)
-                scaled.append(builder.fmul(found, scale))
-            return functools.reduce(functools.partial(_larger, builder), scaled)
+        def scaled(site: Any, total: Any, mean: Any, shift: int) -> Any:
+            weights = (read(builder, at(side, site, right, 4 * shift), F32) for side in (sums, scales))
+            window, scale = (splat(builder, weight, REALS) for weight in weights)
+            about = call(builder, "llvm.fma.v16f32", [mean, window, builder.sitofp(total, REALS)], REALS)
+            return builder.fmul(about, scale)
 
-        def walk(part: range, left: Any, complete: bool) -> None:
+        def walk(part: range, left: dict[int, Any], finish: bool) -> None:
             with cgutils.for_range(builder, builder.sub(columns, const(1))) as loop:
-                start = builder.add(above, builder.mul(loop.index, const(AT_ONCE * size)))
-                found = []
-                column = builder.add(loop.index, const(1))
-                pixels = words(column, part)
-                for k in images:
-                    right = products(column, pixels, k)
-                    below = [builder.add(value, builder.load(old)) for value, old in zip(right, left[k], strict=True)]
-                    place = [builder.add(start, const(64 * (vectors * k + v))) for v in part]
-                    if complete:
-                        sides = [
-                            builder.add(value, read(builder, at, SUMS)) for value, at in zip(below, place, strict=True)
-                        ]
-                        found.append(largest(loop.index, part, k, sides))
-                    for value, at, new, old in zip(below, place, right, left[k], strict=True):
-                        write(builder, value, at)
-                        builder.store(new, old)
-                if complete:
-                    at = builder.add(best, builder.mul(loop.index, const(4 * AT_ONCE)))
-                    four = _largest_of_four(builder, found)
-                    write(builder, _larger(builder, four, read(builder, at, four.type)), at)
+                site, column = loop.index, builder.add(loop.index, const(1))
+                block = block_of(column)
+                if finish:
+                    mean = builder.fneg(read(builder, at(means, site, 64), REALS))
+                    largest = read(builder, at(best, site, 64), REALS)
+                for shift in part:
+                    right_one = product(column, block, shift)
+                    below = builder.add(right_one, builder.load(left[shift]))
+                    builder.store(right_one, left[shift])
+                    place = at(above, site, 64 * shifts, 64 * shift)
+                    if finish:
+                        total = builder.add(below, read(builder, place, SUMS))
+                        largest = _larger(builder, scaled(site, total, mean, shift), largest)
+                    write(builder, below, place)
+                if finish:
+                    write(builder, largest, at(best, site, 64))
 
-        at_once = vectors if runs("avx512") else 1  # as many as there are registers for
-        for first in range(0, vectors, at_once):
-            part = range(first, first + at_once)
-            left = [[cgutils.alloca_once(builder, SUMS) for _ in part] for _ in images]
-            pixels = words(const(0), part)
-            for k in images:
-                for value, old in zip(products(const(0), pixels, k), left[k], strict=True):
-                    builder.store(value, old)
-            with builder.if_else(builder.icmp_signed("!=", sums, const(0))) as (later, earliest):
+        at_once = shifts if runs("avx512") else 3  # about as many as there are registers for
+        for first in range(0, shifts, at_once):
+            part = range(first, min(first + at_once, shifts))
+            left = {shift: cgutils.alloca_once(builder, SUMS) for shift in part}
+            block = block_of(const(0))
+            for shift in part:
+                builder.store(product(const(0), block, shift), left[shift])
+            with builder.if_else(builder.icmp_signed("!=", complete, const(0))) as (later, earliest):
                 with later:
                     walk(part, left, True)
                 with earliest:
@@ -247,96 +213,90 @@ def _row_of_blocks(vectors: int) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]
     def row(
         typing: Any,
-        windows: Any,
+        words: Any,
         sums: Any,
         scales: Any,
-        images: Any,
-        block: Any,
-        mean: Any,
+        down: Any,
+        right: Any,
+        blocks: Any,
+        means: Any,
         columns: Any,
+        complete: Any,
         above: Any,
         best: Any,
     ) -> Any:  # pragma: no cover
-        return types.void(*[types.int64] * 9), generate
+        return types.void(*[types.int64] * 11), generate
 
     return row
 
 
-_row2, _row3 = _row_of_blocks(2), _row_of_blocks(3)
+_row5, _row9 = _row_of_blocks(5), _row_of_blocks(9)
 
 
 @kernel
-def _lay(words, sums, scales, places, radius, spread, windows, totals, weights):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Copy what `lay_out` made of an image so that shifts lie side by side, for the patches from each of the places on.
+def _search(words, sums, scales, place, radius, spread, blocks, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Raise best (rows, columns, 16) to the largest scaled products of patches of 16 images with the windows of one.
 
-    `windows` (places, parts, rows + 1, columns + 1, 4, lanes) get the words of the blocks; `totals` and `weights`
-    (places, parts, rows, columns, lanes) the sums and the scales of the patches, 0 where there is no shift. A part has
-    some rows of shifts.
+    The patches are those of blocks (rows of the image, columns of the image, 4, 16) from `place` on: (y, x) in the maps
+    of the image that is searched, (r, c) in blocks and means (rows, columns, 16). `above` is work space.
     """
-    side, parts = 2 * radius + 1, windows.shape[1]
-    for place in range(places.shape[0]):
-        for part in range(parts):
-            first, count = part * side // parts, (part + 1) * side // parts - part * side // parts
-            for r in range(windows.shape[2]):
-                for c in range(windows.shape[3]):
-                    top, left = places[place, 0] + first + 4 * spread * r, places[place, 1] + 4 * spread * c
-                    source, target = words[top, left:].ctypes.data, windows[place, part, r, c]
-                    start = target.ctypes.data
-                    lay_windows(source, words.strides[0], spread, 0, 4, 1, count, side, start, target.strides[0])
-            for r in range(totals.shape[2]):
-                for c in range(totals.shape[3]):
-                    top, left = places[place, 0] + first + 4 * spread * r, places[place, 1] + 4 * spread * c
-                    total, weight = totals[place, part, r, c], weights[place, part, r, c]
-                    start = total.ctypes.data
-                    lay_windows(sums[top, left:].ctypes.data, sums.strides[0], 0, 0, 1, 1, count, side, start, 0)
-                    start = weight.ctypes.data
-                    lay_windows(scales[top, left:].ctypes.data, scales.strides[0], 0, 0, 1, 1, count, side, start, 0)
-                    weight[count * side :] = np.float32(0.0)
+    y, x, r0, c0 = place
+    side, columns, z = 2 * radius + 1, best.shape[1] + 1, above.ctypes.data
+    stride, down, right = words.strides[0], spread * words.strides[0], 16 * spread
+    for dy in range(side):
+        for r in range(best.shape[0] + 1):
+            here = (y + dy + 4 * spread * r) * stride + 4 * x
+            last = here - 4 * down
+            w, s, q = words.ctypes.data + here, sums.ctypes.data + last, scales.ctypes.data + last
+            b = blocks.ctypes.data + (r0 + r) * blocks.strides[0] + c0 * blocks.strides[1]
+            m = means.ctypes.data + (r0 + r - 1) * means.strides[0] + c0 * means.strides[1]
+            out = best.ctypes.data + (r - 1) * best.strides[0]
+            if side == 9:
+                _row9(w, s, q, down, right, b, m, columns, r, z, out)
+            else:
+                _row5(w, s, q, down, right, b, m, columns, r, z, out)
 
 
 @kernel
-def _search(windows, totals, weights, places, blocks, means, images, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Find the best matches in what `_lay` made, best (places, rows, columns, AT_ONCE), of patches of `AT_ONCE` images.
+def best_vectors(words, sums, scales, places, radius, spread, blocks, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Raise best (m, groups, places, rows, columns, 16) to what `best_numpy` finds, of 16 real images a group.
 
-    `images` (2, AT_ONCE) int64 are the addresses of their blocks and means, which lie as those of `blocks` and `means`.
+    The patches are as many, down and across, as best has, from each of the places on: see `_search`, also for `blocks`
+    and `means`, here of all groups.
     """
-    best[:] = np.float32(0.0)
-    columns, a, z = windows.shape[3], images.ctypes.data, above.ctypes.data
-    for place in range(windows.shape[0]):
-        r0, c0 = places[place, 2], places[place, 3]
-        for part in range(windows.shape[1]):
-            w, s = windows[place, part].ctypes.data, totals[place, part].ctypes.data
-            q = weights[place, part].ctypes.data
-            for r in range(windows.shape[2]):
-                block = (r0 + r) * blocks.strides[2] + c0 * blocks.strides[3]
-                mean = (r0 + r - 1) * means.strides[2] + c0 * means.strides[3]
-                out = best.ctypes.data + place * best.strides[0] + (r - 1) * best.strides[1]
-                sums, scales = (s + (r - 1) * totals.strides[2], q + (r - 1) * weights.strides[2]) if r else (0, 0)
-                if windows.shape[5] == 48:
-                    _row3(w + r * windows.strides[2], sums, scales, a, block, mean, columns, z, out)
-                else:
-                    _row2(w + r * windows.strides[2], sums, scales, a, block, mean, columns, z, out)
-
-
-@kernel
-def best_vectors(words, sums, scales, places, radius, spread, blocks, means, windows, totals, weights, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Write what `best_numpy` finds into best (m, n, patches), of the patches from each of the places (y, x, r, c) on.
-
-    They are as many, across and down, as `totals` has: (y, x) in the maps of the images that are searched, (r, c) in
-    those of the real ones. The arrays between are work space for one image, see `_lay` and `_row_of_blocks`.
-    """
-    count = blocks.shape[1]
-    images = np.empty((2, AT_ONCE), np.int64)
-    found = np.empty((len(places), totals.shape[2], totals.shape[3], AT_ONCE), np.float32)
     for f in range(words.shape[0]):
-        _lay(words[f], sums[f], scales[f], places, radius, spread, windows, totals, weights)
-        for first in range(0, count, AT_ONCE):
-            for k in range(AT_ONCE):
-                i = min(first + k, count - 1)
-                images[0, k], images[1, k] = blocks[0, i].ctypes.data, means[0, i].ctypes.data
-            _search(windows, totals, weights, places, blocks, means, images, above, found)
-            for k in range(min(AT_ONCE, count - first)):
-                best[f, first + k] = found[:, :, :, k].copy().ravel()
+        for g in range(blocks.shape[0]):
+            for p in range(places.shape[0]):
+                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
+                found = best[f, g, p]
+                _search(words[f], sums[f], scales[f], place, radius, spread, blocks[g], means[g], above, found)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _choose(typing: Any, one: Any, other: Any, turned: Any, count: Any, out: Any) -> Any:
+    """Copy `count` vectors of 16 words to `out`, of the one or, in the lanes where `turned` is not 0, of the other.
+
+    All but `count` are addresses; `turned` is of 16 bytes.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        one, other, turned, count, out = arguments
+        flags = read(builder, turned, ir.VectorType(I8, 16))
+        lanes = builder.icmp_signed("!=", flags, ir.Constant(flags.type, [0] * 16))
+        with cgutils.for_range(builder, count) as loop:
+            at = builder.mul(loop.index, const(64))
+            first, second = (read(builder, builder.add(side, at), SUMS) for side in (one, other))
+            write(builder, builder.select(lanes, second, first), builder.add(out, at))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@kernel
+def _chosen(sides, group, turned, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the turn that turned (16,) says."""
+    other = sides[sides.shape[0] - 1, group].ctypes.data
+    _choose(sides[0, group].ctypes.data, other, turned.ctypes.data, out.size // 16, out.ctypes.data)
 
 
 @kernel
@@ -353,39 +313,43 @@ def sum_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not witho
     yardsticks,
     floor,
     turned,
-    windows,
-    totals,
-    weights,
     above,
+    best,
     total,
 ):
-    """Add to total (m, n) int32 the gains of the patches of `best_vectors`, as `patch_evidence.octaves` counts them.
+    """Add to total (m, 16 * groups) int32 the gains of the patches of `best_vectors`, as `patch_evidence.octaves` does.
 
-    `norms` and `yardsticks` are (turns, n, patches) of these patches; turned (m, n) says which turn is sought.
+    What is of real images, (turns, groups, ...), is of one or two turns; turned (m, 16 * groups) says which is sought.
+    `norms` and `yardsticks` are (turns, groups, patches, 16) of these patches alone. Of 16 images, best (places,
+    rows, columns, 16) is work space.
     """
-    count = blocks.shape[1]
     one, zero = np.float32(1.0), np.float32(0.0)
-    images = np.empty((2, AT_ONCE), np.int64)
-    best = np.empty((len(places), totals.shape[2], totals.shape[3], AT_ONCE), np.float32)
-    found = best.reshape((-1, AT_ONCE))
-    rests = np.empty(len(found), np.float32)
+    n_patches = norms.shape[2]
+    own_blocks, own_means = np.empty(blocks.shape[2:], blocks.dtype), np.empty(means.shape[2:], means.dtype)
+    norm, yardstick = np.empty(norms.shape[2:], np.float32), np.empty(norms.shape[2:], np.int32)
+    found = best.reshape((n_patches, 16))
+    rests, gained = np.empty(16, np.float32), np.empty(16, np.int32)
     bits = rests.view(np.int32)
     for f in range(words.shape[0]):
-        _lay(words[f], sums[f], scales[f], places, radius, spread, windows, totals, weights)
-        for first in range(0, count, AT_ONCE):
-            for k in range(AT_ONCE):
-                i = min(first + k, count - 1)
-                t = np.int64(turned[f, i])
-                images[0, k], images[1, k] = blocks[t, i].ctypes.data, means[t, i].ctypes.data
-            _search(windows, totals, weights, places, blocks, means, images, above, best)
-            for k in range(min(AT_ONCE, count - first)):
-                i = first + k
-                norm, yardstick = norms[np.int64(turned[f, i]), i], yardsticks[np.int64(turned[f, i]), i]
-                for p in range(len(rests)):
-                    rests[p] = found[p, k]
-                for p in range(len(rests)):
-                    rests[p] = max(one - rests[p] * norm[p], zero) + floor
-                gained = np.int32(0)
-                for p in range(len(rests)):
-                    gained = np.int32(gained + (max(np.int32(yardstick[p] - bits[p]), np.int32(0)) >> 8))
-                total[f, i] += gained
+        for g in range(blocks.shape[1]):
+            way = turned[f, 16 * g : 16 * g + 16]
+            side, mean = blocks[int(way[0]), g], means[int(way[0]), g]
+            if np.any(way != way[0]):
+                _chosen(blocks, g, way, own_blocks)
+                _chosen(means, g, way, own_means)
+                side, mean = own_blocks, own_means
+            _chosen(norms, g, way, norm)
+            _chosen(yardsticks, g, way, yardstick)
+            best[:] = zero
+            for p in range(places.shape[0]):
+                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
+                _search(words[f], sums[f], scales[f], place, radius, spread, side, mean, above, best[p])
+            gained[:] = 0
+            for p in range(n_patches):
+                for lane in range(16):
+                    rests[lane] = max(one - found[p, lane] * norm[p, lane], zero) + floor
+                for lane in range(16):
+                    gain = max(np.int32(yardstick[p, lane] - bits[lane]), np.int32(0)) >> 8
+                    gained[lane] = np.int32(gained[lane] + gain)
+            for lane in range(16):
+                total[f, 16 * g + lane] += gained[lane]

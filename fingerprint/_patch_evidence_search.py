@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,10 +154,26 @@ class Cut:
         sides = (self.blocks, blocks), (self.means, self.means[..., ::-1]), (self.norms, self.norms[..., ::-1])
         return Cut(*(np.concatenate(side) for side in sides))
 
+    @cached_property
+    def packed(self) -> tuple[Array, ...]:  # pragma: no cover  (with the compiler only)
+        """Return blocks, (turns, groups, rows + 1, columns + 1, 4, 16) words, means and norms of 16 images a group."""
+        words = self.blocks.view(np.uint32)
+        return tuple(in_groups(side) for side in (words, self.means, self.norms))
+
     def patterns(self, turn: int, row: int, column: int) -> tuple[Array, Array]:
         """Return the patches at a place, (n, 64) int8, and their means."""
         blocks = self.blocks[turn, :, row : row + 2, column : column + 2].reshape(-1, 2, 2, 4, 4)
         return blocks.swapaxes(2, 3).reshape(-1, 64), self.means[turn, :, row, column]
+
+
+def in_groups(values: Array) -> Array:
+    """Return (turns, n, ...) as (turns, groups, ..., 16), from a cache line on; what lacks in the last group is 0."""
+    groups = -(-values.shape[1] // 16)
+    out = aligned((len(values), groups, *values.shape[2:], 16), values.dtype)
+    for group in range(groups):
+        part = values[:, 16 * group : 16 * group + 16]
+        out[:, group, ..., : part.shape[1]] = np.moveaxis(part, 1, -1)
+    return out
 
 
 def _of_patches(blocks: Array) -> Array:
@@ -243,13 +259,16 @@ class Windows:
         """
         from fingerprint import _patch_evidence_kernels as kernels
 
-        sites = sites_of(firsts, shape)
-        best = np.empty((len(self.words), cut.blocks.shape[1], len(sites)), np.float32)
+        sites, count = sites_of(firsts, shape), cut.blocks.shape[1]
         if self.kernel == "vectors":  # pragma: no cover  (with the compiler only)
-            kernels.best_vectors(*self.arguments(firsts), cut.blocks, cut.means, *self.space(len(firsts), shape), best)
-        else:
-            for n, (r, c) in enumerate(sites):
-                best[:, :, n] = kernels.best_numpy(*self.at(r, c), *cut.patterns(0, r, c))
+            blocks, means = (side[0] for side in cut.packed[:2])
+            found = aligned((len(self.words), len(blocks), len(firsts), *shape, 16), np.float32)
+            kernels.best_vectors(*self.arguments(firsts), blocks, means, self.above(shape), found)
+            patches_last = found.reshape(*found.shape[:2], len(sites), 16).swapaxes(2, 3)
+            return np.ascontiguousarray(patches_last).reshape(len(found), -1, len(sites))[:, :count]
+        best = np.empty((len(self.words), count, len(sites)), np.float32)
+        for n, (r, c) in enumerate(sites):
+            best[:, :, n] = kernels.best_numpy(*self.at(r, c), *cut.patterns(0, r, c))
         return best
 
     def arguments(self, firsts: Array) -> tuple[Any, ...]:  # pragma: no cover  (with the compiler only)
@@ -257,23 +276,9 @@ class Windows:
         places = np.array([(*self.place(*first), *first) for first in firsts], np.int64)
         return self.words, self.sums, self.scales, places, self.radius, self.spread
 
-    def space(
-        self, places: int, shape: tuple[int, int]
-    ) -> tuple[Array, ...]:  # pragma: no cover  (with the compiler only)
-        """Return work space of the kernels for `shape` patches from each of so many places on."""
-        from fingerprint._patch_evidence_kernels import AT_ONCE
-
-        (rows, columns), side = shape, 2 * self.radius + 1
-        parts = -(-(side**2) // 48)
-        lanes = 16 * -(-(-(-side // parts) * side) // 16)
-        spare = 16 * lanes  # 16 words are copied at a time, beyond the last
-        shapes = (places, parts, rows + 1, columns + 1, 4, lanes), *[(places, parts, rows, columns, lanes)] * 2
-        kinds = np.uint32, np.float32, np.float32
-        arrays = [
-            aligned((math.prod(one) + spare,), kind)[:-spare].reshape(one)
-            for one, kind in zip(shapes, kinds, strict=True)
-        ]
-        return *arrays, aligned((columns, lanes, AT_ONCE), np.int32)
+    def above(self, shape: tuple[int, int]) -> Array:  # pragma: no cover  (with the compiler only)
+        """Return work space of the kernels for `shape` patches, see `_row_of_blocks`."""
+        return aligned((shape[1], 2 * self.radius + 1, 16), np.int32)
 
 
 def sites_of(firsts: Array, shape: tuple[int, int]) -> list[tuple[int, int]]:

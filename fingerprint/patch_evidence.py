@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint import _names, bins
+from fingerprint._memory import aligned
 from fingerprint._patch_evidence_search import Windows, boxes, sites_of
 from fingerprint.patch_reals import FLOOR, rest_of
 
@@ -278,20 +279,26 @@ def _sums_at(real: PatchReals, windows: Windows, firsts: Array, shape: tuple[int
     sites = sites_of(firsts, shape)
     if not sites:
         return total
-    cut = real.patches
-    norms, yardsticks = (side.reshape(*side.shape[:2], -1) for side in (cut.norms, real.yardsticks))
-    if len(sites) < norms.shape[2]:
-        numbers = np.ravel_multi_index(np.transpose(sites), real.layout.shape)
-        norms, yardsticks = norms.take(numbers, axis=2), yardsticks.take(numbers, axis=2)
+    numbers = np.ravel_multi_index(np.transpose(sites), real.layout.shape)
     if windows.kernel == "vectors":  # pragma: no cover  (with the compiler only)
-        space = windows.space(len(firsts), shape)
-        about = cut.blocks, cut.means, norms, yardsticks, FLOOR, turned
-        kernels.sum_vectors(*windows.arguments(firsts), *about, *space, total)
-        return total
+        blocks, means, norms = real.patches.packed
+        norms, yardsticks = (
+            side.reshape(*side.shape[:2], -1, 16).take(numbers, axis=2) for side in (norms, real.packed)
+        )
+        spare = -real.count % 16
+        padded = np.pad(turned, ((0, 0), (0, spare)), mode="edge")
+        total = np.pad(total, ((0, 0), (0, spare)))
+        best = aligned((len(firsts), *shape, 16), np.float32)
+        about = blocks, means, norms, yardsticks, FLOOR, padded, windows.above(shape), best
+        kernels.sum_vectors(*windows.arguments(firsts), *about, total)
+        return total[:, : real.count]
+    norms, yardsticks = (
+        side.reshape(*side.shape[:2], -1)[:, :, numbers] for side in (real.patches.norms, real.yardsticks)
+    )
     for n, site in enumerate(sites):
         at = windows.at(*site)
         for turn in range(len(yardsticks)):
-            best = kernels.best_numpy(*at, *cut.patterns(turn, *site))
+            best = kernels.best_numpy(*at, *real.patches.patterns(turn, *site))
             total += np.where(turned == turn, octaves(best, norms[turn, :, n], yardsticks[turn, :, n]), 0)
     return total
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fingerprint import _threads
-from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes
+from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes, in_groups
 from fingerprint._population import population
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class PatchReals:
         """Return what is known of one real image."""
         part = slice(index, index + 1)
         return PatchReals(self.layout, self.patches.of(part), self.yardsticks[:, part])
+
+    @cached_property
+    def packed(self) -> Array:  # pragma: no cover  (with the compiler only)
+        """Return the yardsticks of 16 images a group, see `Cut.packed`."""
+        return in_groups(self.yardsticks)
 
     @property
     def informative(self) -> Array:

@@ -8,7 +8,7 @@ import pytest
 from waves import waves
 
 from fingerprint import _compiler
-from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes, sites_of
+from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes, in_groups, sites_of
 
 SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps to a box
 
@@ -119,11 +119,21 @@ def test_every_kernel_finds_the_same(name, coarse, size):
             np.testing.assert_array_equal(found[:, :, n], expected)
 
 
-@pytest.mark.parametrize("count", [1, 3, 4, 5])
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
 def test_any_number_of_real_images_is_searched(count):
     images, layout = reduced(20, 24)
-    cut = Cut.from_images(np.repeat(images, 2, axis=0)[:count], layout, 1)
-    found = Windows.of(images, layout).best(cut, np.zeros((1, 2), int), layout.shape)
-    whole = Cut.from_images(np.repeat(images, 2, axis=0), layout, 1)
-    expected = Windows.of(images, layout).best(whole, np.zeros((1, 2), int), layout.shape)
-    np.testing.assert_array_equal(found, expected[:, :count])
+    many = np.concatenate([reduced(20, 24, seed)[0] for seed in range(11)])
+    firsts = np.zeros((1, 2), int)
+    windows = Windows.of(images, layout)
+    found = windows.best(Cut.from_images(many[:count], layout, 1), firsts, layout.shape)
+    one_by_one = [windows.best(Cut.from_images(image[None], layout, 1), firsts, layout.shape) for image in many[:count]]
+    np.testing.assert_array_equal(found, np.concatenate(one_by_one, axis=1))
+
+
+def test_16_images_lie_side_by_side():
+    values = np.random.default_rng(0).integers(0, 100, (2, 19, 3, 5))
+    found = in_groups(values)
+    assert found.shape == (2, 2, 3, 5, 16)
+    for n in range(32):
+        expected = values[:, n] if n < 19 else np.zeros((2, 3, 5))
+        np.testing.assert_array_equal(found[:, n // 16, ..., n % 16], expected)
