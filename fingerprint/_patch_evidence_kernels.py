@@ -30,8 +30,6 @@ from fingerprint._instructions import (
     write,
 )
 
-LANES = 16
-
 
 @kernel
 def box_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
