@@ -217,7 +217,7 @@ class Windows:
 
         s, margin = layout.spread, 2 * layout.radius
         rows, columns = (max(0, length - 7 * s) for length in layout.grid)
-        shape = len(images), rows + 7 * s + margin, columns + 4 * s + margin + 16  # rows are copied 16 words at a time
+        shape = len(images), rows + 7 * s + margin, columns + 4 * s + margin
         words, sums, scales = np.zeros(shape, np.uint32), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for maps in zip(images, words, sums, scales, strict=True) if rows and columns else ():
             kernels.lay_out(maps[0], s, layout.radius, *maps[1:])
@@ -232,11 +232,7 @@ class Windows:
         if s == 1:
             return self
         top, left = self.top % s, self.left % s
-        maps = []
-        for values in (self.words, self.sums, self.scales):
-            chosen = values[:, top::s, left::s]
-            maps.append(np.zeros((*chosen.shape[:2], chosen.shape[2] + 16), values.dtype))
-            maps[-1][:, :, : chosen.shape[2]] = chosen
+        maps = (np.ascontiguousarray(side[:, top::s, left::s]) for side in (self.words, self.sums, self.scales))
         return Windows(self.kernel, self.top // s, self.left // s, 1, self.radius // s, *maps)
 
     def place(self, row: int, column: int) -> tuple[int, int]:

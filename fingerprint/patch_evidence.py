@@ -126,7 +126,8 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
 
     The sum of a pair is by how many octaves (halvings of 1 - correlation) the patches of the real image match in the
     synthetic one better than in other real images, over all patches that do: the log of how much likelier they are as a
-    copy. All are sought in one and the same synthetic image, as it is or turned: as one patch in nine sums up higher.
+    copy. All are sought in one and the same synthetic image, as it is or turned: as one patch in nine sums up higher,
+    moved by whole boxes.
 
     What another real image explains better counts against: a copy of a slice matches its neighbours of the same
     patient too. The evidence is the sum, less twice what it lacks to that of the real image which the synthetic one
