@@ -80,8 +80,8 @@ class Layout:
 
     @property
     def deciding(self) -> Array:
-        """Return (n, 2) int64: one patch in nine, by which is decided whether an image is turned left to right."""
-        rows, columns = (range(count // 2 % 3, count, 3) for count in self.shape)
+        """Return (n, 2) int64: every fourth patch down and across, which decide whether an image is turned."""
+        rows, columns = (range((count - 1) % 4 // 2, count, 4) for count in self.shape)
         return np.array([(r, c) for r in rows for c in columns], np.int64).reshape(-1, 2)
 
     @property
@@ -224,16 +224,6 @@ class Windows:
         top, left = (int(edges[0]) // layout.step if len(edges) else 0 for edges in (layout.rows, layout.columns))
         kernel = "vectors" if _compiler.runs("vectors") else "numpy"
         return cls(kernel, top, left, s, layout.radius, words, sums, scales)
-
-    @property
-    def coarse(self) -> Windows:
-        """Return the windows that are shifted by whole boxes."""
-        s = self.spread
-        if s == 1:
-            return self
-        top, left = self.top % s, self.left % s
-        maps = (np.ascontiguousarray(side[:, top::s, left::s]) for side in (self.words, self.sums, self.scales))
-        return Windows(self.kernel, self.top // s, self.left // s, 1, self.radius // s, *maps)
 
     def place(self, row: int, column: int) -> tuple[int, int]:
         """Return where a patch lies, in steps."""

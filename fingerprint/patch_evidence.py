@@ -126,8 +126,8 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
 
     The sum of a pair is by how many octaves (halvings of 1 - correlation) the patches of the real image match in the
     synthetic one better than in other real images, over all patches that do: the log of how much likelier they are as a
-    copy. All are sought in one and the same synthetic image, as it is or turned: as one patch in nine sums up higher,
-    moved by whole boxes.
+    copy. All are sought in one and the same synthetic image, as it is or turned: as every fourth patch down and across
+    sums up higher.
 
     What another real image explains better counts against: a copy of a slice matches its neighbours of the same
     patient too. The evidence is the sum, less twice what it lacks to that of the real image which the synthetic one
@@ -257,15 +257,11 @@ def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
 
 
 def _turned(real: PatchReals, windows: Windows) -> Array:
-    """Return which images are searched turned left to right, (m, n) bool: where one patch in nine gains more so.
-
-    For that it is shifted by whole boxes alone.
-    """
+    """Return which images are searched turned left to right, (m, n) bool: where the deciding patches gain more so."""
     as_is = np.zeros((len(windows.words), real.count), bool)
     if not real.mirror:
         return as_is
-    coarse = windows.coarse
-    one, other = (_sums_at(real, coarse, real.layout.deciding, (1, 1), side) for side in (as_is, ~as_is))
+    one, other = (_sums_at(real, windows, real.layout.deciding, (1, 1), side) for side in (as_is, ~as_is))
     return np.asarray(other > one)
 
 

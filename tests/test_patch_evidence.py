@@ -133,7 +133,7 @@ def test_every_kernel_adds_up_the_same(mirror, deciding):
     windows = Windows.of(np.stack([boxes(image, layout) for image in fake]), layout)
     turned = np.random.default_rng(0).random((5, 7)) < 0.5 * mirror
     turned[0], turned[1] = False, mirror  # all one way
-    some = (windows.coarse, layout.deciding, (1, 1)) if deciding else (windows, np.array([[1, 2]]), (9, 11))
+    some = (windows, layout.deciding, (1, 1)) if deciding else (windows, np.array([[1, 2]]), (9, 11))
     found, expected = (
         patch_evidence._sums_at(prepared, replace(some[0], kernel=kernel), *some[1:], turned)
         for kernel in ("vectors", "numpy")

@@ -71,15 +71,12 @@ def test_a_patch_that_varies_by_one_grey_level_is_informative():
     assert (cut.norms[0, :, 0, 0] > 0).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_windows_are_laid_out_and_weighed(size, coarse):
+def test_windows_are_laid_out_and_weighed(size):
     images, layout = reduced(*size)
     step, reach = layout.spread, layout.radius
     windows = Windows.of(images, layout)
     shifts = np.arange(-reach, reach + 1)
-    if coarse:
-        windows, shifts = windows.coarse, shifts[::step]
     for r, c in sites_of(np.zeros((1, 2), int), layout.shape)[:: max(1, layout.shape[0] * layout.shape[1] // 5)]:
         found, scales = windows.at(r, c)
         assert found.shape == (3, len(shifts) ** 2, 64)
@@ -97,16 +94,16 @@ def test_windows_are_laid_out_and_weighed(size, coarse):
 
 
 @pytest.mark.parametrize("name", ["vectors", "numpy"])
-@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("count", [9, 10])
 @pytest.mark.parametrize("size", [*SIZES, (150, 260)])
-def test_every_kernel_finds_the_same(name, coarse, size):
+def test_every_kernel_finds_the_same(name, count, size):
     if not _compiler.runs(name):
         pytest.skip(f"no {name} here")
     layout = Layout.of(*size)
     images = extreme(layout)
     windows = Windows.of(images, layout)
-    windows = replace(windows.coarse if coarse else windows, kernel=name)
-    cut = Cut.from_images(np.concatenate([images, images[:, ::-1]])[: 9 if coarse else 10], layout, 1)
+    windows = replace(windows, kernel=name)
+    cut = Cut.from_images(np.concatenate([images, images[:, ::-1]])[:count], layout, 1)
     rows, columns = layout.shape
     for firsts, shape in (([(0, 0)], (rows, columns)), ([(0, 0), (rows - 1, columns - 1)], (1, 1))):
         found = windows.best(cut, np.array(firsts), shape)
