@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint import _threads
+from fingerprint._layout import tile_areas, tile_edges, tile_starts
 from fingerprint._memory import TILE_REGISTERS, unset
-from fingerprint._prepared import fastest, groups_of, parts_of, tile_areas, tile_edges, tile_starts
+from fingerprint._prepared import fastest, groups_of, parts_of
 
 if TYPE_CHECKING:
     from fingerprint._prepared import Prepared
@@ -20,7 +21,7 @@ DOTS = frozenset({"euclidean", "correlation", "tiles"})  # all from the same dot
 
 def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
     """Pack 8-bit images as bytes; 16-bit ones as words, or as bytes where there are tile registers. Sum their tiles."""
-    from fingerprint import _compiler, _kernels, _packing_kernels
+    from fingerprint import _compiler, _dot_kernels, _packing_kernels
 
     pack, moments = (fastest(_packing_kernels.KERNELS[operation]) for operation in ("pack", "moments"))
     wide, dots = pixels.dtype == np.uint16, not DOTS.isdisjoint(names)
@@ -29,7 +30,7 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
     arrays = {name: np.zeros((16 * groups, 16), np.int64) for name in ("sums", "squares")}
     lowest, highest, centres = np.zeros((3, 16 * groups), np.int64)
     packed = {}  # the centres of the images in each layout
-    if not wide or (dots and _compiler.available(_kernels.KERNELS["dot"])[0] == "amx"):
+    if not wide or (dots and _compiler.available(_dot_kernels.KERNELS["dot"])[0] == "amx"):
         arrays["planes"] = unset((1 + int(wide), groups, int(starts[-1]), 16, 64), np.uint8)
         packed["planes"] = np.zeros_like(centres)
     elif dots:
@@ -55,27 +56,35 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
 
 def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
     """Return the dot products (images of b, images of a) of the pixels of some tiles, for whole groups of images."""
-    from fingerprint import _compiler, _kernels
+    from fingerprint import _compiler
+    from fingerprint._dot_kernels import KERNELS
 
     groups = groups_of(part)
     images = slice(16 * groups.start, 16 * groups.stop)
     first, last = tile_starts(a.shape)[[tiles.start, tiles.stop]]
     sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
-    name = _compiler.available(_kernels.KERNELS["dot"])[0]
-    less = name == "vectors"  # these take 128 off the bytes of a
-    if a.dtype == "uint16" and (less or "words" in a.arrays or "words" in b.arrays):
+    shape = len(sums), len(others)
+    name = _compiler.available(KERNELS["dot"])[0]
+    total = np.zeros(shape, np.int64)
+    if a.dtype == "uint16" and (name == "vectors" or "words" in a.arrays or "words" in b.arrays):
         centres, middles = b.arrays["centres"][images], a.arrays["centres"]
         largest = int(b.arrays["reach"][images].max()) * int(a.arrays["reach"].max())
-        total = np.outer(centres, others - tile_areas(a.shape)[tiles].sum() * middles) + np.outer(sums, middles)
-        fit = (2**31 - 1) // max(largest, 1)
-        fastest(_kernels.KERNELS["dot16"])(b.words[groups], a.words, 2 * first, 2 * last, fit, total)
-        return np.asarray(total)
-    kernel = _kernels.KERNELS["dot"][name]
-    left = b.arrays["planes"][:, groups]
+        area = tile_areas(a.shape)[tiles].sum()
+        total += np.outer(centres, others - area * middles) + np.outer(sums, middles)
+        left, steps = b.words[groups], (2 * first, 2 * last)
+        if _compiler.available(KERNELS["dot16"])[0] == "vectors":  # pragma: no cover  (with the compiler only)
+            fit = (2**31 - 1) // max(largest, 1)
+            KERNELS["dot16"]["vectors"](left, a.lanes, *steps, fit, np.zeros(shape, np.int32), total)
+        else:
+            KERNELS["dot16"]["numpy"](left, a.words, *steps, total)
+        return total
+    kernel, left = KERNELS["dot"][name], b.arrays["planes"][:, groups]
+    if name == "vectors":  # pragma: no cover  (with the compiler only)
+        total += 128 * sums[:, None]  # which these take off the bytes of a
+        kernel(left[0], a.lanes, first, last, np.zeros(shape, np.int32), total)
+        return total
     right = a.transposed if name == "amx" else a.arrays["planes"]
-    shape = left.shape[1], right.shape[1], 16, 16
-    work = np.empty(shape, np.uint32) if name == "amx" else None
-    total = np.zeros((16 * shape[0], 16 * shape[1]), np.int64)
+    work = np.empty((shape[0] // 16, shape[1] // 16, 16, 16), np.uint32)
     for shift in range(2 * len(left) - 1):  # the products of planes of 8 bits each that weigh the same
         c = np.zeros_like(total) if shift else total
         for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):
@@ -85,7 +94,7 @@ def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
                 kernel(left[x], right[shift - x], first, last, c)
         if shift:
             total += c << 8 * shift
-    return total + 128 * sums[:, None] if less else total
+    return total
 
 
 def dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) -> None:

@@ -1,13 +1,12 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""The compiled functions of the integer metrics. They check nothing, raise nothing and own the rows they write.
+"""Compiled sums of differences, and the metrics from all such sums. They check nothing and own the rows they write.
 
-Images are compared 16 with 16 others, in the layout of `fingerprint._packing_kernels`. The kernels called "vectors" are
+Images are compared 16 with 16 others, in the layout of `fingerprint._layout`. The kernels called "vectors" are
 one text for all processors that have any vector instructions: which of them LLVM is given is chosen here.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -16,21 +15,15 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fingerprint._compiler import call, kernel, runs
-from fingerprint._instructions import I8, I16, I32, I64, amx_begin, amx_end, const, constant, lanes, read, write
+from fingerprint._instructions import I8, I16, I32, I64, const, constant, lanes, read, write
+from fingerprint._layout import GROUP, STEP, rows_of
 
-GROUP, STEP = 16, 64  # images interleaved, bytes a step: the layout
 CHUNK = 32  # steps after which 32-bit sums go to 64 bits; those of a register tile stay in the first-level cache
-SHORT = 8  # steps of two groups that stay in the first-level cache
-SPLIT = 4  # of fewer steps than this between two additions in 64 bits, products of half words take less time
-WRAP = 1024  # steps whose sums of 8-bit products stay below 2**32
-
-# --- Dot products, sums of absolute differences and sums of maxima of 16 x 16 images ---------------------------------
 
 _WIDE = runs("avx512")
 _BITS = 512 if _WIDE else 256  # of a vector register
 _SHAPE = (4, 4) if _WIDE else (4, 2)  # of a register tile: with its lines it fills the registers
-_BYTES, _HALF_BYTES = ir.VectorType(I8, _BITS // 8), ir.VectorType(I8, _BITS // 16)
-_WORDS, _SUMS, _LONG_SUMS = (ir.VectorType(kind, _BITS // kind.width) for kind in (I16, I32, I64))
+_BYTES, _WORDS, _SUMS, _LONG_SUMS = (ir.VectorType(kind, _BITS // kind.width) for kind in (I8, I16, I32, I64))
 
 
 def _rows_of_totals(builder: Any, sums: Any, columns: int) -> Any:  # pragma: no cover
@@ -48,19 +41,12 @@ def _rows_of_totals(builder: Any, sums: Any, columns: int) -> Any:  # pragma: no
             yield row if element == I64 else builder.sext(row, ir.VectorType(I64, columns))
 
 
-def _widened(builder: Any, value: Any) -> Any:  # pragma: no cover
-    """Return half as many int64 lanes of the same total."""
-    count = value.type.count // 2
-    halves = [builder.shuffle_vector(value, value, lanes(range(at, at + count))) for at in (0, count)]
-    return builder.add(*(builder.sext(half, ir.VectorType(I64, count)) for half in halves))
-
-
-def _tile(emit: Any, kind: Any, sums: Any, shift: int | None = None) -> Any:
+def _tile(emit: Any, kind: Any, sums: Any) -> Any:
     """Return an intrinsic f(a, b, steps, c, stride) that adds the 16 x 16 sums of `steps` steps to int64 c.
 
     `a`, `b` and `c` are addresses, of groups of packed images and of c[0, 0]; `stride` is the bytes of a row of c.
     `emit(builder, sum, x, y)` adds vectors x and y of type `kind` to a sum of type `sums`; a register tile is `_SHAPE`
-    such sums. With a `shift` a sum alone must fit 32 bits, not their total, which counts 2**shift times.
+    such sums.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
@@ -89,12 +75,9 @@ def _tile(emit: Any, kind: Any, sums: Any, shift: int | None = None) -> Any:
                         for y, accumulator in zip(ys, accumulators[row * columns :], strict=False):
                             builder.store(emit(builder, builder.load(accumulator), x, y), accumulator)
             loaded = [builder.load(accumulator) for accumulator in accumulators]
-            if shift is not None:
-                loaded = [_widened(builder, value) for value in loaded]
             for n, row in enumerate(_rows_of_totals(builder, loaded, columns)):
                 offset = builder.mul(builder.add(builder.mul(i.index, const(rows)), const(n)), stride)
                 target = builder.add(builder.add(c, offset), builder.mul(j.index, const(8 * columns)))
-                row = builder.shl(row, constant(row.type, shift or 0))
                 write(builder, builder.add(read(builder, target, row.type), row), target)
         return context.get_dummy_value()
 
@@ -105,38 +88,12 @@ def _tile(emit: Any, kind: Any, sums: Any, shift: int | None = None) -> Any:
     return tile
 
 
-def _recentred(builder: Any, y: Any) -> Any:  # pragma: no cover
-    """Take 128 off unsigned bytes, which makes them signed ones."""
-    return builder.xor(y, constant(y.type, -128))
-
-
-def _add_products_of_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Multiply 8-bit x by 8-bit y less 128 and add four products to an int32 at a time."""
-    x, y = (builder.bitcast(value, total.type) for value in (x, _recentred(builder, y)))
-    return call(builder, f"llvm.x86.avx512.vpdpbusd.{_BITS}", [total, x, y], total.type)
-
-
-def _add_products_of_widened_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Multiply 8-bit x by 8-bit y less 128 in 16 bits and add two products to an int32 at a time."""
-    return _add_products_of_words(builder, total, builder.zext(x, _WORDS), builder.sext(_recentred(builder, y), _WORDS))
-
-
 def _add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
     """Multiply signed 16-bit x by y and add two products to an int32 at a time."""
     if _WIDE:  # LLVM takes the 16-bit numbers of this instruction as vectors of 32 bits
         x, y = (builder.bitcast(value, total.type) for value in (x, y))
         return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
     return builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", [x, y], total.type))
-
-
-def _add_products_of_low_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Like `_add_products_of_words` with the lowest 8 bits of x."""
-    return _add_products_of_words(builder, total, builder.and_(x, constant(x.type, 255)), y)
-
-
-def _add_products_of_high_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Like `_add_products_of_words` with what the lowest 8 bits leave of x."""
-    return _add_products_of_words(builder, total, builder.ashr(x, constant(x.type, 8)), y)
 
 
 def _add_differences(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
@@ -151,94 +108,21 @@ def _add_larger(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no 
     return _add_products_of_words(builder, total, larger, constant(larger.type, 1))
 
 
-_FOUR_AT_A_TIME = _WIDE or runs("avxvnni")
-_dots = _tile(
-    _add_products_of_bytes if _FOUR_AT_A_TIME else _add_products_of_widened_bytes,
-    _BYTES if _FOUR_AT_A_TIME else _HALF_BYTES,
-    _SUMS,
-)
-_dots16 = _tile(_add_products_of_words, _WORDS, _SUMS, 0)
-_low_dots16 = _tile(_add_products_of_low_bytes, _WORDS, _SUMS, 0)
-_high_dots16 = _tile(_add_products_of_high_bytes, _WORDS, _SUMS, 8)
 _gaps = _tile(_add_differences, _BYTES, _LONG_SUMS)
 _larger = _tile(_add_larger, _WORDS, _SUMS)
 
 
-def _amx(rows: int, columns: int) -> Any:
-    """Return an intrinsic f(a, b, block, steps, c, band): 16 * rows by 16 * columns sums in the tile registers.
-
-    `a`, `b` are addresses of groups in the layout above, the words of b transposed, and `block` the bytes from one
-    group to the next. `c` is the address of uint32 (groups of a, groups of b, 16, 16), to which the sums are added
-    modulo 2**32, and `band` the bytes from one group of a to the next.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
-        a, b, block, steps, c, band = arguments
-
-        def move(name: str, register: int, *terms: Any) -> None:
-            address = functools.reduce(builder.add, terms)
-            pointer = builder.inttoptr(address, I8.as_pointer())
-            call(builder, name, [ir.Constant(I8, register), pointer, const(STEP)])
-
-        corners = [
-            (n, c, const(STEP * GROUP * (n % columns)), builder.mul(band, const(n // columns)))
-            for n in range(rows * columns)
-        ]
-        for corner in corners:
-            move("llvm.x86.tileloadd64", *corner)
-        with cgutils.for_range(builder, steps) as step:
-            offset = builder.mul(step.index, const(STEP * GROUP))
-            for first, base, count in ((4, a, rows), (6, b, columns)):
-                for n in range(count):
-                    move("llvm.x86.tileloadd64", first + n, base, offset, builder.mul(block, const(n)))
-            for n in range(rows * columns):
-                registers = n, 4 + n // columns, 6 + n % columns
-                call(builder, "llvm.x86.tdpbuud", [ir.Constant(I8, register) for register in registers])
-        for corner in corners:
-            move("llvm.x86.tilestored64", *corner)
-        return context.get_dummy_value()
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def tile(typing: Any, a: Any, b: Any, block: Any, steps: Any, c: Any, band: Any) -> Any:  # pragma: no cover
-        return types.void(*[types.int64] * 6), generate
-
-    return tile
-
-
-_dot_amx11, _dot_amx12, _dot_amx21, _dot_amx22 = _amx(1, 1), _amx(1, 2), _amx(2, 1), _amx(2, 2)
-
-
-def _rows(side: Any, first: int, last: int, kind: type) -> Any:
-    """Return the numbers of each image in the steps first to last, as rows of another type."""
-    return side[:, first:last].swapaxes(1, 2).reshape(16 * len(side), (last - first) * side.shape[3]).astype(kind)
-
-
-def dot_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
-    """Add to c, (images of a, images of b) int64, the dot products of their numbers in the steps first to last.
-
-    A float64 matrix product holds these integers exactly, whatever the order in which it adds; any BLAS will do.
-    """
-    for start in range(first, last, CHUNK):
-        x, y = (_rows(side, start, min(start + CHUNK, last), np.float64) for side in (a, b))
-        c += (x @ y.T).astype(np.int64)
-
-
-def dot16_numpy(a: Any, b: Any, first: int, last: int, fit: int, c: Any) -> None:
-    """Like `dot_numpy` of int16 numbers: float64 holds their sums too, whatever `fit`."""
-    dot_numpy(a, b, first, last, c)
-
-
 def gap_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
     """Like `gap_portable`, without the compiler."""
-    others = _rows(b, first, last, np.int64)
-    for row, image in zip(c, _rows(a, first, last, np.int64), strict=True):
+    others = rows_of(b, first, last, np.int64)
+    for row, image in zip(c, rows_of(a, first, last, np.int64), strict=True):
         row += np.abs(image - others).sum(axis=1)
 
 
 def larger_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
     """Like `larger_portable`, without the compiler."""
-    others = _rows(b, first, last, np.int64)
-    for row, image in zip(c, _rows(a, first, last, np.int64), strict=True):
+    others = rows_of(b, first, last, np.int64)
+    for row, image in zip(c, rows_of(a, first, last, np.int64), strict=True):
         row += np.maximum(image, others).sum(axis=1)
 
 
@@ -276,36 +160,6 @@ def larger_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dot_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `dot_numpy`, with 128 taken off the bytes of b."""
-    for start in range(first, last, CHUNK):
-        steps = min(CHUNK, last - start)
-        for j in range(b.shape[0]):
-            for i in range(a.shape[0]):
-                x, y, z = a[i, start].ctypes.data, b[j, start].ctypes.data, c[16 * i :, 16 * j :].ctypes.data
-                _dots(x, y, steps, z, c.strides[0])
-
-
-@kernel
-def dot16_vectors(a, b, first, last, fit, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Add to c the dot products of the int16 numbers in the steps first to last; sums of `fit` fit 32 bits."""
-    run = fit * _BITS // 1024  # a step adds 32 products to as many lanes as a vector has
-    for start in range(first, last, CHUNK):
-        end = min(start + CHUNK, last)
-        for j in range(b.shape[0]):
-            for i in range(a.shape[0]):
-                z = c[16 * i :, 16 * j :].ctypes.data
-                if run < SPLIT:  # half words in turn: their products fit 32 bits for longer than a chunk
-                    x, y = a[i, start].ctypes.data, b[j, start].ctypes.data
-                    _low_dots16(x, y, end - start, z, c.strides[0])
-                    _high_dots16(x, y, end - start, z, c.strides[0])
-                else:
-                    for at in range(start, end, run):
-                        x, y = a[i, at].ctypes.data, b[j, at].ctypes.data
-                        _dots16(x, y, min(run, end - at), z, c.strides[0])
-
-
-@kernel
 def gap_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Like `gap_portable`."""
     for start in range(first, last, CHUNK):
@@ -325,37 +179,6 @@ def larger_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pra
             for i in range(a.shape[0]):
                 x, y, z = a[i, start].ctypes.data, b[j, start].ctypes.data, c[16 * i :, 16 * j :].ctypes.data
                 _larger(x, y, steps, z, c.strides[0])
-
-
-@kernel
-def dot_amx(a, b, first, last, layout, work, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_numpy`, with b transposed; `layout` shapes the tile registers and `work` is the c of `_amx`."""
-    amx_begin(layout.ctypes.data)
-    block, band = a.strides[0], work.strides[0]
-    for begin in range(first, last, WRAP):
-        end = min(begin + WRAP, last)
-        work[:] = 0
-        for start in range(begin, end, SHORT):
-            steps = min(SHORT, end - start)
-            for i in range(0, a.shape[0], 2):
-                x = a[i, start].ctypes.data
-                for j in range(0, b.shape[0], 2):
-                    y, z = b[j, start].ctypes.data, work[i, j].ctypes.data
-                    if i + 1 < a.shape[0]:
-                        if j + 1 < b.shape[0]:
-                            _dot_amx22(x, y, block, steps, z, band)
-                        else:
-                            _dot_amx21(x, y, block, steps, z, band)
-                    elif j + 1 < b.shape[0]:
-                        _dot_amx12(x, y, block, steps, z, band)
-                    else:
-                        _dot_amx11(x, y, block, steps, z, band)
-        for i in range(a.shape[0]):
-            for j in range(b.shape[0]):
-                for p in range(16):
-                    for q in range(16):
-                        c[16 * i + p, 16 * j + q] += np.int64(work[i, j, p, q])
-    amx_end()
 
 
 @kernel
@@ -407,8 +230,6 @@ def squared_gaps(a, b, out):  # type: ignore[no-untyped-def]
 
 # The fastest first.
 KERNELS: dict[str, dict[str, Any]] = {
-    "dot": {"amx": dot_amx, "vectors": dot_vectors, "numpy": dot_numpy},
-    "dot16": {"vectors": dot16_vectors, "numpy": dot16_numpy},
     "gap": {"vectors": gap_vectors, "portable": gap_portable, "numpy": gap_numpy},
     "larger": {"vectors": larger_vectors, "portable": larger_portable, "numpy": larger_numpy},
 }

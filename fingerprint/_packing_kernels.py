@@ -1,10 +1,5 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""The compiled functions that lay images out for the integer metrics, and sum them on the way.
-
-The layout: the pixels of an image tile after tile, each tile padded with zeros to a multiple of 64, and 16 images
-interleaved in steps of 64 bytes: (groups, steps, 16, 64) bytes, or (groups, steps, 16, 32) words of 16 bits. A register
-tile then reads whole cache lines in order, on either side of a product.
-"""
+"""The compiled functions that lay images out as `fingerprint._layout` says, and sum them."""
 
 from __future__ import annotations
 
@@ -17,8 +12,7 @@ from numba.extending import intrinsic
 
 from fingerprint._compiler import kernel
 from fingerprint._instructions import I8, I16, I64, const, constant, read, splat, write
-
-STEP = 64  # bytes of an image in a row
+from fingerprint._layout import STEP
 
 _BYTES, _WORDS, _PIXELS = ir.VectorType(I8, 64), ir.VectorType(I16, 32), ir.VectorType(I16, 64)
 
@@ -151,13 +145,13 @@ def moments_numpy(
 
 
 @kernel
-def transpose(a, out):  # type: ignore[no-untyped-def]
-    """Transpose the 16 x 16 words of 32 bits of every step, as `dot_amx` takes its second side."""
+def transpose(a, less, out):  # type: ignore[no-untyped-def]
+    """Transpose the 16 x 16 words of every step, as products take their second side, and flip their bits `less`."""
     for group in range(a.shape[0]):
         for step in range(a.shape[1]):
             for p in range(16):
                 for q in range(16):
-                    out[group, step, q, p] = a[group, step, p, q]
+                    out[group, step, q, p] = a[group, step, p, q] ^ less
 
 
 # The fastest first.

@@ -1,4 +1,4 @@
-"""Prepared: one side of a comparison of whole images, and the geometry of the layouts that kernels take."""
+"""Prepared: one side of a comparison of whole images, in the layouts that kernels take."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._layout import tile_areas, tile_starts
 from fingerprint._memory import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fingerprint._types import Array
-
-_TILES = 4  # tiles along each side
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,12 @@ class Prepared:
     @cached_property
     def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
         """Return the byte planes as `dot_amx` takes its second side."""
-        from fingerprint import _packing_kernels
+        return np.stack([_transposed(plane) for plane in self.arrays["planes"]])
 
-        planes = self.arrays["planes"].view(np.uint32)
-        result = aligned(planes.shape, np.uint32)
-        for plane, out in zip(planes, result, strict=True):
-            _packing_kernels.transpose(plane, out)
-        return result.view(np.uint8)
+    @cached_property
+    def lanes(self) -> Array:  # pragma: no cover  (with the compiler only)
+        """Return bytes less 128, as int8, or the words, as `dot_vectors` or `dot16_vectors` take their second side."""
+        return _transposed(self.words if self.dtype == "uint16" else self.arrays["planes"][0], signed=True)
 
     @cached_property
     def words(self) -> Array:
@@ -71,19 +69,14 @@ class Prepared:
         return np.ascontiguousarray(halves.reshape(len(values), -1, 16, 32), np.int16)
 
 
-def tile_edges(length: int) -> Array:
-    """Return the rows or columns at which the tiles begin, and the end."""
-    return np.arange(_TILES + 1) * length // _TILES
+def _transposed(packed: Array, *, signed: bool = False) -> Array:  # pragma: no cover  (with the compiler only)
+    """Return packed numbers with the words of 32 bits of every step transposed; unsigned bytes less 128 if `signed`."""
+    from fingerprint import _packing_kernels
 
-
-def tile_areas(shape: tuple[int, ...]) -> Array:
-    """Return the number of pixels of each tile."""
-    return np.outer(np.diff(tile_edges(shape[0])), np.diff(tile_edges(shape[1]))).ravel()
-
-
-def tile_starts(shape: tuple[int, ...]) -> Array:
-    """Return the step of 64 pixels at which each tile begins, and the end."""
-    return np.concatenate([[0], np.cumsum(-(-tile_areas(shape) // 64))])
+    out = aligned((*packed.shape[:2], 16, 16), np.uint32)
+    flipped = signed and packed.dtype == np.uint8
+    _packing_kernels.transpose(packed.view(np.uint32), np.uint32(0x80808080 if flipped else 0), out)
+    return out.view(np.int8 if flipped else packed.dtype)
 
 
 def parts_of(count: int, part: int) -> list[slice]:

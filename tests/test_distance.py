@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from fingerprint import (
     InputError,
     _compiler,
+    _dot_kernels,
     _kernels,
     _packing_kernels,
     _ssim_kernels,
@@ -127,7 +128,7 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
         np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
 
 
-FILES = _kernels, _packing_kernels, _ssim_kernels
+FILES = _dot_kernels, _kernels, _packing_kernels, _ssim_kernels
 OPERATIONS = [(file.KERNELS, operation) for file in FILES for operation in file.KERNELS]
 
 
@@ -181,13 +182,13 @@ def test_16_bit_images_of_any_range(reals, fakes):
 
 
 @pytest.mark.parametrize("which", ["real", "fake", "both"])
-@pytest.mark.parametrize("name", _compiler.available(name for name in _kernels.KERNELS["dot"] if name != "amx"))
+@pytest.mark.parametrize("name", _compiler.available(name for name in _dot_kernels.KERNELS["dot"] if name != "amx"))
 def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name):
     real, fake = deep(17, (9, 23), RANGES["CT"]), deep(3, (9, 23), RANGES["full"], seed=1)
     names = ("euclidean", "correlation", "tiles")
     sides = {"real": real, "fake": fake}
     with monkeypatch.context() as context:
-        context.setitem(_kernels.KERNELS, "dot", {name: _kernels.KERNELS["dot"][name]})
+        context.setitem(_dot_kernels.KERNELS, "dot", {name: _dot_kernels.KERNELS["dot"][name]})
         expected = distance.blocks_of(*(distance.prepare(side, names) for side in sides.values()), names)
     runs = _compiler.runs
     prepared = {}
@@ -197,7 +198,7 @@ def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name
             context.setattr(_compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
             prepared[key] = distance.prepare(side, names)
             assert ("planes" in prepared[key].arrays) == there
-    monkeypatch.setitem(_kernels.KERNELS, "dot", {name: _kernels.KERNELS["dot"][name]})
+    monkeypatch.setitem(_dot_kernels.KERNELS, "dot", {name: _dot_kernels.KERNELS["dot"][name]})
     for metric, block in distance.blocks_of(prepared["real"], prepared["fake"], names).items():
         np.testing.assert_array_equal(block, expected[metric])
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint import _compiler, _kernels, _packing_kernels, _ssim_kernels
+from fingerprint import _compiler, _dot_kernels, _kernels, _memory, _packing_kernels, _prepared, _ssim_kernels
 
 JIT = not numba.config.DISABLE_JIT
 SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 128), (4, 264)]
@@ -104,18 +104,15 @@ def products_of(name, kernel, a, b, *, fit=None):
     c = np.full((16 * len(a), 16 * len(b)), 5, np.int64)
     steps = a.shape[1]
     if name == "amx":
-        words = np.empty_like(b.view(np.uint32))
-        _packing_kernels.transpose(b.view(np.uint32), words)
-        layout = np.zeros(64, np.uint8)
-        layout[0], layout[16:32:2], layout[48:56] = 1, 64, 16
         work = np.empty((len(a), len(b), 16, 16), np.uint32)
-        kernel(a, words.view(np.uint8), 0, steps, layout, work, c)
-    elif fit is not None:
-        kernel(a, b, 0, steps, fit, c)
+        kernel(a, _prepared._transposed(b), 0, steps, _memory.TILE_REGISTERS, work, c)
+    elif name == "vectors" and kernel.__module__ == _dot_kernels.__name__:
+        limit = () if fit is None else (fit,)
+        kernel(a, _prepared._transposed(b, signed=True), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
+        if fit is None:
+            c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
     else:
         kernel(a, b, 0, steps, c)
-    if kernel is _kernels.KERNELS["dot"].get("vectors"):
-        c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
     return c - 5
 
 
@@ -126,32 +123,32 @@ def noise(groups, steps, width=64, dtype=np.uint8, seed=0):
     return values
 
 
-@pytest.mark.parametrize("groups", [(1, 1), (2, 3), (3, 2)] if JIT else [(1, 1)])
-@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["dot"]))
+@pytest.mark.parametrize("groups", [(1, 1), (2, 3), (3, 2), (1, 4), (2, 8)] if JIT else [(1, 1)])
+@pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot"]))
 def test_dot_products_are_exact(name, groups):
     a, b = noise(groups[0], 3), noise(groups[1], 3, seed=1)
-    got = products_of(name, _kernels.KERNELS["dot"][name], a, b)
+    got = products_of(name, _dot_kernels.KERNELS["dot"][name], a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
 
 
 @pytest.mark.skipif(not JIT, reason="some 40 million products")
-@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["dot"]))
+@pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot"]))
 def test_the_largest_dot_products_do_not_overflow(name):
     a = np.full((1, 2500, 16, 64), 255, np.uint8)
-    assert (products_of(name, _kernels.KERNELS["dot"][name], a, a) == 2500 * 64 * 255 * 255).all()
+    assert (products_of(name, _dot_kernels.KERNELS["dot"][name], a, a) == 2500 * 64 * 255 * 255).all()
 
 
 @pytest.mark.parametrize("bits", [9, 12, 14, 15, 16])
-@pytest.mark.parametrize("name", _compiler.available(_kernels.KERNELS["dot16"]))
+@pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot16"]))
 def test_products_of_words_are_exact(name, bits):
     """Also where they are so large that the sums of a few steps alone fit 32 bits, or of none."""
     largest = 2 ** (bits - 1)
     fit = (2**31 - 1) // (largest * largest)
-    steps = 2 * _kernels.CHUNK + 1 if JIT else 3
+    steps = 2 * _dot_kernels.CHUNK + 1 if JIT else 3
     a, b = (noise(n, steps, 32, np.int16, seed=n) >> (16 - bits) for n in (2, 1))
     a[:, :, 2:4], b[:, :, 2:4] = -largest, -largest
-    got = products_of(name, _kernels.KERNELS["dot16"][name], a, b, fit=fit)
+    got = products_of(name, _dot_kernels.KERNELS["dot16"][name], a, b, fit=fit)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
 
@@ -217,8 +214,8 @@ def test_moments_of_a_long_row_of_the_largest_pixels_do_not_overflow(form):
 def test_transpose_swaps_words(form):
     words = np.arange(2 * 3 * 256, dtype=np.uint32).reshape(2, 3, 16, 16)
     out = np.empty_like(words)
-    form(_packing_kernels.transpose)(words, out)
-    np.testing.assert_array_equal(out, words.swapaxes(2, 3))
+    form(_packing_kernels.transpose)(words, np.uint32(0xF0), out)
+    np.testing.assert_array_equal(out, words.swapaxes(2, 3) ^ 0xF0)
 
 
 def test_fold_keeps_the_worst_tile_and_adds_the_products(form):
@@ -255,7 +252,7 @@ def test_squared_gaps_are_those_of_the_oracle(form):
 
 
 def test_available_follows_the_features(monkeypatch):
-    operations = _kernels.KERNELS | _packing_kernels.KERNELS | _ssim_kernels.KERNELS
+    operations = _dot_kernels.KERNELS | _kernels.KERNELS | _packing_kernels.KERNELS | _ssim_kernels.KERNELS
 
     def names(operation):
         return _compiler.available(operations[operation])

@@ -16,7 +16,9 @@ ORDER = [
     "_check",
     "_compiler",
     "_instructions",
+    "_layout",
     "_packing_kernels",
+    "_dot_kernels",
     "_kernels",
     "_ssim_kernels",
     "_patch_kernels",
@@ -112,7 +114,7 @@ def test_a_file_imports_only_from_files_above_it(module: str) -> None:
 
 
 def test_kernels_import_numba_and_numpy_alone() -> None:
-    shared = {"fingerprint._compiler", "fingerprint._instructions"}
+    shared = {"fingerprint._compiler", "fingerprint._instructions", "fingerprint._layout"}
     for path in PACKAGE.glob("_*kernels.py"):
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
