@@ -25,6 +25,7 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
 
     pack, moments = (fastest(_packing_kernels.KERNELS[operation]) for operation in ("pack", "moments"))
     wide, dots = pixels.dtype == np.uint16, not DOTS.isdisjoint(names)
+    quick = not wide and _compiler.runs("vectors")
     groups, rows, columns = -(-len(pixels) // 16), tile_edges(pixels.shape[1]), tile_edges(pixels.shape[2])
     starts = tile_starts(pixels.shape[1:])
     arrays = {name: np.zeros((16 * groups, 16), np.int64) for name in ("sums", "squares")}
@@ -43,11 +44,14 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
     def step(part: slice) -> None:
         for group in range(part.start, part.stop):  # pixels read for their sums are then at hand to be packed
             first, last = 16 * group, min(16 * group + 16, len(pixels))
-            if dots or wide:
+            if wide or (dots and not quick):
                 moments(pixels, rows, columns, first, last, arrays["sums"], arrays["squares"], lowest, highest)
                 centres[first:last] = (lowest[first:last] + highest[first:last] + 1) // 2
             for name, middles in packed.items():
                 pack(pixels, rows, columns, starts, middles, group, group + 1, arrays[name])
+            if dots and quick:
+                both = arrays["sums"], arrays["squares"]
+                _packing_kernels.byte_moments(arrays["planes"][0], starts, group, group + 1, *both)
 
     _threads.run(step, parts_of(groups, -(-groups // threads)), threads=threads)
     arrays |= {name: arrays[name][0] for name in ("words", "signed") if name in arrays}

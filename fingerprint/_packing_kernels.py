@@ -10,9 +10,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fingerprint._compiler import kernel
-from fingerprint._instructions import I8, I16, I64, const, constant, read, splat, write
-from fingerprint._layout import STEP
+from fingerprint._compiler import call, kernel
+from fingerprint._instructions import I8, I16, I64, SUMS, add_products_of_bytes, const, constant, read, splat, write
+from fingerprint._layout import GROUP, STEP
 
 _BYTES, _WORDS, _PIXELS = ir.VectorType(I8, 64), ir.VectorType(I16, 32), ir.VectorType(I16, 64)
 
@@ -142,6 +142,56 @@ def moments_numpy(
         tile = images[:, rows[r] : rows[r + 1], columns[c] : columns[c + 1]]
         sums[first:last, t], squares[first:last, t] = tile.sum(axis=(1, 2)), (tile * tile).sum(axis=(1, 2))
     lowest[first:last], highest[first:last] = images.min(axis=(1, 2)), images.max(axis=(1, 2))
+
+
+def _sums_of_bytes(images: int = 8) -> Any:
+    """Return an intrinsic f(steps, count, sums, squares, stride): moments of `images` packed images side by side.
+
+    `steps` is the address of their bytes in the first of `count` steps, `sums` and `squares` those of the int64 of the
+    first image, to which theirs is added, and `stride` the bytes from one image to the next there.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        steps, count, sums, squares, stride = arguments
+        ones, half = constant(SUMS, 0x01010101), constant(SUMS, 0x80808080)
+        totals = [[cgutils.alloca_once_value(builder, constant(SUMS, 0)) for _ in range(2)] for _ in range(images)]
+        with cgutils.for_range(builder, count) as step:
+            at = builder.add(steps, builder.mul(step.index, const(STEP * GROUP)))
+            for image, both in enumerate(totals):
+                x = read(builder, builder.add(at, const(STEP * image)), SUMS)
+                for total, y in zip(both, (ones, builder.xor(x, half)), strict=True):  # x * x = x * (x - 128) + 128 * x
+                    builder.store(add_products_of_bytes(builder, builder.load(total), x, y), total)
+        for image, both in enumerate(totals):
+            wide = [builder.sext(builder.load(total), ir.VectorType(I64, 16)) for total in both]
+            total, rest = (call(builder, "llvm.vector.reduce.add.v16i64", [value], I64) for value in wide)
+            for base, value in ((sums, total), (squares, builder.add(rest, builder.mul(total, const(128))))):
+                place = builder.add(base, builder.mul(stride, const(image)))
+                write(builder, builder.add(read(builder, place, I64), value), place)
+        return context.get_dummy_value()
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def sums_of_bytes(
+        typing: Any, steps: Any, count: Any, sums: Any, squares: Any, stride: Any
+    ) -> Any:  # pragma: no cover
+        return types.void(*[types.int64] * 5), generate
+
+    return sums_of_bytes
+
+
+_moments_of_8 = _sums_of_bytes(8)
+
+
+@kernel
+def byte_moments(plane, starts, first, last, sums, squares):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Add to (images, 16) int64 what `moments` finds, from the packed bytes of the groups first to last."""
+    for group in range(first, last):
+        for t in range(16):
+            for start in range(starts[t], starts[t + 1], 16384):  # whose sums fit 32 bits
+                steps = min(16384, starts[t + 1] - start)
+                for image in range(0, 16, 8):
+                    x = plane[group, start, image:].ctypes.data
+                    y, z = sums[16 * group + image :, t:].ctypes.data, squares[16 * group + image :, t:].ctypes.data
+                    _moments_of_8(x, steps, y, z, sums.strides[0])
 
 
 @kernel

@@ -203,6 +203,24 @@ def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
         np.testing.assert_array_equal(squares[:, t], (tile**2).sum(axis=(1, 2)))
 
 
+@pytest.mark.skipif(not _compiler.runs("vectors"), reason="no vectors here")
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 4400000)])  # in the last, sums of a whole tile would not fit 32 bits
+def test_moments_of_packed_bytes_are_those_of_the_tiles(shape):
+    n = 3 if shape[1] > 1000 else 19
+    pixels = images(n, shape, np.uint8)
+    plane = packed(pixels, _packing_kernels.pack)[0]
+    sums, squares = np.full((2, 16 * len(plane), 16), 5)
+    for first, last in [(0, 1), (1, len(plane))]:
+        _packing_kernels.byte_moments(plane, starts(shape), first, last, sums, squares)
+    expected = np.empty((2, n, 16), int)
+    limits = np.empty((2, n), int)
+    _packing_kernels.moments_numpy(pixels, edges(shape[0]), edges(shape[1]), 0, n, *expected, *limits)
+    np.testing.assert_array_equal(sums[:n] - 5, expected[0])
+    np.testing.assert_array_equal(squares[:n] - 5, expected[1])
+    assert (sums[n:] == 5).all()
+    assert (squares[n:] == 5).all()
+
+
 def test_moments_of_a_long_row_of_the_largest_pixels_do_not_overflow(form):
     pixels = np.full((1, 1, 280004 if JIT else 44), 65535, np.uint16)
     sums, squares = np.empty((2, 1, 16), np.int64)
