@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
+_BY_CHANCE = 2 * 2**15  # what a patch may gain where a structure happens to match: two octaves
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
 _AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
 
@@ -126,8 +127,8 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
 
     The sum of a pair is by how many octaves (halvings of 1 - correlation) the patches of the real image match in the
     synthetic one better than in other real images, over all patches that do: the log of how much likelier they are as a
-    copy. All are sought in one and the same synthetic image, as it is or turned: as every fourth patch down and across
-    sums up higher.
+    copy. All are sought in one and the same synthetic image: turned, where every fourth patch down and across gains
+    more so, by over two octaves, which one structure that happens to match may gain; else as it is.
 
     What another real image explains better counts against: a copy of a slice matches its neighbours of the same
     patient too. The evidence is the sum, less twice what it lacks to that of the real image which the synthetic one
@@ -262,7 +263,7 @@ def _turned(real: PatchReals, windows: Windows) -> Array:
     if not real.mirror:
         return as_is
     one, other = (_sums_at(real, windows, real.layout.deciding, (1, 1), side) for side in (as_is, ~as_is))
-    return np.asarray(other > one)
+    return np.asarray(other > one + _BY_CHANCE)
 
 
 def _sums_at(real: PatchReals, windows: Windows, firsts: Array, shape: tuple[int, int], turned: Array) -> Array:

@@ -92,6 +92,20 @@ def test_a_turned_copy_matches_where_it_lies():
     assert not found.offsets[found.gains > 2].any()
 
 
+def test_an_image_is_turned_where_the_deciding_patches_gain_two_octaves_more_so():
+    real, fake = planted()
+    both_ways, one_way = prepare_real(real), prepare_real(real, mirror=False)
+    at = tuple(one_way.layout.deciding.T)
+    leads, turned = [], []
+    for i, image in itertools.product(range(7), fake):
+        as_is, so = (patch_evidence.explain(one_way, i, side).gains[at].sum() for side in (image, image[:, ::-1]))
+        leads.append(so - as_is)
+        turned.append(patch_evidence.explain(both_ways, i, image).mirrored)
+    assert turned == [lead > 2 for lead in leads]
+    assert any(0 < lead <= 2 for lead in leads)
+    assert any(turned)
+
+
 def test_rivals_take_from_the_evidence():
     real, fake = planted()
     real[1] = real[0]
