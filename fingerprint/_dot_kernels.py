@@ -29,6 +29,7 @@ from fingerprint._instructions import (
     amx_end,
     const,
     constant,
+    prefetch,
     read,
     splat,
     write,
@@ -41,6 +42,33 @@ WRAP = 1024  # steps whose sums of products of bytes fit 32 bits
 _IMAGES, _GROUPS = (8, 3) if runs("avx512") else (4, 1)  # of both sides in a register tile: with its lines it fills all
 
 
+def _add_tile(
+    builder: Any, emit: Any, x: Any, groups: list[Any], steps: Any, later: Any, out: list[list[Any]]
+) -> None:  # pragma: no cover  (emits LLVM)
+    """Add to the vectors at `out`, (`_IMAGES`, groups), the products of images from x on with groups in lanes.
+
+    Of the groups, lines that lie `later` are asked for, one each a step.
+    """
+    sums = [[cgutils.alloca_once(builder, SUMS) for _ in groups] for _ in range(_IMAGES)]
+    pairs = [pair for both in zip(sums, out, strict=True) for pair in zip(*both, strict=True)]
+    for total, place in pairs:
+        builder.store(read(builder, place, SUMS), total)
+    with cgutils.for_range(builder, steps) as step:
+        at = builder.mul(step.index, const(STEP * GROUP))
+        image, lines_of = builder.add(x, at), [builder.add(group, at) for group in groups]
+        ahead = builder.add(later, builder.mul(step.index, const(STEP)))
+        for group in groups:
+            prefetch(builder, builder.add(group, ahead))
+        for word in range(STEP // 4):
+            lines = [read(builder, builder.add(group, const(STEP * word)), SUMS) for group in lines_of]
+            for n, totals in enumerate(sums):
+                four = read(builder, builder.add(image, const(STEP * n + 4 * word)), I32)
+                for total, line in zip(totals, lines, strict=True):
+                    builder.store(emit(builder, builder.load(total), splat(builder, four, SUMS), line), total)
+    for total, place in pairs:
+        write(builder, builder.load(total), place)
+
+
 def _tiles(emit: Any) -> Any:
     """Return an intrinsic f(a, from_a, groups_a, b, from_b, groups_b, steps, c, stride): products of `steps` steps.
 
@@ -51,50 +79,33 @@ def _tiles(emit: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
         a, from_a, groups_a, b, from_b, groups_b, steps, c, stride = arguments
-        parts = builder.sdiv(builder.add(groups_b, const(_GROUPS - 1)), const(_GROUPS))
+        tiles = const(GROUP // _IMAGES)  # of a group of a
 
-        def add_up(x: Any, y: Any, count: int, z: Any) -> None:
-            """Multiply `_IMAGES` images from x on by `count` groups from y on."""
-            sums = [[cgutils.alloca_once(builder, SUMS) for _ in range(count)] for _ in range(_IMAGES)]
-            places = [
-                (total, builder.add(z, builder.add(builder.mul(stride, const(image)), const(STEP * n))))
-                for image, totals in enumerate(sums)
-                for n, total in enumerate(totals)
-            ]
-            for total, place in places:
-                builder.store(read(builder, place, SUMS), total)
-            with cgutils.for_range(builder, steps) as step:
-                at = builder.mul(step.index, const(STEP * GROUP))
-                image_at, groups_at = (
-                    builder.add(x, at),
-                    [builder.add(builder.add(y, at), builder.mul(from_b, const(n))) for n in range(count)],
-                )
-                for word in range(STEP // 4):
-                    lines = [read(builder, builder.add(group, const(STEP * word)), SUMS) for group in groups_at]
-                    for image, totals in enumerate(sums):
-                        four = read(builder, builder.add(image_at, const(STEP * image + 4 * word)), I32)
-                        for total, line in zip(totals, lines, strict=True):
-                            found = emit(builder, builder.load(total), splat(builder, four, SUMS), line)
-                            builder.store(found, total)
-            for total, place in places:
-                write(builder, builder.load(total), place)
+        def multiply(first: Any, count: int, tile: Any) -> None:
+            """Multiply the images of a tile by `count` groups from the `first` on."""
+            group, part = builder.udiv(tile, tiles), builder.urem(tile, tiles)
+            x = builder.add(builder.mul(group, from_a), builder.mul(part, const(STEP * _IMAGES)))
+            groups = [builder.add(b, builder.mul(from_b, builder.add(first, const(n)))) for n in range(count)]
+            corner = builder.add(
+                builder.mul(tile, builder.mul(stride, const(_IMAGES))), builder.mul(first, const(STEP))
+            )
+            rows = [builder.add(builder.add(c, corner), builder.mul(stride, const(image))) for image in range(_IMAGES)]
+            out = [[builder.add(row, const(STEP * n)) for n in range(count)] for row in rows]
+            # every tile asks for its share of what the steps after these will take
+            later = builder.mul(steps, builder.add(const(STEP * GROUP), builder.mul(tile, const(STEP))))
+            _add_tile(builder, emit, builder.add(a, x), groups, steps, later, out)
 
+        parts = builder.udiv(builder.add(groups_b, const(_GROUPS - 1)), const(_GROUPS))
         with cgutils.for_range(builder, parts) as part:
             first, last = (
-                builder.sdiv(builder.mul(builder.add(part.index, const(n)), groups_b), parts) for n in range(2)
+                builder.udiv(builder.mul(builder.add(part.index, const(n)), groups_b), parts) for n in range(2)
             )
-            y = builder.add(b, builder.mul(first, from_b))
             for count in range(1, _GROUPS + 1):
                 with (
                     builder.if_then(builder.icmp_signed("==", builder.sub(last, first), const(count))),
-                    cgutils.for_range(builder, groups_a) as group,
-                    cgutils.for_range(builder, const(GROUP // _IMAGES)) as images,
+                    cgutils.for_range(builder, builder.mul(groups_a, tiles)) as tile,
                 ):
-                    image = builder.mul(images.index, const(_IMAGES))
-                    x = builder.add(builder.add(a, builder.mul(group.index, from_a)), builder.mul(image, const(STEP)))
-                    row = builder.add(builder.mul(group.index, const(GROUP)), image)
-                    column = builder.mul(first, const(STEP))
-                    add_up(x, y, count, builder.add(c, builder.add(builder.mul(row, stride), column)))
+                    multiply(first, count, tile.index)
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]

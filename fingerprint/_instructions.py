@@ -36,6 +36,12 @@ def write(builder: Any, value: Any, address: Any) -> None:  # pragma: no cover  
     builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = 1
 
 
+def prefetch(builder: Any, address: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Ask for a cache line to be brought to the second-level cache; it need not exist."""
+    reading, level, data = ir.Constant(I32, 0), ir.Constant(I32, 2), ir.Constant(I32, 1)
+    call(builder, "llvm.prefetch.p0", [builder.inttoptr(address, I8.as_pointer()), reading, level, data])
+
+
 def lanes(numbers: Iterable[int]) -> Any:  # pragma: no cover  (emits LLVM)
     """Say which lanes a shuffle takes."""
     chosen = list(numbers)

@@ -49,7 +49,7 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
                 centres[first:last] = (lowest[first:last] + highest[first:last] + 1) // 2
             for name, middles in packed.items():
                 pack(pixels, rows, columns, starts, middles, group, group + 1, arrays[name])
-            if dots and quick:
+            if dots and quick:  # pragma: no cover  (with the compiler only)
                 both = arrays["sums"], arrays["squares"]
                 _packing_kernels.byte_moments(arrays["planes"][0], starts, group, group + 1, *both)
 
