@@ -1,10 +1,10 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
 """The compiled dot products of images. They check nothing, raise nothing and own the rows they write.
 
-Images are compared 16 with 16 others, in the layout of `fingerprint._layout`, the second side transposed: the
-lanes of a vector are 16 of its images, four bytes of each, and are multiplied by four bytes of one image of the first
-side. So no sum is ever added up across a vector. The kernels called "vectors" are one text for all processors that have
-any vector instructions: which of them LLVM is given is chosen here.
+Images are compared 16 with 16 others, in the layout of `fingerprint._layout`, the second side transposed: the lanes of
+a vector are 16 of its images, four bytes of each, and are multiplied by four bytes of one image of the first side. So
+no sum is ever added up across a vector. The kernels called "vectors" are one text for all processors that have any
+vector instructions: which of them LLVM is given is chosen here and in `fingerprint._instructions`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from fingerprint._instructions import (
 )
 from fingerprint._layout import GROUP, STEP, rows_of
 
-CHUNK = 32  # steps whose products a float64 holds exactly
+CHUNK = 32  # steps that are float64 at a time, for a BLAS
 SHORT = 8  # steps of the groups in a register tile that stay in the first-level cache
 WRAP = 1024  # steps whose sums of products of bytes fit 32 bits
 _IMAGES, _GROUPS = (8, 3) if runs("avx512") else (4, 1)  # of both sides in a register tile: with its lines it fills all
@@ -223,7 +223,7 @@ def dot16_vectors(a, b, first, last, fit, sums, c):  # type: ignore[no-untyped-d
     """Like `dot_vectors` of int16 numbers; sums of `fit` of their products fit 32 bits."""
     run = fit // 32  # steps
     out = sums.ctypes.data, sums.strides[0]
-    if run > 1:
+    if run > 1:  # sums of one step would go to 64 bits so often that halves take no longer
         for begin in range(first, last, run):
             end = min(begin + run, last)
             for at in range(begin, end, SHORT):

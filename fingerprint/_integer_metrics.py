@@ -88,7 +88,7 @@ def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
         kernel(left[0], a.lanes, first, last, np.zeros(shape, np.int32), total)
         return total
     right = a.transposed if name == "amx" else a.arrays["planes"]
-    work = np.empty((shape[0] // 16, shape[1] // 16, 16, 16), np.uint32)
+    work = np.empty((shape[0] // 16, shape[1] // 16, 16, 16), np.uint32) if name == "amx" else None
     for shift in range(2 * len(left) - 1):  # the products of planes of 8 bits each that weigh the same
         c = np.zeros_like(total) if shift else total
         for x in range(max(0, shift + 1 - len(left)), min(shift + 1, len(left))):

@@ -144,17 +144,17 @@ def moments_numpy(
     lowest[first:last], highest[first:last] = images.min(axis=(1, 2)), images.max(axis=(1, 2))
 
 
-def _sums_of_bytes(images: int = 8) -> Any:
-    """Return an intrinsic f(steps, count, sums, squares, stride): moments of `images` packed images side by side.
+@intrinsic  # type: ignore[untyped-decorator]
+def _moments_of_8(typing: Any, steps: Any, count: Any, sums: Any, squares: Any, stride: Any) -> Any:
+    """Add the sums of eight packed images side by side, and of their squares, to int64, `stride` bytes apart.
 
-    `steps` is the address of their bytes in the first of `count` steps, `sums` and `squares` those of the int64 of the
-    first image, to which theirs is added, and `stride` the bytes from one image to the next there.
+    `steps` is the address of their bytes in the first of `count` steps; `sums` and `squares` are those of the first.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
         steps, count, sums, squares, stride = arguments
         ones, half = constant(SUMS, 0x01010101), constant(SUMS, 0x80808080)
-        totals = [[cgutils.alloca_once_value(builder, constant(SUMS, 0)) for _ in range(2)] for _ in range(images)]
+        totals = [[cgutils.alloca_once_value(builder, constant(SUMS, 0)) for _ in range(2)] for _ in range(8)]
         with cgutils.for_range(builder, count) as step:
             at = builder.add(steps, builder.mul(step.index, const(STEP * GROUP)))
             for image, both in enumerate(totals):
@@ -169,16 +169,7 @@ def _sums_of_bytes(images: int = 8) -> Any:
                 write(builder, builder.add(read(builder, place, I64), value), place)
         return context.get_dummy_value()
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def sums_of_bytes(
-        typing: Any, steps: Any, count: Any, sums: Any, squares: Any, stride: Any
-    ) -> Any:  # pragma: no cover
-        return types.void(*[types.int64] * 5), generate
-
-    return sums_of_bytes
-
-
-_moments_of_8 = _sums_of_bytes(8)
+    return types.void(*[types.int64] * 5), generate
 
 
 @kernel

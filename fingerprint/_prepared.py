@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._layout import tile_areas, tile_starts
-from fingerprint._memory import aligned
+from fingerprint._memory import unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,8 @@ class Prepared:
     @cached_property
     def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
         """Return the byte planes as `dot_amx` takes its second side."""
-        return np.stack([_transposed(plane) for plane in self.arrays["planes"]])
+        planes = self.arrays["planes"]
+        return _transposed(planes.reshape(-1, *planes.shape[2:])).reshape(planes.shape)
 
     @cached_property
     def lanes(self) -> Array:  # pragma: no cover  (with the compiler only)
@@ -73,7 +74,7 @@ def _transposed(packed: Array, *, signed: bool = False) -> Array:  # pragma: no 
     """Return packed numbers with the words of 32 bits of every step transposed; unsigned bytes less 128 if `signed`."""
     from fingerprint import _packing_kernels
 
-    out = aligned((*packed.shape[:2], 16, 16), np.uint32)
+    out = unset((*packed.shape[:2], 16, 16), np.uint32)
     flipped = signed and packed.dtype == np.uint8
     _packing_kernels.transpose(packed.view(np.uint32), np.uint32(0x80808080 if flipped else 0), out)
     return out.view(np.int8 if flipped else packed.dtype)

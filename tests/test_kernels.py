@@ -134,9 +134,11 @@ def test_dot_products_are_exact(name, groups):
 
 @pytest.mark.skipif(not JIT, reason="some 40 million products")
 @pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot"]))
-def test_the_largest_dot_products_do_not_overflow(name):
+@pytest.mark.parametrize("other", [0, 255])  # less 128, the lowest and the highest
+def test_the_largest_dot_products_do_not_overflow(name, other):
     a = np.full((1, 2500, 16, 64), 255, np.uint8)
-    assert (products_of(name, _dot_kernels.KERNELS["dot"][name], a, a) == 2500 * 64 * 255 * 255).all()
+    got = products_of(name, _dot_kernels.KERNELS["dot"][name], a, np.full_like(a, other))
+    assert (got == 2500 * 64 * 255 * other).all()
 
 
 @pytest.mark.parametrize("bits", [9, 12, 14, 15, 16])
@@ -145,9 +147,9 @@ def test_products_of_words_are_exact(name, bits):
     """Also where they are so large that the sums of a few steps alone fit 32 bits, or of none."""
     largest = 2 ** (bits - 1)
     fit = (2**31 - 1) // (largest * largest)
-    steps = 2 * _dot_kernels.CHUNK + 1 if JIT else 3
+    steps = 8 * _dot_kernels.SHORT + 1 if JIT else 3
     a, b = (noise(n, steps, 32, np.int16, seed=n) >> (16 - bits) for n in (2, 1))
-    a[:, :, 2:4], b[:, :, 2:4] = -largest, -largest
+    a[:, :, 2:4], b[:, :, 2:4], b[:, :, 4] = -largest, -largest, -1  # whose lowest 8 bits are the largest
     got = products_of(name, _dot_kernels.KERNELS["dot16"][name], a, b, fit=fit)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
