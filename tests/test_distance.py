@@ -20,6 +20,7 @@ from fingerprint import (
     distance,
     distances,
 )
+from fingerprint._prepared import Prepared
 
 JIT = not numba.config.DISABLE_JIT
 EXACT = ("euclidean", "manhattan", "tiles")
@@ -201,6 +202,16 @@ def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name
     monkeypatch.setitem(_dot_kernels.KERNELS, "dot", {name: _dot_kernels.KERNELS["dot"][name]})
     for metric, block in distance.blocks_of(prepared["real"], prepared["fake"], names).items():
         np.testing.assert_array_equal(block, expected[metric])
+
+
+def test_the_second_side_of_products_is_transposed():
+    planes = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 16, 64), np.uint8)
+    prepared = Prepared(("euclidean",), 40, (9, 23), "uint16", {"planes": planes})
+    words = planes.view(np.uint32).swapaxes(3, 4)
+    np.testing.assert_array_equal(prepared.transposed.view(np.uint32), words)
+    less = Prepared(("euclidean",), 40, (9, 23), "uint8", {"planes": planes[:1]}).lanes
+    expected = (planes[0].astype(np.int16) - 128).astype(np.int8).view(np.uint32).swapaxes(2, 3)
+    np.testing.assert_array_equal(less.view(np.uint32), expected)
 
 
 def test_prepared_travels():
