@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OCTAVE = 2.0**-15  # unit of the sums
 _RIVALRY = 2  # see `summarise_patches`
-_BY_CHANCE = 2 * 2**15  # what a patch may gain where a structure happens to match: two octaves
+_BY_CHANCE = int(2 / _OCTAVE)  # what a patch may gain where a structure happens to match: two octaves
 _NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
 _AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
 

@@ -104,18 +104,19 @@ def prepare_real(pixels: Array, *, mirror: bool = True, threads: int = 1) -> Pat
     others = len(standing) - itself.sum(axis=0)
 
     yardsticks = np.zeros(cut.norms.shape, np.float32)
+    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(pixels), _AT_ONCE)]
+    some_of = [cut.of(part) for part in parts]  # each packed once for all rows
 
     def measure(place: tuple[int, int]) -> None:
         """Find the yardsticks of a row of patches of some images."""
-        row, first = place
-        part = slice(first, first + _AT_ONCE)
-        some = cut.of(part)
+        row, number = place
+        part, some = parts[number], some_of[number]
         best = windows.best(some, np.array([[row, 0]]), (1, columns)) * some.norms[0, :, row]
         rests = np.sort(np.where(itself[:, part, None], np.inf, rest_of(best)), axis=0)
         chosen = np.take_along_axis(rests, (others[part] // _YARDSTICK)[None, :, None], axis=0)[0]
         yardsticks[0, part, row] = np.where(others[part, None] > 0, chosen, np.float32(1) + FLOOR)
 
-    _threads.run(measure, itertools.product(range(rows), range(0, len(pixels), _AT_ONCE)), threads=threads)
+    _threads.run(measure, itertools.product(range(rows), range(len(parts))), threads=threads)
     yardsticks[cut.norms == 0] = 0
     if mirror:
         cut, yardsticks = cut.and_turned, np.concatenate([yardsticks, yardsticks[..., ::-1]])
