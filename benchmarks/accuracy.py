@@ -20,7 +20,7 @@ from labelled import groups
 from table import publish
 
 import fingerprint
-from fingerprint.scores import METHODS
+from fingerprint._statistics.scores import METHODS
 
 LABELS = {
     "default": "**default**: whole images and patches",

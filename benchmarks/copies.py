@@ -28,7 +28,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
 import fingerprint
-from fingerprint.scores import METHODS
+from fingerprint._statistics.scores import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

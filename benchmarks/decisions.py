@@ -23,9 +23,9 @@ import numpy as np
 from labelled import Labelled, by_patient, read, take
 
 import fingerprint
-from fingerprint import scores
-from fingerprint.bins import edges as bin_edges
-from fingerprint.scores import Neighbours
+from fingerprint._base.histogram import edges as bin_edges
+from fingerprint._statistics import scores
+from fingerprint._statistics.scores import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ from fingerprint import phantoms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fingerprint.images import Slices
+    from fingerprint._images.loading import Slices
 
 HALF = 0.5
 SHARES = (0.1, 0.3, HALF, 0.7)

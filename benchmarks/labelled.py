@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import fingerprint
-from fingerprint.images import Slices, concatenate
+from fingerprint._images.loading import Slices, concatenate
 
 if TYPE_CHECKING:
     from pathlib import Path

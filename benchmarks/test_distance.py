@@ -15,9 +15,10 @@ import pytest
 from compete import compete
 
 import fingerprint
-from fingerprint import _threads, distance
+from fingerprint._base import concurrency
+from fingerprint._distances import distance
 
-THREADS = _threads.resolve(None)
+THREADS = concurrency.resolve(None)
 SIDE = 256
 
 

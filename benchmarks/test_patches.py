@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from compete import compete
 
-from fingerprint import _threads, patch_evidence, patch_reals, phantoms
-from fingerprint.patches import NearestPatches, nearest_patches
+from fingerprint import phantoms
+from fingerprint._base import concurrency
+from fingerprint._patches import gains, real_side
+from fingerprint._patches.matches import NearestPatches, nearest_patches
 
 REAL, FAKE, SIZE, RADIUS = 200, 256, 16, 4
 EVERY = 10
@@ -89,11 +91,11 @@ def test_nearest_patches(benchmark, images, brute):
 def test_evidence(benchmark, images):
     """Time the comparison of 200 x 64 images, mirrored too, on one thread."""
     real, fake = images
-    prepared = patch_reals.prepare_real(real, threads=_threads.resolve(None))
+    prepared = real_side.prepare_real(real, threads=concurrency.resolve(None))
     names = [str(i) for i in range(len(fake))]
-    first = patch_evidence.summarise_patches(prepared, fake, names)
+    first = gains.summarise_patches(prepared, fake, names)
     assert first.scores.max() > 0
-    benchmark.pedantic(patch_evidence.summarise_patches, (prepared, fake, names), rounds=5)
+    benchmark.pedantic(gains.summarise_patches, (prepared, fake, names), rounds=5)
     if benchmark.enabled:
         benchmark.extra_info["microseconds a pair"] = benchmark.stats.stats.median / (REAL * FAKE) * 1e6
         print(f"\n{benchmark.extra_info['microseconds a pair']:.2f} microseconds a pair")

@@ -11,12 +11,12 @@ from compete import compete
 from PIL import Image
 
 import fingerprint
-from fingerprint import _threads
+from fingerprint._base import concurrency
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-THREADS = _threads.resolve(None)
+THREADS = concurrency.resolve(None)
 ROUNDS = 3
 
 

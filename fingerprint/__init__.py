@@ -3,22 +3,22 @@
 import logging
 
 from fingerprint import challenge, phantoms
-from fingerprint._check import InputError
-from fingerprint._estimates import Estimate
-from fingerprint._rank import rank
-from fingerprint._version import __version__
-from fingerprint.attribution import Attributed, Attribution, attribute
-from fingerprint.auditing import Audit, audit
-from fingerprint.comparison import Comparison, compare
-from fingerprint.decisions import Decisions
-from fingerprint.detector import Detector, Prediction, Predictions, fit, load_detector
-from fingerprint.distance import distances
-from fingerprint.evaluation import Evaluation, Measures, evaluate
-from fingerprint.evidence import Evidence
-from fingerprint.images import Failure, Slices, blocks, load
-from fingerprint.neighbours import Nearest, nearest
-from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
-from fingerprint.ranking import Group, Match, Ranking, Row
+from fingerprint._answers.attribute import Attributed, Attribution, attribute
+from fingerprint._answers.audit import Audit, audit
+from fingerprint._answers.compare import Comparison, compare
+from fingerprint._answers.detector import Detector, Prediction, Predictions, fit, load_detector
+from fingerprint._answers.evidence import Evidence
+from fingerprint._answers.rank import rank
+from fingerprint._answers.ranking import Group, Match, Ranking, Row
+from fingerprint._base.checks import InputError
+from fingerprint._base.version import __version__
+from fingerprint._distances.distance import distances
+from fingerprint._distances.neighbours import Nearest, nearest
+from fingerprint._images.loading import Failure, Slices, blocks, load
+from fingerprint._patches.matches import NearestPatches, nearest_patches, patch_matches
+from fingerprint._statistics.decisions import Decisions
+from fingerprint._statistics.evaluation import Evaluation, Measures, evaluate
+from fingerprint._statistics.intervals import Estimate
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the program that imports it listens
 

@@ -14,8 +14,8 @@ from scipy import stats
 
 import fingerprint
 from fingerprint import Audit, InputError
-from fingerprint.auditing import audit_scores
-from fingerprint.copying import data_copying
+from fingerprint._answers.audit import audit_scores
+from fingerprint._statistics.copying import data_copying
 
 NAN = math.nan
 

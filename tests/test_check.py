@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fingerprint import _check
-from fingerprint._check import InputError
+from fingerprint._base import checks
+from fingerprint._base.checks import InputError
 
 
 def test_an_input_error_is_a_value_error_and_a_type_error() -> None:
@@ -26,12 +26,12 @@ def test_an_input_error_is_a_value_error_and_a_type_error() -> None:
     ],
 )
 def test_describe_says_value_or_shape_and_type(value: object, text: str) -> None:
-    assert _check.describe(value) == text
+    assert checks.describe(value) == text
 
 
 @pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2)])
 def test_integer_returns_an_int(value: object) -> None:
-    result = _check.integer("k", value, minimum=2, maximum=2)
+    result = checks.integer("k", value, minimum=2, maximum=2)
     assert result == 2
     assert type(result) is int
 
@@ -48,12 +48,12 @@ def test_integer_returns_an_int(value: object) -> None:
 )
 def test_integer_names_argument_rule_and_value(value: object, maximum: int | None, message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        _check.integer("k", value, minimum=1, maximum=maximum)
+        checks.integer("k", value, minimum=1, maximum=maximum)
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, np.float32(0.5), Fraction(1, 2)])
 def test_number_returns_a_float(value: object) -> None:
-    result = _check.number("q", value, minimum=0, maximum=1)
+    result = checks.number("q", value, minimum=0, maximum=1)
     assert result == float(value)  # type: ignore[arg-type]
     assert type(result) is float
 
@@ -71,12 +71,12 @@ def test_number_returns_a_float(value: object) -> None:
 )
 def test_number_names_argument_rule_and_value(value: object, maximum: float, message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        _check.number("q", value, minimum=0, maximum=maximum)
+        checks.number("q", value, minimum=0, maximum=maximum)
 
 
 def test_choice() -> None:
-    assert _check.choice("mode", "a", ("a", "b")) == "a"
+    assert checks.choice("mode", "a", ("a", "b")) == "a"
     with pytest.raises(InputError, match=r"^mode: expected one of 'a', 'b', got 'c' \(str\)$"):
-        _check.choice("mode", "c", ("a", "b"))
+        checks.choice("mode", "c", ("a", "b"))
     with pytest.raises(InputError, match=r"^mode: expected one of 'a', 'b', got \['a'\] \(list\)$"):
-        _check.choice("mode", ["a"], ("a", "b"))
+        checks.choice("mode", ["a"], ("a", "b"))

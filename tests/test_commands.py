@@ -10,7 +10,7 @@ from PIL import Image
 
 import fingerprint
 from fingerprint import challenge
-from fingerprint.__main__ import main
+from fingerprint._cli.main import main
 
 RNG = np.random.default_rng(0)
 DATA = Path(__file__).parent / "data"

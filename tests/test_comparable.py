@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint import comparable
-from fingerprint.bins import edges as bin_edges
-from fingerprint.scores import Neighbours
+from fingerprint._base.histogram import edges as bin_edges
+from fingerprint._statistics import comparable
+from fingerprint._statistics.scores import Neighbours
 
 
 def neighbours(matrix: np.ndarray, k: int) -> Neighbours:

@@ -8,7 +8,9 @@ import pytest
 from leaks import LEAKS, SAFE, UNUSED, USED, images
 
 import fingerprint
-from fingerprint import InputError, _auc, comparison
+from fingerprint import InputError
+from fingerprint._answers import compare
+from fingerprint._statistics import roc
 
 
 def test_the_generator_that_leaks_more_is_found_with_and_without_unused() -> None:
@@ -40,7 +42,7 @@ def test_equal_generators_show_no_difference_whatever_their_numbers() -> None:
 
 def test_the_bootstrap_draws_whole_patients() -> None:
     units = np.array([0, 0, 0, 1, 1, 2, 3, 3])
-    weights = comparison._weights(units, 5, 50, 0)
+    weights = compare._weights(units, 5, 50, 0)
     assert (weights[0] == 1).all()
     assert (weights[:, :3] == weights[:, :1]).all()
     assert (weights[1:, 0] + weights[1:, 3] == 2).all()
@@ -52,7 +54,7 @@ def test_the_bootstrap_draws_whole_patients() -> None:
 
 def test_weighted_auc_is_the_auc_of_the_copies() -> None:
     values, weights = np.array([1.0, 2, 2, 0, 2, 1]), np.array([[1, 1, 1, 1, 1, 1], [2, 0, 1, 0, 2, 1]])
-    for row, found in zip(weights, _auc.weighted(weights, values, 3), strict=True):
+    for row, found in zip(weights, roc.weighted(weights, values, 3), strict=True):
         used, unused = np.repeat(values[:3], row[:3]), np.repeat(values[3:], row[3:])
         assert found == np.mean([(u > v) + (u == v) / 2 for u in used for v in unused])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fingerprint import InputError
-from fingerprint.copying import data_copying
+from fingerprint._statistics.copying import data_copying
 
 NAN = math.nan
 

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 import fingerprint
-from fingerprint import InputError, bins, decisions, patch_evidence, scores
-from fingerprint.ranking import Match, Ranking
+from fingerprint import InputError
+from fingerprint._answers.ranking import Match, Ranking
+from fingerprint._base import histogram
+from fingerprint._patches import gains
+from fingerprint._statistics import decisions, scores
 
 RUNS = 3 if numba.config.DISABLE_JIT else 30  # of the whole of it; interpreted, they only show that it runs
 unit = st.floats(0, 1)
@@ -36,14 +39,14 @@ def neighbours(distances) -> scores.Neighbours:
     """Return what a view shows of real images at these distances from the synthetic ones."""
     none, no_votes = np.empty((len(distances), 0)), np.zeros(len(distances), np.int64)
     nearest = np.sort(distances, axis=1)[:, :1]
-    return scores.Neighbours(nearest, none, bins.count(distances), no_votes, no_votes, distances.shape[1])
+    return scores.Neighbours(nearest, none, histogram.count(distances), no_votes, no_votes, distances.shape[1])
 
 
-def summary(sums) -> patch_evidence.PatchSummary:
+def summary(sums) -> gains.PatchSummary:
     """Return what is kept of sums of gains, in octaves."""
     evidence = np.rint(np.sort(sums, axis=1)[:, ::-1][:, :1] * 2**15).astype(np.int64)
     first = np.zeros(evidence.shape, np.int64)
-    return patch_evidence.PatchSummary(sums.shape[1], ("f",), evidence, first, first > 0, bins.count(sums))
+    return gains.PatchSummary(sums.shape[1], ("f",), evidence, first, first > 0, histogram.count(sums))
 
 
 def around(rng, n, count, dimension):

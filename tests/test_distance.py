@@ -10,17 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fingerprint import (
-    InputError,
-    _compiler,
-    _dot_kernels,
-    _kernels,
-    _packing_kernels,
-    _ssim_kernels,
-    distance,
-    distances,
-)
-from fingerprint._prepared import Prepared
+from fingerprint import InputError, distances
+from fingerprint._distances import distance
+from fingerprint._distances.sides import Prepared
+from fingerprint._kernels import compiler, dot_products, gaps, packing, ssim
 
 JIT = not numba.config.DISABLE_JIT
 EXACT = ("euclidean", "manhattan", "tiles")
@@ -129,7 +122,7 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
         np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
 
 
-FILES = _dot_kernels, _kernels, _packing_kernels, _ssim_kernels
+FILES = dot_products, gaps, packing, ssim
 OPERATIONS = [(file.KERNELS, operation) for file in FILES for operation in file.KERNELS]
 
 
@@ -138,7 +131,7 @@ def test_the_same_bits_on_every_instruction_set(monkeypatch, kernels, operation)
     names = distance.IMAGE_METRICS
     sides = {dtype: (noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)}
     found = []
-    for name in _compiler.available(kernels[operation]):
+    for name in compiler.available(kernels[operation]):
         with monkeypatch.context() as context:
             context.setitem(kernels, operation, {name: kernels[operation][name]})
             for real, fake in sides.values():
@@ -183,23 +176,23 @@ def test_16_bit_images_of_any_range(reals, fakes):
 
 
 @pytest.mark.parametrize("which", ["real", "fake", "both"])
-@pytest.mark.parametrize("name", _compiler.available(name for name in _dot_kernels.KERNELS["dot"] if name != "amx"))
+@pytest.mark.parametrize("name", compiler.available(name for name in dot_products.KERNELS["dot"] if name != "amx"))
 def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name):
     real, fake = deep(17, (9, 23), RANGES["CT"]), deep(3, (9, 23), RANGES["full"], seed=1)
     names = ("euclidean", "correlation", "tiles")
     sides = {"real": real, "fake": fake}
     with monkeypatch.context() as context:
-        context.setitem(_dot_kernels.KERNELS, "dot", {name: _dot_kernels.KERNELS["dot"][name]})
+        context.setitem(dot_products.KERNELS, "dot", {name: dot_products.KERNELS["dot"][name]})
         expected = distance.blocks_of(*(distance.prepare(side, names) for side in sides.values()), names)
-    runs = _compiler.runs
+    runs = compiler.runs
     prepared = {}
     for key, side in sides.items():
         with monkeypatch.context() as context:
             there = which in (key, "both")
-            context.setattr(_compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
+            context.setattr(compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
             prepared[key] = distance.prepare(side, names)
             assert ("planes" in prepared[key].arrays) == there
-    monkeypatch.setitem(_dot_kernels.KERNELS, "dot", {name: _dot_kernels.KERNELS["dot"][name]})
+    monkeypatch.setitem(dot_products.KERNELS, "dot", {name: dot_products.KERNELS["dot"][name]})
     for metric, block in distance.blocks_of(prepared["real"], prepared["fake"], names).items():
         np.testing.assert_array_equal(block, expected[metric])
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint import Estimate, _estimates, evaluation
-from fingerprint._check import InputError
-from fingerprint.auditing import audit_scores
-from fingerprint.evaluation import MEASURES, evaluate
+from fingerprint import Estimate
+from fingerprint._answers.audit import audit_scores
+from fingerprint._base.checks import InputError
+from fingerprint._statistics import evaluation, intervals
+from fingerprint._statistics.evaluation import MEASURES, evaluate
 
 NAN = math.nan
 DECISIONS, RANKING = MEASURES[:7], MEASURES[7:]
@@ -209,7 +210,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     scores = rng.normal(size=40)
     whole = evaluate(truth, scores, threshold=0.0, n_bootstrap=200)
     audit = audit_scores(scores[:20], scores[20:], n_permutations=199)
-    monkeypatch.setattr(_estimates, "_CHUNK", 333)
+    monkeypatch.setattr(intervals, "_CHUNK", 333)
     assert evaluate(truth, scores, threshold=0.0, n_bootstrap=200).to_json() == whole.to_json()
     assert audit_scores(scores[:20], scores[20:], n_permutations=199).to_json() == audit.to_json()
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fingerprint import evidence
-from fingerprint.patch_evidence import PatchEvidence
+from fingerprint._answers import evidence
+from fingerprint._patches.gains import PatchEvidence
 
 HEIGHT, WIDTH, SIZE = 24, 28, 8
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fingerprint import _files, images
-from fingerprint._check import InputError
-from fingerprint.images import Failure
+from fingerprint._base.checks import InputError
+from fingerprint._images import formats, loading
+from fingerprint._images.loading import Failure
 
 Array = np.ndarray[Any, Any]
 
@@ -27,14 +27,14 @@ def stack(n: int = 3, height: int = 8, width: int = 6, dtype: str = "uint8") -> 
 
 
 def one(path: Path) -> Array:
-    return images.load(path)[0]
+    return loading.load(path)[0]
 
 
 def reason(path: Path) -> str:
     """Return why a file cannot be used, read among good files."""
     good = path.parent / "a good one.png"
     Image.fromarray(stack(1)[0]).save(good)
-    found = images.load([good, path])
+    found = loading.load([good, path])
     assert found.names == (good.as_posix(),)
     (failure,) = found.failed
     assert failure.name == path.as_posix()
@@ -233,11 +233,11 @@ def test_a_file_cut_anywhere_fails_or_is_exact(
     whole = tmp_path / "x"
     Image.fromarray(pixels).save(whole, **save)  # type: ignore[arg-type]
     data = whole.read_bytes()
-    expected = _files.decoded(str(whole))
+    expected = formats.decoded(str(whole))
     failures = 0
     for length in range(0, len(data), 3):
         whole.write_bytes(data[:length])
-        found = _files.attempted(_files.decoded, str(whole))
+        found = formats.attempted(formats.decoded, str(whole))
         if isinstance(found, str):
             failures += 1
         else:
@@ -254,7 +254,7 @@ def test_noise_never_escapes_as_an_exception(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "noise"
     path.write_bytes(magic + data)
-    assert isinstance(_files.attempted(_files.decoded, str(path)), str | np.ndarray)
+    assert isinstance(formats.attempted(formats.decoded, str(path)), str | np.ndarray)
 
 
 def test_empty_and_foreign_files(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: 
     struct.pack_into("<I", data, data.index(struct.pack("<HHI", 256, 4, 1)) + 8, 2**28)
     (tmp_path / "x.tif").write_bytes(data)
     assert reason(tmp_path / "x.tif") == f"1x268435456 pixels, {remedy}"
-    monkeypatch.setattr(_files, "_BYTES", 2000)
+    monkeypatch.setattr(formats, "_BYTES", 2000)
     (tmp_path / "y.png").write_bytes(bytes(2001))
     assert reason(tmp_path / "y.png") == "2001 bytes, more than the limit of 2000"
 
@@ -291,12 +291,12 @@ def test_out_of_memory_is_no_fault_of_the_file() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        _files.attempted(read)
+        formats.attempted(read)
 
 
 def test_an_error_without_text_is_named_by_its_type() -> None:
-    assert _files.reason(EOFError()) == "cannot be decoded: EOFError"
-    assert _files.reason(OSError("broken data stream")) == "cannot be decoded: broken data stream"
+    assert formats.reason(EOFError()) == "cannot be decoded: EOFError"
+    assert formats.reason(OSError("broken data stream")) == "cannot be decoded: broken data stream"
 
 
 # --- .npy and .npz ---------------------------------------------------------------------------------------------------
@@ -307,16 +307,16 @@ def test_npy_stacks(tmp_path: Path, dtype: str) -> None:
     pixels = stack(5).astype(dtype)
     path = tmp_path / "x.npy"
     np.save(path, pixels)
-    found = images.load(path)
+    found = loading.load(path)
     assert found.names == tuple(f"{path.as_posix()}[{i}]" for i in range(5))
-    np.testing.assert_array_equal(found.pixels, images.load(pixels).pixels)
-    parts = list(images.blocks(tmp_path, block=2))
+    np.testing.assert_array_equal(found.pixels, loading.load(pixels).pixels)
+    parts = list(loading.blocks(tmp_path, block=2))
     assert [part.names for part in parts] == [("x.npy[0]", "x.npy[1]"), ("x.npy[2]", "x.npy[3]"), ("x.npy[4]",)]
 
 
 def test_npy_of_one_image(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.asfortranarray(stack(1)[0]))
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == ("x.npy",)
     np.testing.assert_array_equal(found.pixels, stack(1))
 
@@ -349,7 +349,7 @@ def test_npy_with_objects_or_noise_or_missing_bytes(tmp_path: Path) -> None:
 
 def test_npy_cut_after_the_plan_fails_image_by_image(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", stack(3))
-    tasks = images.plan(tmp_path, block=3)
+    tasks = loading.plan(tmp_path, block=3)
     task = next(tasks)
     (tmp_path / "x.npy").write_bytes(b"")
     assert task().failed == tuple(Failure(f"x.npy[{i}]", "empty file (0 bytes)") for i in range(3))
@@ -359,7 +359,7 @@ def test_npy_with_a_value_out_of_range_loses_that_image(tmp_path: Path) -> None:
     pixels = stack(3).astype(np.int32)
     pixels[1, 0, 0] = -7
     np.save(tmp_path / "x.npy", pixels)
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == ("x.npy[0]", "x.npy[2]")
     assert found.failed == (
         Failure("x.npy[1]", f"values from -7 to {pixels[1].max()}, outside 0 to 65535; scale them"),
@@ -370,18 +370,18 @@ def test_npz(tmp_path: Path) -> None:
     pixels = stack(4)
     bad = np.full((1, 8, 6), 70000)
     np.savez(tmp_path / "x.npz", some=pixels[:3], labels=np.arange(3), last=pixels[3], real=np.zeros((2, 2)), bad=bad)
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == ("x.npz[some][0]", "x.npz[some][1]", "x.npz[some][2]", "x.npz[last]")
     np.testing.assert_array_equal(found.pixels, pixels)
     assert [failure.name for failure in found.failed] == ["x.npz[real]", "x.npz[bad][0]"]
     assert found.failed[1].reason == "values from 70000 to 70000, outside 0 to 65535; scale them"
     assert found.ignored == 1
-    assert sum(task().ignored for task in images.plan(tmp_path, block=1)) == 1
+    assert sum(task().ignored for task in loading.plan(tmp_path, block=1)) == 1
 
 
 def test_npz_of_images_alone(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "x.npz", stack(2))
-    assert images.load(tmp_path).names == ("x.npz[arr_0][0]", "x.npz[arr_0][1]")
+    assert loading.load(tmp_path).names == ("x.npz[arr_0][0]", "x.npz[arr_0][1]")
 
 
 def test_npz_without_images(tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ def test_dicom_hounsfield_units_have_1024_added(tmp_path: Path) -> None:
     dicom(tmp_path / "rescaled.dcm", (units + 1024).astype(np.uint16), RescaleSlope="1", RescaleIntercept="-1024")
     dicom(tmp_path / "halved.dicom", (units * 2 + 4096).astype(np.uint16), RescaleSlope="0.5", RescaleIntercept="-2048")
     dicom(tmp_path / "intercept.dcm", (units + 1024).astype(np.uint16), RescaleIntercept="-1024")
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == ("halved.dicom", "intercept.dcm", "rescaled.dcm", "signed.dcm")
     assert found.pixels.dtype == np.uint16
     np.testing.assert_array_equal(found.pixels, np.broadcast_to(units.astype(int) + 1024, (4, 2, 3)))
@@ -515,18 +515,18 @@ def nifti(path: Path, values: Array, **scale: float) -> None:
 def test_nifti_slices_run_along_the_last_axis(tmp_path: Path, suffix: str, dtype: str) -> None:
     pixels = stack(5, dtype=dtype)
     nifti(tmp_path / f"x.{suffix}", pixels.T)
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == tuple(f"x.{suffix}[{i}]" for i in range(5))
     assert found.pixels.dtype == dtype
     np.testing.assert_array_equal(found.pixels, pixels)
-    assert [len(part) for part in images.blocks(tmp_path, block=2)] == [2, 2, 1]
+    assert [len(part) for part in loading.blocks(tmp_path, block=2)] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32", "float64"])
 def test_nifti_hounsfield_units_have_1024_added(tmp_path: Path, dtype: str) -> None:
     units = (stack(3, dtype="uint16").astype(np.int32) // 16 - 1024).astype(dtype)
     nifti(tmp_path / "x.nii", units.T[..., None])
-    np.testing.assert_array_equal(images.load(tmp_path).pixels, units.astype(np.int32) + 1024)
+    np.testing.assert_array_equal(loading.load(tmp_path).pixels, units.astype(np.int32) + 1024)
 
 
 def test_nifti_that_cannot_be_used(tmp_path: Path) -> None:
@@ -547,7 +547,7 @@ def test_nifti_loses_only_the_slices_that_do_not_fit(tmp_path: Path) -> None:
     values = np.zeros((2, 2, 4), np.float64)
     values[0, 0, 1], values[0, 0, 2], values[1, 1, 3] = 0.5, 1e6, np.nan
     nifti(tmp_path / "x.nii", values)
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == ("x.nii[0]",)
     assert found.failed == (
         Failure("x.nii[1]", "values that are not whole numbers; scale and round them"),
@@ -558,7 +558,7 @@ def test_nifti_loses_only_the_slices_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_scaled_nifti(tmp_path: Path) -> None:
     nifti(tmp_path / "x.nii", stack(2).T, slope=2, inter=-100)
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     np.testing.assert_array_equal(found.pixels, stack(2).astype(int) * 2 - 100 + 1024)
 
 
@@ -568,4 +568,4 @@ def test_absent_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / name).write_bytes(b"anything")
     assert reason(tmp_path / name) == f'needs {module}; pip install "fingerprint[medical]"'
     with pytest.raises(InputError, match=re.escape('pip install "fingerprint[medical]"')):
-        images.load(tmp_path / name)
+        loading.load(tmp_path / name)

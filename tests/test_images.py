@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fingerprint import images
-from fingerprint._check import InputError
-from fingerprint.images import Failure, Layout, Slices
+from fingerprint._base.checks import InputError
+from fingerprint._images import loading
+from fingerprint._images.loading import Failure, Layout, Slices
 
 Array = np.ndarray[Any, Any]
 
@@ -77,9 +77,9 @@ def test_slices_survive_pickling_read_only() -> None:
 
 
 def test_public_names_are_those_of_the_module_that_offers_them() -> None:
-    assert sorted(images.__all__) == images.__all__
-    for cls in (Failure, Layout, Slices, images.Task):
-        assert cls.__module__ == "fingerprint.images"
+    assert sorted(loading.__all__) == loading.__all__
+    for cls in (Failure, Layout, Slices, loading.Task):
+        assert cls.__module__ == "fingerprint._images.loading"
         assert pickle.loads(pickle.dumps(cls)) is cls
 
 
@@ -101,22 +101,22 @@ def test_slices_refuse_what_does_not_go_together() -> None:
 
 def test_natural_key_orders_numbers_by_value() -> None:
     names = ["b", "a10", "a2", "a02", "a1b3", "a1b20", "a", "10", "9", "A", "", "a" + "9" * 5000]
-    ordered = sorted(names, key=images.natural_key)
+    ordered = sorted(names, key=loading.natural_key)
     assert ordered == ["", "9", "10", "A", "a", "a1b3", "a1b20", "a02", "a2", "a10", "a" + "9" * 5000, "b"]
 
 
 @given(st.lists(st.text(alphabet="ab01٣ ./", max_size=6), unique=True))
 def test_natural_key_is_a_total_order(names: list[str]) -> None:
     backwards = names[::-1]
-    assert sorted(names, key=images.natural_key) == sorted(backwards, key=images.natural_key)
-    assert len({repr(images.natural_key(name)) for name in names}) == len(names)
+    assert sorted(names, key=loading.natural_key) == sorted(backwards, key=loading.natural_key)
+    assert len({repr(loading.natural_key(name)) for name in names}) == len(names)
 
 
 def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     pixels = stack(12)
     write(tmp_path, pixels)
     for folder in (tmp_path, str(tmp_path)):
-        found = images.load(folder)
+        found = loading.load(folder)
         assert found.names == tuple(f"{i}.png" for i in range(12))
         np.testing.assert_array_equal(found.pixels, pixels)
         assert (found.failed, found.ignored) == ((), 0)
@@ -126,7 +126,7 @@ def test_paths_in_a_list_keep_their_order_and_their_folder(tmp_path: Path) -> No
     pixels = stack(4)
     write(tmp_path / "x", pixels[:2])
     write(tmp_path / "y", pixels[2:])
-    found = images.load([tmp_path / "y", str(tmp_path / "x" / "1.png"), (tmp_path / "x" / "0.png",)])
+    found = loading.load([tmp_path / "y", str(tmp_path / "x" / "1.png"), (tmp_path / "x" / "0.png",)])
     base = tmp_path.as_posix()
     assert found.names == (f"{base}/y/0.png", f"{base}/y/1.png", f"{base}/x/1.png", f"{base}/x/0.png")
     np.testing.assert_array_equal(found.pixels, pixels[[2, 3, 1, 0]])
@@ -135,21 +135,21 @@ def test_paths_in_a_list_keep_their_order_and_their_folder(tmp_path: Path) -> No
 def test_a_file_is_a_list_of_one(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     path = tmp_path / "0.png"
-    assert images.load(path).names == images.load([path]).names == (path.as_posix(),)
+    assert loading.load(path).names == loading.load([path]).names == (path.as_posix(),)
 
 
 def test_odd_names_are_fine(tmp_path: Path) -> None:
     names = ["[a] (1).png", "lunge ü.png", "肺 2.PNG", "100%.png"]
     for name in names:
         Image.fromarray(stack(1)[0]).save(tmp_path / name)
-    assert sorted(images.load(tmp_path).names) == sorted(names)
+    assert sorted(loading.load(tmp_path).names) == sorted(names)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 def test_names_that_are_not_utf8_can_be_saved(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     os.rename(os.fsencode(tmp_path / "0.png"), os.fsencode(tmp_path) + b"/\xff.png")  # noqa: PTH104
-    (name,) = images.load(tmp_path).names
+    (name,) = loading.load(tmp_path).names
     assert name == "\\udcff.png"
     name.encode("utf-8")
 
@@ -157,7 +157,7 @@ def test_names_that_are_not_utf8_can_be_saved(tmp_path: Path) -> None:
 def test_arrays_are_named_by_position_over_the_source(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     held = Slices(stack(2), ("a", "b"))
-    found = images.load([stack(2), held, tmp_path / "0.png", stack(3)])
+    found = loading.load([stack(2), held, tmp_path / "0.png", stack(3)])
     assert found.names == ("0", "1", "a", "b", (tmp_path / "0.png").as_posix(), "2", "3", "4")
     np.testing.assert_array_equal(found.pixels, np.concatenate([stack(2), stack(2), stack(1), stack(3)]))
 
@@ -170,25 +170,25 @@ def test_other_files_are_ignored_and_counted(tmp_path: Path) -> None:
     for name in ("Thumbs.db", ".DS_Store", "truth.csv", "._0.png", "notes", "archive.gz"):
         (tmp_path / name).write_bytes(b"x")
     write(tmp_path / "inner", stack(2))
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert (len(found), found.ignored, found.failed) == (3, 6, ())
-    assert [part.ignored for part in images.blocks(tmp_path, block=2)] == [6, 0]
+    assert [part.ignored for part in loading.blocks(tmp_path, block=2)] == [6, 0]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     os.mkfifo(tmp_path / "pipe.png")
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert (found.names, found.ignored) == (("0.png",), 1)
     with raises(f"source: expected an existing folder or file, got {str(tmp_path / 'pipe.png')!r}"):
-        images.load([tmp_path / "pipe.png"])
+        loading.load([tmp_path / "pipe.png"])
 
 
 def test_unsupported_images_fail_rather_than_vanish(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     (tmp_path / "x.webp").write_bytes(b"RIFF....WEBP")
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.failed == (Failure("x.webp", "unsupported format; convert to PNG or TIFF"),)
     assert found.ignored == 0
 
@@ -198,9 +198,9 @@ def test_recursion_on_request(tmp_path: Path) -> None:
     write(tmp_path / "p10" / "deep", stack(1))
     write(tmp_path / "p9", stack(1))
     write(tmp_path / ".hidden", stack(1))
-    assert images.load(tmp_path).names == ("z0.png",)
-    assert images.load(tmp_path, recursive=True).names == ("p9/0.png", "p10/deep/0.png", "z0.png")
-    assert images.load([tmp_path], recursive=True).names[0] == f"{tmp_path.as_posix()}/p9/0.png"
+    assert loading.load(tmp_path).names == ("z0.png",)
+    assert loading.load(tmp_path, recursive=True).names == ("p9/0.png", "p10/deep/0.png", "z0.png")
+    assert loading.load([tmp_path], recursive=True).names[0] == f"{tmp_path.as_posix()}/p9/0.png"
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -213,10 +213,10 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "z").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "a" / "1.png").symlink_to(tmp_path / "a" / "0.png")
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nothing")
-    found = images.load(tmp_path, recursive=True)
+    found = loading.load(tmp_path, recursive=True)
     assert found.names == ("a/0.png", "a/1.png", "elsewhere/0.png")
     assert found.failed == (Failure("a/gone.png", "No such file or directory"),)
-    linked = images.load(tmp_path / "a", recursive=True)
+    linked = loading.load(tmp_path / "a", recursive=True)
     assert linked.names == ("0.png", "1.png", "loop/elsewhere/0.png")
 
 
@@ -232,11 +232,11 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "scandir", scandir)
     closed = "inner"
-    found = images.load(tmp_path, recursive=True)
+    found = loading.load(tmp_path, recursive=True)
     assert found.names == ("0.png",)
     assert found.failed == (Failure("inner", "Permission denied"),)
     with raises(f"source: cannot read the folder {tmp_path / 'inner'}: Permission denied"):
-        images.load(tmp_path / "inner")
+        loading.load(tmp_path / "inner")
 
 
 def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
@@ -248,9 +248,9 @@ def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
     known = ".png, .tif, .tiff, .jpg, .jpeg, .bmp, .dcm, .dicom, .nii, .nii.gz, .npy, .npz"
 
     def readers(source: Any) -> Iterator[Any]:
-        yield lambda: images.load(source)
-        yield lambda: images.blocks(source)
-        yield lambda: images.plan(source, block=4)
+        yield lambda: loading.load(source)
+        yield lambda: loading.blocks(source)
+        yield lambda: loading.plan(source, block=4)
 
     for folder, message in {
         missing: f"source: expected an existing folder or file, got {missing!r}",
@@ -267,24 +267,24 @@ def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
 
 def test_the_argument_can_be_named() -> None:
     with raises("fake: expected an existing folder or file, got 'nowhere'"):
-        images.load("nowhere", argument="fake")
+        loading.load("nowhere", argument="fake")
     with raises("real: expected an existing folder or file, got 'nowhere'"):
-        images.plan("nowhere", block=2, argument="real")
+        loading.plan("nowhere", block=2, argument="real")
 
 
 def test_a_missing_file_among_others_fails(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     gone = tmp_path / "gone.png"
-    found = images.load([gone, tmp_path / "0.png"])
+    found = loading.load([gone, tmp_path / "0.png"])
     assert len(found) == 1
     assert found.failed == (Failure(gone.as_posix(), "No such file or directory"),)
     with raises(f"source: {tmp_path / 'gone.png'}: No such file or directory"):
-        images.load([tmp_path / "gone.png"], on_error="raise")
+        loading.load([tmp_path / "gone.png"], on_error="raise")
 
 
 def test_a_file_that_vanishes_after_listing_fails(tmp_path: Path) -> None:
     write(tmp_path, stack(3))
-    tasks = images.plan(tmp_path, block=8)
+    tasks = loading.plan(tmp_path, block=8)
     (tmp_path / "1.png").unlink()
     found = next(tasks)()
     assert found.names == ("0.png", "2.png")
@@ -299,12 +299,12 @@ def test_a_folder_where_every_file_fails(tmp_path: Path) -> None:
         "2 failed, first a.png: empty file (0 bytes)"
     )
     with raises(message):
-        images.load(tmp_path)
-    stream = images.blocks(tmp_path, block=1)
+        loading.load(tmp_path)
+    stream = loading.blocks(tmp_path, block=1)
     assert len(next(stream)) == len(next(stream)) == 0
     with raises(message):
         next(stream)
-    assert [len(task().failed) for task in images.plan(tmp_path, block=1)] == [1, 1]
+    assert [len(task().failed) for task in loading.plan(tmp_path, block=1)] == [1, 1]
 
 
 def test_rows_are_conserved(tmp_path: Path) -> None:
@@ -313,17 +313,17 @@ def test_rows_are_conserved(tmp_path: Path) -> None:
         (tmp_path / f"{i}.png").write_bytes(b"broken")
     kept = [i for i in range(20) if i not in (0, 3, 4, 19)]
     for block, threads in itertools.product((1, 3, 20, 50), (1, 3)):
-        parts = list(images.blocks(tmp_path, block=block, threads=threads))
+        parts = list(loading.blocks(tmp_path, block=block, threads=threads))
         assert all(len(part) + len(part.failed) == block for part in parts[:-1])
         assert sum(len(part) + len(part.failed) for part in parts) == 20
         np.testing.assert_array_equal(np.concatenate([part.pixels for part in parts if len(part)]), stack(20)[kept])
-    found = images.load(tmp_path)
+    found = loading.load(tmp_path)
     assert found.names == tuple(f"{i}.png" for i in kept)
     assert [failure.name for failure in found.failed] == ["0.png", "3.png", "4.png", "19.png"]
     with raises("source: 0.png: no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'brok')"):
-        images.load(tmp_path, on_error="raise")
+        loading.load(tmp_path, on_error="raise")
     with raises("source: 0.png: no PNG, TIFF, JPEG, BMP or DICOM image (begins with b'brok')"):
-        list(images.blocks(tmp_path, on_error="raise", threads=3))
+        list(loading.blocks(tmp_path, on_error="raise", threads=3))
 
 
 # --- Arrays ----------------------------------------------------------------------------------------------------------
@@ -336,30 +336,30 @@ def test_rows_are_conserved(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_integer_arrays_are_exact(dtype: str, kept: str) -> None:
     pixels = (stack() // 2).astype(dtype)
-    found = images.load(pixels)
+    found = loading.load(pixels)
     assert found.pixels.dtype == kept
     np.testing.assert_array_equal(found.pixels, pixels)
 
 
 def test_bool_arrays_become_black_and_white() -> None:
-    found = images.load(stack() > 100)
+    found = loading.load(stack() > 100)
     assert found.pixels.dtype == np.uint8
     np.testing.assert_array_equal(found.pixels, (stack() > 100) * 255)
 
 
 def test_an_array_is_not_copied() -> None:
     pixels = stack(100)
-    assert np.shares_memory(images.load(pixels).pixels, pixels)
-    assert all(np.shares_memory(part.pixels, pixels) for part in images.blocks(pixels, block=7))
+    assert np.shares_memory(loading.load(pixels).pixels, pixels)
+    assert all(np.shares_memory(part.pixels, pixels) for part in loading.blocks(pixels, block=7))
 
 
 def test_slices_come_back_as_they_are() -> None:
     held = Slices(stack(3), ("a", "b", "c"), (Failure("d", "broken"), Failure("e", "broken")), 4)
-    assert images.load(held) is held
+    assert loading.load(held) is held
     for on_error in ("collect", "raise"):
-        parts = [task() for task in images.plan(held, block=2, on_error=on_error)]
+        parts = [task() for task in loading.plan(held, block=2, on_error=on_error)]
         assert [(len(part), len(part.failed), part.ignored) for part in parts] == [(0, 2, 4), (2, 0, 0), (1, 0, 0)]
-    again = images.load([held, held])
+    again = loading.load([held, held])
     assert (again.names, again.failed, again.ignored) == (held.names * 2, held.failed * 2, 8)
 
 
@@ -371,7 +371,7 @@ class Tensor:
 
 
 def test_anything_that_numpy_reads_is_an_array() -> None:
-    np.testing.assert_array_equal(images.load(Tensor()).pixels, stack())  # type: ignore[arg-type]
+    np.testing.assert_array_equal(loading.load(Tensor()).pixels, stack())  # type: ignore[arg-type]
 
 
 ARRAY = "source: expected an (n, h, w) array of integers"
@@ -392,13 +392,13 @@ ARRAY = "source: expected an (n, h, w) array of integers"
 def test_other_arrays_are_refused_with_the_remedy(shape: tuple[int, ...], dtype: str, rest: str) -> None:
     for source in (np.zeros(shape, dtype), [np.zeros(shape, dtype)]):
         with raises(f"{ARRAY}, got ndarray of shape {shape} and dtype {dtype}{rest}"):
-            images.load(source)
+            loading.load(source)
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 8), (3, 0, 8), (3, 8, 0)])
 def test_arrays_without_pixels_are_refused(shape: tuple[int, ...]) -> None:
     with raises(f"{ARRAY}, none of them 0, got ndarray of shape {shape} and dtype uint8"):
-        images.load(np.zeros(shape, np.uint8))
+        loading.load(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
@@ -407,7 +407,7 @@ def test_integers_out_of_range_are_refused(value: int) -> None:
     pixels[1, 0, 0] = value
     low, high = min(value, 0), max(value, 0)
     with raises(f"source: image 1: values from {low} to {high}, outside 0 to 65535; scale them"):
-        images.load(pixels)
+        loading.load(pixels)
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_integers_out_of_range_are_refused(value: int) -> None:
 def test_anything_else_is_refused(source: Any, got: str) -> None:
     what = "source: expected a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
     with raises(f"{what}, got {got}"):
-        images.load(source)
+        loading.load(source)
 
 
 def test_paths_are_text() -> None:
@@ -435,7 +435,7 @@ def test_paths_are_text() -> None:
             return b"folder"
 
     with raises("source: expected paths as text, got b'folder' (bytes)"):
-        images.load(Odd())  # type: ignore[arg-type]
+        loading.load(Odd())  # type: ignore[arg-type]
 
 
 # --- Size and depth --------------------------------------------------------------------------------------------------
@@ -450,13 +450,13 @@ def test_mixed_sizes_are_all_named(tmp_path: Path) -> None:
             "source: expected one height x width and bit depth, got 8x6 8-bit (a0.png), 9x6 8-bit (b0.png), "
             "7x7 8-bit (c0.png); pass size=(8, 6) to resample"
         ):
-            images.load(tmp_path, threads=threads)
+            loading.load(tmp_path, threads=threads)
 
 
 def test_many_sizes_are_counted() -> None:
     source = [np.zeros((1, 4, 4 + i), np.uint8) for i in range(40)]
     with pytest.raises(InputError, match=r"4x15 8-bit \(11\), and 28 more; pass size=\(4, 4\) to resample$"):
-        images.load(source)
+        loading.load(source)
 
 
 def test_mixed_depths_are_named() -> None:
@@ -464,19 +464,19 @@ def test_mixed_depths_are_named() -> None:
         "source: expected one height x width and bit depth, got 8x6 8-bit (0), 8x6 16-bit (3); "
         "save all with the same bit depth"
     ):
-        images.load([stack(3), stack(2, dtype="uint16")])
+        loading.load([stack(3), stack(2, dtype="uint16")])
     with raises(
         "source: expected one height x width and bit depth, got 8x6 8-bit (0), 7x6 16-bit (3); "
         "pass size=(8, 6) to resample and save all with the same bit depth"
     ):
-        images.load([stack(3), stack(2, 7, dtype="uint16")])
+        loading.load([stack(3), stack(2, 7, dtype="uint16")])
 
 
 @pytest.mark.parametrize("block", [1, 3, 5, 8])
 def test_a_stream_is_held_against_its_first_image(block: int) -> None:
     source = [stack(3), stack(2, 7)]
     for threads in (1, 3):
-        stream = images.blocks(source, block=block, threads=threads)
+        stream = loading.blocks(source, block=block, threads=threads)
         with raises(
             "source: expected one height x width and bit depth, got 8x6 8-bit (0), 7x6 8-bit (3); "
             "pass size=(8, 6) to resample"
@@ -487,48 +487,48 @@ def test_a_stream_is_held_against_its_first_image(block: int) -> None:
 def test_a_plan_is_held_against_what_is_expected() -> None:
     real = Slices(stack(1), ("real 1.png",))
     for expect in (real, real.layout):
-        good, bad = images.plan([stack(2), stack(2, 7)], block=2, expect=expect, argument="fake")
+        good, bad = loading.plan([stack(2), stack(2, 7)], block=2, expect=expect, argument="fake")
         assert len(good()) == 2
         with raises(
             "fake: expected height x width 8x6 8-bit like real 1.png, got 7x6 8-bit (2); pass size=(8, 6) to resample"
         ):
             bad()
-    (task,) = images.plan(stack(2, 7), block=2, expect=real, size=(8, 6))
+    (task,) = loading.plan(stack(2, 7), block=2, expect=real, size=(8, 6))
     assert task().layout == real.layout
     empty = Slices(np.empty((0, 4, 4), np.uint8), ())
-    (task,) = images.plan(stack(2), block=2, expect=empty)
+    (task,) = loading.plan(stack(2), block=2, expect=empty)
     assert len(task()) == 2
 
 
 def test_a_block_without_images_has_the_expected_shape(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
-    (task,) = images.plan(tmp_path, block=2, expect=Layout(8, 6, "uint16"))
+    (task,) = loading.plan(tmp_path, block=2, expect=Layout(8, 6, "uint16"))
     assert task().pixels.shape == (0, 8, 6)
     assert task().pixels.dtype == np.uint16
-    (task,) = images.plan(tmp_path, block=2)
+    (task,) = loading.plan(tmp_path, block=2)
     assert task().pixels.shape == (0, 0, 0)
 
 
 def test_agree() -> None:
     first, other = Slices(stack(1), ("a",)), Slices(stack(1, 7), ("b",))
-    assert images.agree(None, first[:0]) is None
-    layout = images.agree(None, first)
+    assert loading.agree(None, first[:0]) is None
+    layout = loading.agree(None, first)
     assert layout == Layout(8, 6, "uint8")
     assert layout is not None
     assert layout.origin == "a"
-    assert images.agree(layout, first[:0]) is layout
-    assert images.agree(layout, first) is layout
+    assert loading.agree(layout, first[:0]) is layout
+    assert loading.agree(layout, first) is layout
     with raises(
         "fake: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (b); "
         "pass size=(8, 6) to resample"
     ):
-        images.agree(layout, other, argument="fake")
+        loading.agree(layout, other, argument="fake")
 
 
 def test_concatenate() -> None:
     first = Slices(stack(2), ("a", "b"), (Failure("x", "broken"),), 1)
     second = Slices(stack(3), ("c", "d", "e"), (Failure("y", "broken"),), 2)
-    joined = images.concatenate(first, second[:0], second)
+    joined = loading.concatenate(first, second[:0], second)
     np.testing.assert_array_equal(joined.pixels, np.concatenate([stack(2), stack(3)]))
     assert joined.names == ("a", "b", "c", "d", "e")
     assert joined.failed == first.failed + second.failed
@@ -537,14 +537,14 @@ def test_concatenate() -> None:
         "reference: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (f); "
         "pass size=(8, 6) to resample"
     ):
-        images.concatenate(first, Slices(stack(1, 7), ("f",)), argument="reference")
+        loading.concatenate(first, Slices(stack(1, 7), ("f",)), argument="reference")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize(("size", "shape"), [(4, (4, 4)), ((4, 12), (4, 12)), ([16, 3], (16, 3))])
 def test_resampling(dtype: str, size: Any, shape: tuple[int, int]) -> None:
     pixels = stack(3, dtype=dtype)
-    found = images.load([pixels, stack(2, *shape, dtype=dtype)], size=size)
+    found = loading.load([pixels, stack(2, *shape, dtype=dtype)], size=size)
     assert found.pixels.shape == (5, *shape)
     assert found.pixels.dtype == dtype
     expected = [
@@ -557,31 +557,31 @@ def test_resampling(dtype: str, size: Any, shape: tuple[int, int]) -> None:
 
 def test_resampling_stays_in_range() -> None:
     pixels = np.full((1, 9, 9), 65535, np.uint16)
-    assert (images.load(pixels, size=4).pixels == 65535).all()
-    assert images.load(Slices(pixels, ("a",)), size=4).height == 4
+    assert (loading.load(pixels, size=4).pixels == 65535).all()
+    assert loading.load(Slices(pixels, ("a",)), size=4).height == 4
 
 
 @pytest.mark.parametrize("size", [0, (0, 4), (4, -1)])
 def test_sizes_are_positive(size: Any) -> None:
     with pytest.raises(InputError, match=r"^size: expected an integer of at least 1, got (0|-1)$"):
-        images.load(stack(), size=size)
+        loading.load(stack(), size=size)
 
 
 def test_other_wrong_arguments() -> None:
     with raises("size: expected an integer of at least 1, got (1, 2, 3) (tuple)"):
-        images.load(stack(), size=(1, 2, 3))  # type: ignore[arg-type]
+        loading.load(stack(), size=(1, 2, 3))  # type: ignore[arg-type]
     with raises("size: expected at most 67108864 pixels, got 8193x8193"):
-        images.load(stack(), size=8193)
+        loading.load(stack(), size=8193)
     with raises("on_error: expected one of 'collect', 'raise', got 'ignore' (str)"):
-        images.load(stack(), on_error="ignore")
+        loading.load(stack(), on_error="ignore")
     with raises("on_error: expected one of 'collect', 'raise', got 'ignore' (str)"):
-        images.plan(stack(), block=2, on_error="ignore")
+        loading.plan(stack(), block=2, on_error="ignore")
     with raises("block: expected an integer of at least 1, got 0"):
-        images.blocks(stack(), block=0)
+        loading.blocks(stack(), block=0)
     with raises("threads: expected an integer of at least 1, got 0"):
-        images.blocks(stack(), threads=0)
+        loading.blocks(stack(), threads=0)
     with raises("threads: expected an integer of at least 1, got 0"):
-        images.load(stack(), threads=0)
+        loading.load(stack(), threads=0)
 
 
 # --- Streams ---------------------------------------------------------------------------------------------------------
@@ -597,16 +597,16 @@ def test_the_same_comes_out_whatever_the_blocks_and_threads(tmp_path: Path) -> N
         yield [Slices(stack(2), ("a", "b")), stack(1)]
         yield (image[None] for image in stack(3))
 
-    whole = images.load(source(), threads=1)
+    whole = loading.load(source(), threads=1)
     assert len(whole) == 5 + 6 + 2 + 1 + 3
     assert whole.names[-4:] == ("5", "6", "7", "8")
     for block, threads in itertools.product((1, 2, 3, 100), (1, 2, 5)):
-        parts = list(images.blocks(source(), block=block, threads=threads))
+        parts = list(loading.blocks(source(), block=block, threads=threads))
         assert all(len(part) + len(part.failed) == block for part in parts[:-1])
         assert sum((part.names for part in parts), ()) == whole.names
         assert sum((part.failed for part in parts), ()) == whole.failed
         np.testing.assert_array_equal(np.concatenate([part.pixels for part in parts if len(part)]), whole.pixels)
-        again = images.load(source(), threads=threads)
+        again = loading.load(source(), threads=threads)
         np.testing.assert_array_equal(again.pixels, whole.pixels)
 
 
@@ -619,13 +619,13 @@ def test_an_iterator_is_consumed_as_slowly_as_its_blocks() -> None:
             taken += 1
             yield stack(2)
 
-    stream = images.blocks(source(), block=4, threads=2)
+    stream = loading.blocks(source(), block=4, threads=2)
     assert taken == 0
     next(stream)
     assert 0 < taken <= 20
     stream.close()
     assert taken <= 20
-    tasks = images.plan(source(), block=4)
+    tasks = loading.plan(source(), block=4)
     next(tasks)
     assert taken <= 22
 
@@ -635,7 +635,7 @@ def test_memory_is_bounded_by_the_blocks(tmp_path: Path) -> None:
     del mapped
     tracemalloc.start()
     try:
-        count = sum(len(part) for part in images.blocks(tmp_path / "x.npy", block=20, threads=2))
+        count = sum(len(part) for part in loading.blocks(tmp_path / "x.npy", block=20, threads=2))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -651,9 +651,9 @@ def test_an_iterator_may_reuse_its_array() -> None:
             yield buffer
 
     for block in (1, 8):
-        values = [int(image[0, 0]) for part in images.blocks(source(), block=block, threads=4) for image in part]
+        values = [int(image[0, 0]) for part in loading.blocks(source(), block=block, threads=4) for image in part]
         assert values == list(range(50))
-    np.testing.assert_array_equal(images.load(source()).pixels[:, 0, 0], range(50))
+    np.testing.assert_array_equal(loading.load(source()).pixels[:, 0, 0], range(50))
 
 
 def test_a_wrong_item_is_an_error_at_its_turn() -> None:
@@ -663,7 +663,7 @@ def test_a_wrong_item_is_an_error_at_its_turn() -> None:
         raise AssertionError
 
     for threads in (1, 3):
-        stream = images.blocks(source(), block=2, threads=threads)
+        stream = loading.blocks(source(), block=2, threads=threads)
         assert [len(next(stream)), len(next(stream))] == [2, 2]
         with raises("source: expected an existing folder or file, got 'nowhere'"):
             next(stream)
@@ -675,21 +675,21 @@ def test_an_error_of_the_iterator_itself_passes_through() -> None:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        images.load(source())
+        loading.load(source())
 
 
 def test_an_empty_iterator_has_no_image() -> None:
     with raises("source: expected at least one usable image, got none"):
-        images.load(iter([]))
+        loading.load(iter([]))
     with raises("source: expected at least one usable image, got none"):
-        list(images.blocks(iter([])))
-    assert list(images.plan(iter([]), block=2)) == []
+        list(loading.blocks(iter([])))
+    assert list(loading.plan(iter([]), block=2)) == []
 
 
 def test_threads_end_when_a_stream_is_abandoned(tmp_path: Path) -> None:
     write(tmp_path, stack(50))
     before = threading.active_count()
-    stream = images.blocks(tmp_path, block=2, threads=3)
+    stream = loading.blocks(tmp_path, block=2, threads=3)
     next(stream)
     assert threading.active_count() > before
     stream.close()
@@ -702,7 +702,7 @@ def test_threads_end_when_a_stream_is_abandoned(tmp_path: Path) -> None:
 def test_tasks_can_be_pickled(tmp_path: Path) -> None:
     write(tmp_path, stack(5))
     for source in (tmp_path, stack(5), Slices(stack(5), tuple("abcde"))):
-        for task in images.plan(source, block=2):
+        for task in loading.plan(source, block=2):
             again = pickle.loads(pickle.dumps(task))()
             np.testing.assert_array_equal(again.pixels, task().pixels)
             assert again.names == task().names
@@ -710,13 +710,13 @@ def test_tasks_can_be_pickled(tmp_path: Path) -> None:
 
 def test_tasks_of_npy_hold_paths_only(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((100, 64, 64), np.uint8))
-    tasks = list(images.plan(tmp_path / "x.npy", block=50))
+    tasks = list(loading.plan(tmp_path / "x.npy", block=50))
     assert [len(task()) for task in tasks] == [50, 50]
     assert all(len(pickle.dumps(task)) < 1000 for task in tasks)
 
 
 def test_errors_can_be_pickled() -> None:
-    (task,) = images.plan([stack(1), stack(1, 7)], block=4)
+    (task,) = loading.plan([stack(1), stack(1, 7)], block=4)
     with pytest.raises(InputError) as caught:
         task()
     again = pickle.loads(pickle.dumps(caught.value))
@@ -726,13 +726,13 @@ def test_errors_can_be_pickled() -> None:
 
 def test_silent_unless_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, stack(5))
-    images.load(tmp_path)
+    loading.load(tmp_path)
     assert capfd.readouterr() == ("", "")
-    images.load(tmp_path, progress=True)
+    loading.load(tmp_path, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "5/5" in err
-    images.load(iter([tmp_path]), progress=True)
+    loading.load(iter([tmp_path]), progress=True)
     assert "5image" in capfd.readouterr().err
 
 
@@ -741,13 +741,13 @@ def test_count_tells_how_many_images_there_are_without_reading_them(tmp_path) ->
         (tmp_path / f"{i}.png").write_bytes(b"")
     (tmp_path / "notes.csv").write_bytes(b"")
     array = np.zeros((4, 8, 8), np.uint8)
-    assert images.count(tmp_path) == 3
-    assert images.count([tmp_path, array, Slices(array, tuple("abcd"), failed=(Failure("e", "empty"),))]) == 12
-    assert images.count(iter([array])) is None
+    assert loading.count(tmp_path) == 3
+    assert loading.count([tmp_path, array, Slices(array, tuple("abcd"), failed=(Failure("e", "empty"),))]) == 12
+    assert loading.count(iter([array])) is None
     np.save(tmp_path / "stack.npy", array)
-    assert images.count(tmp_path) is None
+    assert loading.count(tmp_path) is None
     with pytest.raises(InputError, match="fake: expected"):
-        images.count("/no/such/folder", argument="fake")
+        loading.count("/no/such/folder", argument="fake")
 
 
 def test_pick_reads_images_again_by_name(tmp_path) -> None:
@@ -756,17 +756,18 @@ def test_pick_reads_images_again_by_name(tmp_path) -> None:
         Image.fromarray(array[i]).save(tmp_path / f"{i}.png")
     np.save(tmp_path / "stack.npy", array)
     wanted = ["stack.npy[3]", "2.png", "0.png"]
-    found = images.pick(tmp_path, wanted)
+    found = loading.pick(tmp_path, wanted)
     assert found.names == tuple(wanted)
     assert np.array_equal(found.pixels, array[[3, 2, 0]])
-    assert np.array_equal(images.pick([array[:2], array[2:]], ["3", "1"]).pixels, array[[3, 1]])
-    assert images.pick(tmp_path, ["1.png"], size=4).pixels.shape == (1, 4, 4)
+    assert np.array_equal(loading.pick([array[:2], array[2:]], ["3", "1"]).pixels, array[[3, 1]])
+    assert loading.pick(tmp_path, ["1.png"], size=4).pixels.shape == (1, 4, 4)
     with pytest.raises(InputError, match=r"fake: expected a usable image named '9\.png', found none"):
-        images.pick(tmp_path, ["9.png"], argument="fake")
+        loading.pick(tmp_path, ["9.png"], argument="fake")
     with pytest.raises(InputError, match="fake: an iterator cannot be read a second time"):
-        images.pick(iter([array]), ["1"], argument="fake")
+        loading.pick(iter([array]), ["1"], argument="fake")
 
 
 def test_pillow_is_loaded_late() -> None:
-    code = "import sys, fingerprint.images; assert not {'PIL', 'tqdm', 'scipy', 'numba', 'pydicom'} & set(sys.modules)"
+    heavy = {"PIL", "tqdm", "scipy", "numba", "pydicom"}
+    code = f"import sys, fingerprint._images.loading; assert not {heavy!r} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint import _compiler, _dot_kernels, _kernels, _memory, _packing_kernels, _prepared, _ssim_kernels
+from fingerprint._distances import sides
+from fingerprint._kernels import compiler, dot_products, gaps, memory, packing, ssim
 
 JIT = not numba.config.DISABLE_JIT
 SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 128), (4, 264)]
@@ -79,14 +80,14 @@ PACKED = {"bytes": (np.uint8, 1, np.uint8), "words": (np.uint16, 1, np.int16), "
 
 @pytest.mark.parametrize("layout", PACKED)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", _compiler.available(_packing_kernels.KERNELS["pack"]))
+@pytest.mark.parametrize("name", compiler.available(packing.KERNELS["pack"]))
 def test_pack_keeps_every_pixel_in_its_tile(name, shape, layout):
     dtype, planes, kind = PACKED[layout]
     pixels = images(19, shape, dtype)
     centres = np.zeros(32, np.int64)
     if layout == "words":
         centres[:19] = pixels.min(axis=(1, 2)) // 2 + pixels.max(axis=(1, 2)) // 2 + 1
-    found = packed(pixels, _packing_kernels.KERNELS["pack"][name], planes, kind, centres)
+    found = packed(pixels, packing.KERNELS["pack"][name], planes, kind, centres)
     values = sum(unpacked(plane, 32).astype(int) << (8 * i) for i, plane in enumerate(found))
     at = starts(shape)
     for t in range(16):
@@ -105,10 +106,10 @@ def products_of(name, kernel, a, b, *, fit=None):
     steps = a.shape[1]
     if name == "amx":
         work = np.empty((len(a), len(b), 16, 16), np.uint32)
-        kernel(a, _prepared._transposed(b), 0, steps, _memory.TILE_REGISTERS, work, c)
-    elif name == "vectors" and kernel.__module__ == _dot_kernels.__name__:
+        kernel(a, sides._transposed(b), 0, steps, memory.TILE_REGISTERS, work, c)
+    elif name == "vectors" and kernel.__module__ == dot_products.__name__:
         limit = () if fit is None else (fit,)
-        kernel(a, _prepared._transposed(b, signed=True), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
+        kernel(a, sides._transposed(b, signed=True), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
         if fit is None:
             c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
     else:
@@ -124,50 +125,50 @@ def noise(groups, steps, width=64, dtype=np.uint8, seed=0):
 
 
 @pytest.mark.parametrize("groups", [(1, 1), (2, 3), (3, 2), (1, 4), (2, 8)] if JIT else [(1, 1)])
-@pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot"]))
+@pytest.mark.parametrize("name", compiler.available(dot_products.KERNELS["dot"]))
 def test_dot_products_are_exact(name, groups):
     a, b = noise(groups[0], 3), noise(groups[1], 3, seed=1)
-    got = products_of(name, _dot_kernels.KERNELS["dot"][name], a, b)
+    got = products_of(name, dot_products.KERNELS["dot"][name], a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
 
 
 @pytest.mark.skipif(not JIT, reason="some 40 million products")
-@pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot"]))
+@pytest.mark.parametrize("name", compiler.available(dot_products.KERNELS["dot"]))
 @pytest.mark.parametrize("other", [0, 255])  # less 128, the lowest and the highest
 def test_the_largest_dot_products_do_not_overflow(name, other):
     a = np.full((1, 2500, 16, 64), 255, np.uint8)
-    got = products_of(name, _dot_kernels.KERNELS["dot"][name], a, np.full_like(a, other))
+    got = products_of(name, dot_products.KERNELS["dot"][name], a, np.full_like(a, other))
     assert (got == 2500 * 64 * 255 * other).all()
 
 
 @pytest.mark.parametrize("bits", [9, 12, 14, 15, 16])
-@pytest.mark.parametrize("name", _compiler.available(_dot_kernels.KERNELS["dot16"]))
+@pytest.mark.parametrize("name", compiler.available(dot_products.KERNELS["dot16"]))
 def test_products_of_words_are_exact(name, bits):
     """Also where they are so large that the sums of a few steps alone fit 32 bits, or of none."""
     largest = 2 ** (bits - 1)
     fit = (2**31 - 1) // (largest * largest)
-    steps = 8 * _dot_kernels.SHORT + 1 if JIT else 3
+    steps = 8 * dot_products.SHORT + 1 if JIT else 3
     a, b = (noise(n, steps, 32, np.int16, seed=n) >> (16 - bits) for n in (2, 1))
     a[:, :, 2:4], b[:, :, 2:4], b[:, :, 4] = -largest, -largest, -1  # whose lowest 8 bits are the largest
-    got = products_of(name, _dot_kernels.KERNELS["dot16"][name], a, b, fit=fit)
+    got = products_of(name, dot_products.KERNELS["dot16"][name], a, b, fit=fit)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
 
 
-@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["gap"]))
+@pytest.mark.parametrize("name", PORTABLE + compiler.available(gaps.KERNELS["gap"]))
 def test_absolute_differences_are_exact(form, name):
     a, b = noise(1, 2), noise(2 if JIT else 1, 2, seed=1)
-    kernel = _kernels.KERNELS["gap"][name]
+    kernel = gaps.KERNELS["gap"][name]
     got = products_of(name, form(kernel) if name == "portable" else kernel, a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, np.abs(x[:, None] - y).sum(axis=2))
 
 
-@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_kernels.KERNELS["larger"]))
+@pytest.mark.parametrize("name", PORTABLE + compiler.available(gaps.KERNELS["larger"]))
 def test_sums_of_the_larger_are_exact(form, name):
     a, b = (noise(n, 2, 32, np.int16, seed=n) for n in (1, 2 if JIT else 1))
-    kernel = _kernels.KERNELS["larger"][name]
+    kernel = gaps.KERNELS["larger"][name]
     got = products_of(name, form(kernel) if name == "portable" else kernel, a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, np.maximum(x[:, None], y).sum(axis=2))
@@ -179,18 +180,18 @@ def test_the_largest_sums_do_not_overflow(operation):
     width, dtype = (64, np.uint8) if operation == "gap" else (32, np.int16)
     info = np.iinfo(dtype)
     a, b = np.full((1, 1100, 16, width), info.max, dtype), np.full((1, 1100, 16, width), info.min, dtype)
-    for name in _compiler.available(_kernels.KERNELS[operation]):
-        assert (products_of(name, _kernels.KERNELS[operation][name], a, b) == 1100 * width * info.max).all()
+    for name in compiler.available(gaps.KERNELS[operation]):
+        assert (products_of(name, gaps.KERNELS[operation][name], a, b) == 1100 * width * info.max).all()
 
 
-@pytest.mark.parametrize("name", PORTABLE + _compiler.available(_packing_kernels.KERNELS["moments"]))
+@pytest.mark.parametrize("name", PORTABLE + compiler.available(packing.KERNELS["moments"]))
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
     pixels = images(6, shape, dtype)
     sums, squares = np.full((2, 6, 16), -1)
     lowest, highest = np.full((2, 6), -1)
-    kernel = _packing_kernels.KERNELS["moments"][name]
+    kernel = packing.KERNELS["moments"][name]
     kernel = form(kernel) if name == "portable" else kernel
     for first, last in [(0, 1), (1, 6)]:
         kernel(pixels, edges(shape[0]), edges(shape[1]), first, last, sums, squares, lowest, highest)
@@ -205,18 +206,18 @@ def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
         np.testing.assert_array_equal(squares[:, t], (tile**2).sum(axis=(1, 2)))
 
 
-@pytest.mark.skipif(not _compiler.runs("vectors"), reason="no vectors here")
+@pytest.mark.skipif(not compiler.runs("vectors"), reason="no vectors here")
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 4400000)])  # in the last, sums of a whole tile would not fit 32 bits
 def test_moments_of_packed_bytes_are_those_of_the_tiles(shape):
     n = 3 if shape[1] > 1000 else 19
     pixels = images(n, shape, np.uint8)
-    plane = packed(pixels, _packing_kernels.pack)[0]
+    plane = packed(pixels, packing.pack)[0]
     sums, squares = np.full((2, 16 * len(plane), 16), 5)
     for first, last in [(0, 1), (1, len(plane))]:
-        _packing_kernels.byte_moments(plane, starts(shape), first, last, sums, squares)
+        packing.byte_moments(plane, starts(shape), first, last, sums, squares)
     expected = np.empty((2, n, 16), int)
     limits = np.empty((2, n), int)
-    _packing_kernels.moments_numpy(pixels, edges(shape[0]), edges(shape[1]), 0, n, *expected, *limits)
+    packing.moments_numpy(pixels, edges(shape[0]), edges(shape[1]), 0, n, *expected, *limits)
     np.testing.assert_array_equal(sums[:n] - 5, expected[0])
     np.testing.assert_array_equal(squares[:n] - 5, expected[1])
     assert (sums[n:] == 5).all()
@@ -227,21 +228,21 @@ def test_moments_of_a_long_row_of_the_largest_pixels_do_not_overflow(form):
     pixels = np.full((1, 1, 280004 if JIT else 44), 65535, np.uint16)
     sums, squares = np.empty((2, 1, 16), np.int64)
     lowest, highest = np.empty((2, 1), np.int64)
-    form(_packing_kernels.moments)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
+    form(packing.moments)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
     assert (sums.sum(), squares.sum()) == (65535 * pixels.size, 65535**2 * pixels.size)
 
 
 def test_transpose_swaps_words(form):
     words = np.arange(2 * 3 * 256, dtype=np.uint32).reshape(2, 3, 16, 16)
     out = np.empty_like(words)
-    form(_packing_kernels.transpose)(words, np.uint32(0xF0), out)
+    form(packing.transpose)(words, np.uint32(0xF0), out)
     np.testing.assert_array_equal(out, words.swapaxes(2, 3) ^ 0xF0)
 
 
 def test_fold_keeps_the_worst_tile_and_adds_the_products(form):
     c = np.array([[3, 5]])
     worst, total = np.array([[1.0, 9.0]]), np.array([[10, 20]])
-    form(_kernels.fold)(c, np.array([20]), np.array([30, 40]), 4, worst, total)
+    form(gaps.fold)(c, np.array([20]), np.array([30, 40]), 4, worst, total)
     np.testing.assert_array_equal(worst, [[11.0, 12.5]])
     np.testing.assert_array_equal(total, [[13, 25]])
 
@@ -250,7 +251,7 @@ def test_euclidean_and_correlation_from_products(form):
     pixels = images(5, (2, 3), np.uint8).reshape(5, -1).astype(np.int64)
     left, right = pixels[:4], pixels[1:]
     c, out = left @ right.T, np.empty((4, 4))
-    form(_kernels.euclidean)(c, (left**2).sum(axis=1), (right**2).sum(axis=1), 6, out)
+    form(gaps.euclidean)(c, (left**2).sum(axis=1), (right**2).sum(axis=1), 6, out)
     np.testing.assert_array_equal(out, naive.matrix(naive.euclidean, right[:, None], left[:, None]))
 
     def side(rows):
@@ -258,7 +259,7 @@ def test_euclidean_and_correlation_from_products(form):
         means = sums // 6
         return np.stack([sums, means, sums - 6 * means, ((rows - means[:, None]) ** 2).sum(axis=1)])
 
-    form(_kernels.correlation)(c, side(left), side(right), 6, out)
+    form(gaps.correlation)(c, side(left), side(right), 6, out)
     expected = naive.matrix(naive.correlation, right[:, None], left[:, None])
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-14)
 
@@ -267,30 +268,30 @@ def test_squared_gaps_are_those_of_the_oracle(form):
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(3, 5)), rng.normal(size=(4, 5))
     out = np.empty((3, 4))
-    form(_kernels.squared_gaps)(a, np.ascontiguousarray(b.T), out)
+    form(gaps.squared_gaps)(a, np.ascontiguousarray(b.T), out)
     np.testing.assert_allclose(out, naive.matrix(naive.feature_euclidean, a, b) ** 2, rtol=1e-13)
 
 
 def test_available_follows_the_features(monkeypatch):
-    operations = _dot_kernels.KERNELS | _kernels.KERNELS | _packing_kernels.KERNELS | _ssim_kernels.KERNELS
+    operations = dot_products.KERNELS | gaps.KERNELS | packing.KERNELS | ssim.KERNELS
 
     def names(operation):
-        return _compiler.available(operations[operation])
+        return compiler.available(operations[operation])
 
-    monkeypatch.setattr(_compiler, "_permits_amx", lambda: True)
-    everything = frozenset().union(*_compiler.NEEDS.values())
-    monkeypatch.setattr(_compiler, "_features", lambda: everything)
+    monkeypatch.setattr(compiler, "_permits_amx", lambda: True)
+    everything = frozenset().union(*compiler.NEEDS.values())
+    monkeypatch.setattr(compiler, "_features", lambda: everything)
     assert names("dot") == ["amx", "vectors", "numpy"]
     assert names("gap") == ["vectors", "portable", "numpy"]
     assert names("ssim8") == ["vectors", "portable", "numpy"]
-    monkeypatch.setattr(_compiler, "_permits_amx", lambda: False)
+    monkeypatch.setattr(compiler, "_permits_amx", lambda: False)
     assert names("dot")[0] == "vectors"
     for features, expected in [
         ({"compiler", "avx2", "fma"}, [*["vectors"] * 4, *["portable"] * 3, "vectors", "portable"]),
         ({"compiler"}, ["numpy", "numpy", *["portable"] * 7]),
         (set(), ["numpy"] * 9),
     ]:
-        monkeypatch.setattr(_compiler, "_features", lambda features=features: features)
+        monkeypatch.setattr(compiler, "_features", lambda features=features: features)
         assert [names(operation)[0] for operation in operations] == expected
 
 
@@ -299,18 +300,18 @@ def test_the_tile_registers_are_asked_for_on_linux_alone(monkeypatch):
         def __init__(self, answer):
             self.syscall = lambda *_: answer
 
-    permits = _compiler._permits_amx.__wrapped__
+    permits = compiler._permits_amx.__wrapped__
     for platform, answer, expected in [("linux", 0, True), ("linux", -1, False), ("darwin", 0, False)]:
         monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.setattr(_compiler.ctypes, "CDLL", lambda _, answer=answer: Library(answer))
+        monkeypatch.setattr(compiler.ctypes, "CDLL", lambda _, answer=answer: Library(answer))
         assert permits() is expected
 
 
 def test_no_vector_kernel_without_the_compiler(monkeypatch):
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert _compiler._features.__wrapped__() == frozenset()
+    assert compiler._features.__wrapped__() == frozenset()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
-    assert "compiler" in _compiler._features.__wrapped__()
+    assert "compiler" in compiler._features.__wrapped__()
 
 
 def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):
@@ -323,7 +324,7 @@ def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):
         return lambda function: function
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert _compiler.kernel(abs) is abs
+    assert compiler.kernel(abs) is abs
     assert options == [
         {"cache": True, "nogil": True, "error_model": "numpy"},
         {"nogil": True, "error_model": "numpy"},

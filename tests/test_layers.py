@@ -1,4 +1,4 @@
-"""A file imports only from files above it, and importing the package stays light."""
+"""A file imports from its own folder or from folders above it, also for types; importing the package stays light."""
 
 import ast
 import subprocess
@@ -10,116 +10,64 @@ import pytest
 import fingerprint
 
 PACKAGE = Path(fingerprint.__file__).parent
-ORDER = [
-    "_version",
-    "_types",
-    "_check",
-    "_compiler",
-    "_instructions",
-    "_layout",
-    "_packing_kernels",
-    "_dot_kernels",
-    "_kernels",
-    "_ssim_kernels",
-    "_patch_kernels",
-    "_nearest_patch_kernels",
-    "_patch_evidence_kernels",
-    "_whitening_kernels",
-    "_memory",
-    "_population",
-    "_threads",
-    "_slices",
-    "_output",
-    "_files",
-    "_names",
-    "_tasks",
-    "_sources",
-    "images",
-    "bins",
-    "_prepared",
-    "_integer_metrics",
-    "_similarity",
-    "distance",
-    "neighbours",
-    "_patch_search",
-    "patches",
-    "_patch_evidence_search",
-    "patch_reals",
-    "patch_evidence",
-    "views",
-    "whitening",
-    "summary",
-    "engine",
-    "scores",
-    "decisions",
-    "collection",
-    "evidence",
-    "report",
-    "ranking",
-    "_rank",
-    "_estimates",
-    "_auc",
-    "evaluation",
-    "comparable",
-    "_logistic",
-    "detector",
-    "copying",
-    "auditing",
-    "comparison",
-    "attribution",
-    "_run_files",
-    "challenge",
-    "_anatomy",
-    "phantoms",
-    "__init__",
-    "_commands",
-    "__main__",
-]
+ABOVE = {  # the folders that each folder may import from, besides itself
+    "_base": (),
+    "_kernels": ("_base",),
+    "_images": ("_base",),
+    "_distances": ("_base", "_kernels", "_images"),
+    "_patches": ("_base", "_kernels", "_images"),
+    "_evidence": ("_base", "_kernels", "_images", "_distances", "_patches"),
+    "_statistics": ("_base", "_images", "_patches", "_evidence"),
+    "_answers": ("_base", "_images", "_distances", "_patches", "_evidence", "_statistics"),
+    "challenge": ("_base", "_images", "_statistics", "_answers"),
+    "phantoms": ("_base", "_images"),
+    "_cli": ("", "_answers", "challenge"),
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def folder_of(module: str) -> str:
+    """Return the folder of the package in which a module lies; "" for the package itself."""
+    name = [*module.split("."), ""][1]
+    return name if (PACKAGE / name).is_dir() else ""
 
 
 def imported(path: Path) -> set[str]:
-    """Return the modules of the package that a file imports at run time, also inside functions."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for child in ast.walk(node)
-    }
+    """Return the folders of the package that a file imports from, at run time, inside functions and for types."""
     found = set()
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "fingerprint":
-            found |= {alias.name if (PACKAGE / f"{alias.name}.py").exists() else "__init__" for alias in node.names}
+            found |= {folder_of(f"fingerprint.{alias.name}") for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fingerprint."):
-            found.add(node.module.split(".")[1])
+            found.add(folder_of(node.module or ""))
         elif isinstance(node, ast.Import):
-            found |= {
-                [*alias.name.split("."), "__init__"][1]
-                for alias in node.names
-                if alias.name.split(".")[0] == "fingerprint"
-            }
+            found |= {folder_of(alias.name) for alias in node.names if alias.name.split(".")[0] == "fingerprint"}
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
     return found
 
 
-def test_the_order_names_every_file() -> None:
-    assert sorted(ORDER) == sorted(path.stem for path in PACKAGE.glob("*.py"))
+def test_the_order_names_every_folder() -> None:
+    folders = {path.parent.relative_to(PACKAGE).as_posix() for path in FILES} - {"."}
+    assert folders == set(ABOVE)
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_a_file_imports_only_from_files_above_it(module: str) -> None:
-    above = ORDER[: ORDER.index(module)]
-    assert imported(PACKAGE / f"{module}.py") <= set(above)
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent != PACKAGE], ids=lambda path: path.stem)
+def test_a_file_imports_only_from_its_folder_and_those_above(path: Path) -> None:
+    folder = path.parent.name
+    assert imported(path) <= {folder, *ABOVE[folder]}
 
 
-def test_kernels_import_numba_and_numpy_alone() -> None:
-    shared = {"fingerprint._compiler", "fingerprint._instructions", "fingerprint._layout"}
-    for path in PACKAGE.glob("_*kernels.py"):
+def test_kernels_import_numba_llvmlite_and_numpy_alone() -> None:
+    for path in (PACKAGE / "_kernels").glob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
         names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-        roots = {name.split(".")[0] for name in names if name not in shared}
+        roots = {
+            name.split(".")[0]
+            for name in names
+            if not name.startswith("fingerprint._kernels") and name != "fingerprint._base.types"
+        }
         assert roots - sys.stdlib_module_names <= {"llvmlite", "numba", "numpy"}
 
 

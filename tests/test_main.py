@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import fingerprint
-from fingerprint.__main__ import main
+from fingerprint._cli.main import main
 
 RNG = np.random.default_rng(4)
 REAL = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)

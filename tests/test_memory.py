@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from fingerprint._memory import Workspace
+from fingerprint._kernels.memory import Workspace
 
 
 def test_a_workspace_gives_the_same_array_again_where_it_fits():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _compiler, _nearest_patch_kernels, _patch_kernels
-from fingerprint._patch_search import Patches, Search
+from fingerprint._kernels import compiler, nearest_patches, patch_products
+from fingerprint._patches.patch_search import Patches, Search
 
 
 def extremes(seed, *shape):
@@ -40,9 +40,9 @@ def unpacked(pairs):
 def sketched(image, size, radius):
     """Return the maps of `sketch`."""
     box = np.empty((2, image.shape[0] - size + 1, image.shape[1] - size + 1), np.int64)
-    _patch_kernels.box_sums(image, size, 128, box)
+    patch_products.box_sums(image, size, 128, box)
     maps = np.full((3, image.shape[0] + 2 * radius, image.shape[1] + 2 * radius + 16), 77, np.int32)
-    _nearest_patch_kernels.sketch(image, box[1], size // 4, radius, *maps)
+    nearest_patches.sketch(image, box[1], size // 4, radius, *maps)
     return maps
 
 
@@ -64,20 +64,20 @@ def test_sketches_of_windows_and_patches_are_those_of_the_definition(size, radiu
             found = np.zeros((1, size, size), np.int8)
             rests, sketches = np.empty(1), np.empty((1, 10), np.int32)
             members = np.zeros(1, np.int64)
-            _nearest_patch_kernels.lay_patches(image[None], members, y, x, found, rests, sketches)
+            nearest_patches.lay_patches(image[None], members, y, x, found, rests, sketches)
             wide = window.astype(int) - 128
             np.testing.assert_array_equal(found[0], wide)
             assert rests[0] == 256 * wide.sum() + (wide**2).sum()
             assert unpacked(sketches[0, :8]) == sums
             assert sketches[0, 8:].tolist() == [rest, sum(s * s for s in sums) + rest * rest]
-        assert (halves[~inside] == -_nearest_patch_kernels.NOWHERE).all()
+        assert (halves[~inside] == -nearest_patches.NOWHERE).all()
 
 
 def test_patches_of_any_size_are_laid_out():
     image = extremes(1, 1, 9, 11)
     found = np.zeros((1, 7, 8), np.int8)
     rests, none = np.empty(1), np.empty((0, 10), np.int32)
-    _nearest_patch_kernels.lay_patches(image, np.zeros(1, np.int64), 1, 3, found, rests, none)
+    nearest_patches.lay_patches(image, np.zeros(1, np.int64), 1, 3, found, rests, none)
     np.testing.assert_array_equal(found[0, :, :7], image[0, 1:8, 3:10].astype(int) - 128)
     assert not found[0, :, 7].any()
 
@@ -86,7 +86,7 @@ def test_words_and_sums_lie_where_they_belong():
     for image in extremes(2, 5, 6, 7):
         squares = np.arange(12).reshape(3, 4)
         words, sums = np.full((10, 30), 7, np.uint32), np.full((10, 30), 7, np.int32)
-        _nearest_patch_kernels.lay_out(image, squares, 2, words, sums)
+        nearest_patches.lay_out(image, squares, 2, words, sums)
         padded = np.zeros((10, 40), np.uint8)
         padded[2:8, 2:9] = image
         for y, x in np.ndindex(6, 7):
@@ -95,8 +95,8 @@ def test_words_and_sums_lie_where_they_belong():
         assert not words[:2].any()
         assert not words[:, 9:].any()
         np.testing.assert_array_equal(sums[2:5, 2:6], squares)
-        sums[2:5, 2:6] = _nearest_patch_kernels.NOWHERE
-        assert (sums == _nearest_patch_kernels.NOWHERE).all()
+        sums[2:5, 2:6] = nearest_patches.NOWHERE
+        assert (sums == nearest_patches.NOWHERE).all()
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([8, 12, 16, 32]), st.sampled_from([0, 1, 3, 40, 255]))
@@ -106,15 +106,15 @@ def test_no_match_lies_beyond_its_bound(seed, size, noise):
     patch = extremes(seed, 5, size, size)[rng.integers(5)]
     window = np.clip(patch.astype(int) + rng.integers(-noise, noise + 1, patch.shape), 0, 255).astype(np.uint8)
     found, rests, sketches = np.zeros((1, size, size), np.int8), np.empty(1), np.empty((1, 10), np.int32)
-    _nearest_patch_kernels.lay_patches(patch[None], np.zeros(1, np.int64), 0, 0, found, rests, sketches)
+    nearest_patches.lay_patches(patch[None], np.zeros(1, np.int64), 0, 0, found, rests, sketches)
     pairs, lengths, halves = (plane[: size + 1] for plane in sketched(window, size, 0))
     block = size // 4
     words = [pairs[block * r, 2 * block * c] for r in range(4) for c in range(2)]
     numbers = zip([*unpacked(words), lengths[0, 0]], [*unpacked(sketches[0, :8]), sketches[0, 8]], strict=True)
     product = sum(int(a) * int(b) for a, b in numbers) + int(halves[0, 0])
     squared = float(((patch.astype(int) - window.astype(int)) ** 2).sum())
-    assert product >= _nearest_patch_kernels._least(sketches[0, 9], block, -squared)
-    assert _nearest_patch_kernels._least(sketches[0, 9], block, -np.inf) == -(2**31) + 1  # anything may match
+    assert product >= nearest_patches._least(sketches[0, 9], block, -squared)
+    assert nearest_patches._least(sketches[0, 9], block, -np.inf) == -(2**31) + 1  # anything may match
 
 
 CASES = [
@@ -127,7 +127,7 @@ CASES = [
 ]
 
 
-@pytest.mark.skipif(not _compiler.runs("vectors"), reason="no vectors here")
+@pytest.mark.skipif(not compiler.runs("vectors"), reason="no vectors here")
 @pytest.mark.parametrize("search", CASES, ids=str)
 def test_vector_instructions_find_what_plain_loops_find(search, monkeypatch):
     real, fake = extremes(3, 19, 37, 42), extremes(4, 9, 37, 42)
@@ -136,9 +136,9 @@ def test_vector_instructions_find_what_plain_loops_find(search, monkeypatch):
     fake[6], fake[8] = real[8, :, ::-1], np.clip(real[3] + 3.0, 0, 255)
     found = Patches.of(real, search)
     without = np.full(found.shape, -np.inf)
-    monkeypatch.setattr(_patch_kernels, "PRODUCTS", {})
+    monkeypatch.setattr(patch_products, "PRODUCTS", {})
     expected = found.best(fake, without)
-    monkeypatch.setattr(_patch_kernels, "PRODUCTS", {"vectors": _patch_kernels.products_vectors})
+    monkeypatch.setattr(patch_products, "PRODUCTS", {"vectors": patch_products.products_vectors})
     for a, b in zip(found.best(fake, without), expected, strict=True):
         np.testing.assert_array_equal(a, b)
     # as good as the limit is not worse than it

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from test_distance import noise
 
-from fingerprint import InputError, Nearest, Slices, distance, distances, images, nearest, neighbours
+from fingerprint import InputError, Nearest, Slices, distances, nearest
+from fingerprint._distances import distance, neighbours
+from fingerprint._images import loading
 
 JIT = not numba.config.DISABLE_JIT
 
 
 def check_nearest(result, matrix, names, k):
-    order = np.array(naive.nearest(matrix, names, images.natural_key, k))
+    order = np.array(naive.nearest(matrix, names, loading.natural_key, k))
     np.testing.assert_array_equal(result.indices, order)
     np.testing.assert_array_equal(result.distances, np.take_along_axis(matrix, order, axis=1))
     assert result.names == tuple(tuple(names[i] for i in row) for row in order)
@@ -28,7 +30,7 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
     monkeypatch.setattr(neighbours, "_MERGED", 14)
     real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
     result = nearest(real, fake, metric=metric, k=4, threads=threads)
-    names = images.load(fake).names
+    names = loading.load(fake).names
     assert result.metric == metric
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 

@@ -8,7 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from fingerprint import _compiler, distance, nearest_patches, patch_evidence, patch_matches, patch_reals
+from fingerprint import nearest_patches, patch_matches
+from fingerprint._distances import distance
+from fingerprint._kernels import compiler
+from fingerprint._patches import gains, real_side
 
 AVX2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
@@ -22,7 +25,7 @@ def digest() -> str:
     real, fake = images[:5], images[4:]
     fake[2, 20:90, 10:100] = real[1, 18:88, 13:103]
     fake[3] = real[3, :, ::-1]
-    evidence = patch_evidence.summarise_patches(patch_reals.prepare_real(real), fake, list("abcde"), k=3)
+    evidence = gains.summarise_patches(real_side.prepare_real(real), fake, list("abcde"), k=3)
     found = nearest_patches(real, fake, mirror=True)
     parts = [evidence.evidence, evidence.counts, found.distances, found.indices, found.offsets]
     parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]
@@ -35,7 +38,7 @@ def digest() -> str:
 
 @pytest.mark.parametrize(("needs", "more"), [("avx2", ""), ("avxvnni", ",+avxvnni")])
 def test_other_vector_instructions_give_the_same_bits(needs, more, tmp_path):
-    if not _compiler.runs(needs):
+    if not compiler.runs(needs):
         pytest.skip(f"no {needs} here")
     restricted = {
         "NUMBA_CPU_NAME": "generic",
@@ -43,9 +46,7 @@ def test_other_vector_instructions_give_the_same_bits(needs, more, tmp_path):
         "NUMBA_CACHE_DIR": str(tmp_path),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    script = (
-        "import test_other_processors as t; from fingerprint import _compiler as c; print(c.runs('avx512'), t.digest())"
-    )
+    script = "import test_other_processors as t; from fingerprint._kernels import compiler as c; print(c.runs('avx512'), t.digest())"
     run = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | restricted, capture_output=True, text=True, check=True
     )

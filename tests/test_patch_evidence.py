@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from waves import waves
 
-from fingerprint import _compiler, bins, patch_evidence, patch_reals
-from fingerprint._patch_evidence_search import Windows, boxes
-from fingerprint.patch_reals import prepare_real
+from fingerprint._base import histogram
+from fingerprint._kernels import compiler
+from fingerprint._patches import gains, real_side
+from fingerprint._patches.real_side import prepare_real
+from fingerprint._patches.windows import Windows, boxes
 
 
 def planted(seed=0, height=20, width=24, dtype=np.uint8):
@@ -32,7 +34,7 @@ def names(n):
 
 @pytest.mark.parametrize(("one_in", "dtype"), [(20, np.uint8), (3, np.uint16)])
 def test_gains_equal_the_oracle(one_in, dtype, monkeypatch):
-    monkeypatch.setattr(patch_reals, "_YARDSTICK", one_in)
+    monkeypatch.setattr(real_side, "_YARDSTICK", one_in)
     real, fake = planted(dtype=dtype)
     prepared = prepare_real(real, mirror=False)
     edges = [(y, x) for y in prepared.layout.rows for x in prepared.layout.columns]
@@ -40,7 +42,7 @@ def test_gains_equal_the_oracle(one_in, dtype, monkeypatch):
         expected = naive.gains(real, g, 1, 1, edges, one_in)
         assert prepared.informative.sum() == len(expected)
         for i in range(len(real)):
-            found = patch_evidence.explain(prepared, i, g)
+            found = gains.explain(prepared, i, g)
             assert not found.mirrored
             for (r, y), (c, x) in itertools.product(enumerate(found.rows), enumerate(found.columns)):
                 # 8-bit rounding, of most weight where the match is perfect, and the logarithm between powers of two
@@ -53,7 +55,7 @@ def test_gains_of_larger_boxes_equal_the_oracle():
     fake[0, 20:100, 50:120] = real[0, 22:102, 53:123]
     prepared = prepare_real(real, mirror=False)
     assert (prepared.layout.box, prepared.layout.step, prepared.layout.size) == (2, 1, 16)
-    found = patch_evidence.explain(prepared, 0, fake[0])
+    found = gains.explain(prepared, 0, fake[0])
     at = (5, 9)
     y, x = found.rows[at[0]], found.columns[at[1]]
     expected = naive.gains(real, fake[0], 2, 1, [(y, x)], 20)
@@ -64,7 +66,7 @@ def test_gains_of_larger_boxes_equal_the_oracle():
 def test_evidence_finds_the_copies():
     real, fake = planted()
     prepared = prepare_real(real)
-    found = patch_evidence.summarise_patches(prepared, fake, names(5), k=2)
+    found = gains.summarise_patches(prepared, fake, names(5), k=2)
     best = [found.fakes[i] for i in found.indices[:3, 0]]
     assert best == ["image_1", "image_2", "image_3"]
     assert found.mirrored[:3, 0].tolist() == [False, False, True]
@@ -76,16 +78,16 @@ def test_evidence_finds_the_copies():
 def test_explained_gains_add_up_to_the_evidence():
     real, fake = planted()
     prepared = prepare_real(real)
-    sums, turned = (array.T for array in patch_evidence._sums(prepared, fake))
+    sums, turned = (array.T for array in gains._sums(prepared, fake))
     assert turned.any()
     for i, j in itertools.product(range(7), range(5)):
-        found = patch_evidence.explain(prepared, i, fake[j])
+        found = gains.explain(prepared, i, fake[j])
         assert (found.total, found.mirrored) == (sums[i, j] * 2.0**-15, turned[i, j])
 
 
 def test_a_turned_copy_matches_where_it_lies():
     real, fake = planted()
-    found = patch_evidence.explain(prepare_real(real), 2, fake[3])
+    found = gains.explain(prepare_real(real), 2, fake[3])
     assert found.mirrored
     assert (found.gains > 0).any()
     # the match lies at the same place of the turned image
@@ -98,9 +100,9 @@ def test_an_image_is_turned_where_the_deciding_patches_gain_two_octaves_more_so(
     at = tuple(one_way.layout.deciding.T)
     leads, turned = [], []
     for i, image in itertools.product(range(7), fake):
-        as_is, so = (patch_evidence.explain(one_way, i, side).gains[at].sum() for side in (image, image[:, ::-1]))
+        as_is, so = (gains.explain(one_way, i, side).gains[at].sum() for side in (image, image[:, ::-1]))
         leads.append(so - as_is)
-        turned.append(patch_evidence.explain(both_ways, i, image).mirrored)
+        turned.append(gains.explain(both_ways, i, image).mirrored)
     assert turned == [lead > 2 for lead in leads]
     assert any(0 < lead <= 2 for lead in leads)
     assert any(turned)
@@ -111,8 +113,8 @@ def test_rivals_take_from_the_evidence():
     real[1] = real[0]
     real[1, :8, 10:20] //= 2
     prepared = prepare_real(real, mirror=False)
-    sums = patch_evidence._sums(prepared, fake[1:2])[0][0].astype(int)
-    found = patch_evidence.summarise_patches(prepared, fake[1:2], ["g"]).evidence[:, 0]
+    sums = gains._sums(prepared, fake[1:2])[0][0].astype(int)
+    found = gains.summarise_patches(prepared, fake[1:2], ["g"]).evidence[:, 0]
     order = np.argsort(sums)
     top, second = sums[order[-1]], sums[order[-2]]
     rival = np.where(np.arange(7) == order[-1], second, top)
@@ -126,19 +128,19 @@ def test_blocks_and_their_order_change_no_bit(seed):
     real, fake = planted()
     fake = np.concatenate([fake, fake[:2]])  # ties
     prepared = prepare_real(real)
-    whole = patch_evidence.summarise_patches(prepared, fake, names(7), k=3)
+    whole = gains.summarise_patches(prepared, fake, names(7), k=3)
     order, cuts = rng.permutation(7), np.sort(rng.integers(0, 8, 2))
     parts = [
-        patch_evidence.summarise_patches(prepared, fake[part], [f"image_{i}" for i in part], k=3)
+        gains.summarise_patches(prepared, fake[part], [f"image_{i}" for i in part], k=3)
         for part in np.split(order, cuts)
     ]
-    assert_same(patch_evidence.merge([patch_evidence.merge(parts[:2]), *parts[2:]]), whole)
+    assert_same(gains.merge([gains.merge(parts[:2]), *parts[2:]]), whole)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("deciding", [False, True])
 def test_every_kernel_adds_up_the_same(mirror, deciding):
-    if not _compiler.runs("vectors"):
+    if not compiler.runs("vectors"):
         pytest.skip("no vectors here")
     real, fake = planted(height=130, width=128)
     real[3, :70] = 0
@@ -149,8 +151,7 @@ def test_every_kernel_adds_up_the_same(mirror, deciding):
     turned[0], turned[1] = False, mirror  # all one way
     some = (windows, layout.deciding, (1, 1)) if deciding else (windows, np.array([[1, 2]]), (9, 11))
     found, expected = (
-        patch_evidence._sums_at(prepared, replace(some[0], kernel=kernel), *some[1:], turned)
-        for kernel in ("vectors", "numpy")
+        gains._sums_at(prepared, replace(some[0], kernel=kernel), *some[1:], turned) for kernel in ("vectors", "numpy")
     )
     assert expected.any()
     np.testing.assert_array_equal(found, expected)
@@ -159,7 +160,7 @@ def test_every_kernel_adds_up_the_same(mirror, deciding):
 def test_brightness_and_contrast_of_a_copy_do_not_matter():
     real, _ = planted()
     prepared = prepare_real(real)
-    as_is, changed = (patch_evidence.explain(prepared, 0, g).total for g in (real[0], real[0] // 3 + 100))
+    as_is, changed = (gains.explain(prepared, 0, g).total for g in (real[0], real[0] // 3 + 100))
     assert changed == pytest.approx(as_is, rel=0.25)
 
 
@@ -169,44 +170,44 @@ def test_flat_images_are_no_evidence():
     prepared = prepare_real(real)
     assert prepared.informative[0] == 0
     fake[0] = 200
-    assert (patch_evidence._sums(prepared, fake)[0][:, 0] == 0).all()
-    assert (patch_evidence._sums(prepared, fake[:1])[0] == 0).all()
+    assert (gains._sums(prepared, fake)[0][:, 0] == 0).all()
+    assert (gains._sums(prepared, fake[:1])[0] == 0).all()
     nowhere = prepare_real(np.zeros((2, 16, 16), np.uint8))
-    assert patch_evidence.summarise_patches(nowhere, fake[:, :16, :16], names(5)).scores.tolist() == [0.0, 0.0]
+    assert gains.summarise_patches(nowhere, fake[:, :16, :16], names(5)).scores.tolist() == [0.0, 0.0]
 
 
 def test_a_single_real_image_is_its_own_measure():
     real, fake = planted()
     prepared = prepare_real(real[:1])
-    found = patch_evidence.summarise_patches(prepared, fake, names(5))
+    found = gains.summarise_patches(prepared, fake, names(5))
     assert found.fakes == ("image_1",)
 
 
 def test_no_synthetic_image_leaves_the_summary_empty():
     real, fake = planted()
     prepared = prepare_real(real)
-    none = patch_evidence.summarise_patches(prepared, fake[:0], [], k=2)
+    none = gains.summarise_patches(prepared, fake[:0], [], k=2)
     assert none.n_fake == 0
     assert (none.indices == -1).all()
-    some = patch_evidence.summarise_patches(prepared, fake, names(5), k=2)
-    assert_same(patch_evidence.merge([none, some]), some)
+    some = gains.summarise_patches(prepared, fake, names(5), k=2)
+    assert_same(gains.merge([none, some]), some)
 
 
 def test_images_too_small_for_patches_are_no_evidence():
     prepared = prepare_real(np.zeros((2, 6, 9), np.uint8))
-    found = patch_evidence.summarise_patches(prepared, np.ones((1, 6, 9), np.uint8), ["g"])
+    found = gains.summarise_patches(prepared, np.ones((1, 6, 9), np.uint8), ["g"])
     assert found.scores.tolist() == [0.0, 0.0]
-    assert patch_evidence.explain(prepared, 0, np.ones((6, 9), np.uint8)).total == 0
+    assert gains.explain(prepared, 0, np.ones((6, 9), np.uint8)).total == 0
 
 
 def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
     real, fake = planted()
     prepared = prepare_real(real)
-    once = patch_evidence.summarise_patches(prepared, fake, names(5))
+    once = gains.summarise_patches(prepared, fake, names(5))
     # every image comes as often: eleven copies of one are as usual as any chance
-    often = patch_evidence.merge([patch_evidence.summarise_patches(prepared, fake, names(5)) for _ in range(12)])
+    often = gains.merge([gains.summarise_patches(prepared, fake, names(5)) for _ in range(12)])
     assert once.scores.tolist() == once.gains[:, 0].tolist()
     assert often.gains[:, 0].tolist() == once.gains[:, 0].tolist()
     assert (often.scores[:3] < 0.1 * once.scores[:3]).all()
-    sums = np.array([patch_evidence.explain(prepared, 0, image).total for image in fake])
-    assert once.counts[0].tolist() == bins.count(sums[None])[0].tolist()
+    sums = np.array([gains.explain(prepared, 0, image).total for image in fake])
+    assert once.counts[0].tolist() == histogram.count(sums[None])[0].tolist()

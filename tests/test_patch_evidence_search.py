@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from waves import waves
 
-from fingerprint import _compiler
-from fingerprint._patch_evidence_search import Cut, Layout, Windows, boxes, in_groups, sites_of
+from fingerprint._kernels import compiler
+from fingerprint._patches.windows import Cut, Layout, Windows, boxes, in_groups, sites_of
 
 SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps to a box
 
@@ -97,7 +97,7 @@ def test_windows_are_laid_out_and_weighed(size):
 @pytest.mark.parametrize("count", [9, 10])
 @pytest.mark.parametrize("size", [*SIZES, (150, 260)])
 def test_every_kernel_finds_the_same(name, count, size):
-    if not _compiler.runs(name):
+    if not compiler.runs(name):
         pytest.skip(f"no {name} here")
     layout = Layout.of(*size)
     images = extreme(layout)

@@ -7,8 +7,9 @@ import pytest
 from comparers import assert_same
 from waves import waves
 
-from fingerprint import _compiler, patch_reals
-from fingerprint.patch_reals import prepare_real
+from fingerprint._kernels import compiler
+from fingerprint._patches import real_side
+from fingerprint._patches.real_side import prepare_real
 
 
 def test_threads_and_pickling_change_no_bit():
@@ -21,7 +22,7 @@ def test_threads_and_pickling_change_no_bit():
 def test_how_many_images_are_measured_at_once_changes_no_bit(monkeypatch):
     real = waves(0, 7, 20, 24)
     whole = prepare_real(real)
-    monkeypatch.setattr(patch_reals, "_AT_ONCE", 3)
+    monkeypatch.setattr(real_side, "_AT_ONCE", 3)
     assert_same(prepare_real(real), whole)
 
 
@@ -35,15 +36,15 @@ def test_one_image_alone_is_what_it_is_among_others():
 
 @pytest.mark.parametrize("kernel", ["vectors", "numpy"])
 def test_yardsticks_are_the_rests_that_one_in_so_many_others_leave(kernel, monkeypatch):
-    if not _compiler.runs(kernel):
+    if not compiler.runs(kernel):
         pytest.skip(f"no {kernel} here")
-    runs = _compiler.runs
-    monkeypatch.setattr(_compiler, "runs", lambda name: runs(name) and name in (kernel, "portable"))
-    monkeypatch.setattr(patch_reals, "_YARDSTICK", 3)
+    runs = compiler.runs
+    monkeypatch.setattr(compiler, "runs", lambda name: runs(name) and name in (kernel, "portable"))
+    monkeypatch.setattr(real_side, "_YARDSTICK", 3)
     prepared = prepare_real(waves(0, 7, 20, 24), mirror=False)
     cut, layout = prepared.patches, prepared.layout
-    images = np.stack([patch_reals.boxes(image, layout) for image in waves(0, 7, 20, 24)])
-    windows = patch_reals.Windows.of(images, layout)
+    images = np.stack([real_side.boxes(image, layout) for image in waves(0, 7, 20, 24)])
+    windows = real_side.Windows.of(images, layout)
     for i, r, c in np.argwhere(cut.norms[0] > 0):
         pixels, scales = windows.at(r, c)
         pattern, mean = (side[i] for side in cut.patterns(0, r, c))

@@ -9,8 +9,10 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import InputError, Slices, _patch_kernels, _patch_search, patches
-from fingerprint.patches import NearestPatches, nearest_patches, patch_matches
+from fingerprint import InputError, Slices
+from fingerprint._kernels import patch_products
+from fingerprint._patches import matches, patch_search
+from fingerprint._patches.matches import NearestPatches, nearest_patches, patch_matches
 
 
 def textures(seed, n, height=14, width=16, dtype=np.uint8):
@@ -124,22 +126,22 @@ def test_matches_in_images_of_one_name_tie_by_turn_and_shift():
 @pytest.mark.parametrize("measure", ["rmse", "ncc"])
 def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
     real, fake = textures(6, 2), textures(6, 5)
-    monkeypatch.setattr(patches, "_BLOCK", 2)
+    monkeypatch.setattr(matches, "_BLOCK", 2)
     args = {"size": 6, "stride": 4, "radius": 2, "measure": measure, "mirror": True}
     whole = nearest_patches(real, fake, threads=1, **args)
     counts = patch_matches(real, fake, threads=1, **args)
-    for name in (*_patch_kernels.PRODUCTS, "plain"):
-        only = {name: _patch_kernels.PRODUCTS[name]} if name != "plain" else {}
+    for name in (*patch_products.PRODUCTS, "plain"):
+        only = {name: patch_products.PRODUCTS[name]} if name != "plain" else {}
         with monkeypatch.context() as context:
-            context.setattr(_patch_kernels, "PRODUCTS", only)
+            context.setattr(patch_products, "PRODUCTS", only)
             assert_same(nearest_patches(real, fake, threads=2, **args), whole)
             np.testing.assert_array_equal(patch_matches(real, fake, threads=2, **args), counts)
 
 
 def test_patches_are_packed_as_the_instructions_read_them():
     real = textures(8, 18)
-    search = _patch_search.Search(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
-    found = _patch_search.Patches.of(real, search)
+    search = patch_search.Search(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
+    found = patch_search.Patches.of(real, search)
     for (y, x), members, (packed, moments) in zip(found.sites, found.present, found.packed, strict=True):
         cut = real[members, y : y + 5, x : x + 5].reshape(len(members), 25).astype(int) - 128
         np.testing.assert_array_equal(moments, [cut.sum(axis=1), (cut**2).sum(axis=1)])

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fingerprint
-from fingerprint import InputError, phantoms, scores
-from fingerprint.images import Slices
+from fingerprint import InputError, phantoms
+from fingerprint._images.loading import Slices
+from fingerprint._statistics import scores
 
 RNG = np.random.default_rng(8)
 

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 import fingerprint
-from fingerprint import InputError, phantoms, report
-from fingerprint.images import Failure, Slices
+from fingerprint import InputError, phantoms
+from fingerprint._answers import report
+from fingerprint._images.loading import Failure, Slices
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint import phantoms, scores
-from fingerprint.images import Slices
+from fingerprint import phantoms
+from fingerprint._images.loading import Slices
+from fingerprint._statistics import scores
 
 RNG = np.random.default_rng(7)
 DEMO = phantoms.demo(n_used=3, n_unused=3, n_fake=12, size=32)
@@ -106,8 +107,8 @@ def test_rule_7_the_library_is_silent(caplog) -> None:
 
 
 def test_rule_7_nothing_but_the_command_line_prints() -> None:
-    for path in PACKAGE.glob("*.py"):
-        if path.name != "__main__.py":
+    for path in PACKAGE.rglob("*.py"):
+        if path != PACKAGE / "_cli" / "main.py":
             calls = [
                 node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
             ]
@@ -119,5 +120,5 @@ def test_rule_8_scores_say_their_direction_and_what_a_low_one_means() -> None:
     assert "low score is no proof" in fingerprint.Ranking.__doc__
     assert "low score is no proof" in fingerprint.rank(DEMO.real, DEMO.fake).summary()
     statistics = {method.statistic for method in scores.METHODS.values()} - {None}
-    for statistic in (*statistics, scores.combine, scores.surprises, fingerprint.patch_evidence.PatchSummary.scores):
+    for statistic in (*statistics, scores.combine, scores.surprises, fingerprint._patches.gains.PatchSummary.scores):
         assert "higher = more likely" in " ".join(statistic.__doc__.split())

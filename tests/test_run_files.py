@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint._check import InputError
+from fingerprint._base.checks import InputError
 from fingerprint.challenge import RunError, check_run, read_run, run_id, write_run
 
 DATA = Path(__file__).parent / "data"

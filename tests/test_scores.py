@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import false_discovery_control, norm
 
-from fingerprint import scores
-from fingerprint.bins import edges as bin_edges
-from fingerprint.scores import METHODS, Neighbours
+from fingerprint._base.histogram import edges as bin_edges
+from fingerprint._statistics import scores
+from fingerprint._statistics.scores import METHODS, Neighbours
 
 RNG = np.random.default_rng(20)
 N, M, K = 30, 80, 50

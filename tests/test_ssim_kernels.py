@@ -5,13 +5,14 @@ import numba
 import numpy as np
 import pytest
 
-from fingerprint import _compiler, _ssim_kernels, distance
+from fingerprint._distances import distance
+from fingerprint._kernels import compiler, ssim
 
 JIT = not numba.config.DISABLE_JIT
 KERNELS = [
     pytest.param(name, dtype, id=f"{name}-{dtype.__name__}")
     for operation, dtype in (("ssim8", np.uint8), ("ssim16", np.uint16))
-    for name in _compiler.available(_ssim_kernels.KERNELS[operation])
+    for name in compiler.available(ssim.KERNELS[operation])
 ]
 
 
@@ -28,21 +29,21 @@ def images(n, shape, dtype, seed=0):
 def similarity(monkeypatch, name, a, b):
     """The similarities by one kernel."""
     operation = "ssim8" if a.dtype == np.uint8 else "ssim16"
-    kernels = _ssim_kernels.KERNELS[operation]
+    kernels = ssim.KERNELS[operation]
     with monkeypatch.context() as context:
-        context.setitem(_ssim_kernels.KERNELS, operation, {name: kernels[name]})
+        context.setitem(ssim.KERNELS, operation, {name: kernels[name]})
         return 1 - distance.block(distance.prepare(a, "ssim"), distance.prepare(b, "ssim"))
 
 
-@pytest.mark.parametrize("name", _compiler.available(_ssim_kernels.KERNELS["interleave"]))
+@pytest.mark.parametrize("name", compiler.available(ssim.KERNELS["interleave"]))
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(7, 7), (8, 16), (7, 32), (7, 38), (9, 39), (8, 70), (7, 71)])
 def test_interleaved_strips_hold_every_pixel_and_zeros(name, shape, dtype):
     h, w = shape
     pixels = images(19, shape, dtype)
-    strips = -(-(w - 6) // _ssim_kernels.STRIP)
-    out = np.full((2, strips, 7 + h, 16 * _ssim_kernels.COLUMNS), 77, dtype)
-    kernel = _ssim_kernels.KERNELS["interleave"][name]
+    strips = -(-(w - 6) // ssim.STRIP)
+    out = np.full((2, strips, 7 + h, 16 * ssim.COLUMNS), 77, dtype)
+    kernel = ssim.KERNELS["interleave"][name]
     kernel(pixels, 0, 1, out)
     assert (out[1] == 77).all()
     kernel(pixels, 1, 2, out)
@@ -67,7 +68,7 @@ def test_similarity_is_that_of_the_definition(monkeypatch, name, dtype, shape):
 @pytest.mark.parametrize("shape", [(7, 7), (7, 38), (8, 39), (31, 70), (12, 71)])
 def test_all_kernels_give_the_same_bits(monkeypatch, dtype, shape):
     a, b = images(19, shape, dtype), images(35, shape, dtype, seed=1)
-    names = _compiler.available(_ssim_kernels.KERNELS["ssim8" if dtype == np.uint8 else "ssim16"])
+    names = compiler.available(ssim.KERNELS["ssim8" if dtype == np.uint8 else "ssim16"])
     first, *others = (similarity(monkeypatch, name, a, b) for name in names)
     for other in others:
         np.testing.assert_array_equal(other, first)

@@ -11,12 +11,13 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint import _population, engine, views
-from fingerprint import summary as summaries
-from fingerprint.bins import edges as bin_edges
-from fingerprint.images import Failure, Slices
-from fingerprint.views import View
-from fingerprint.whitening import Whitening
+from fingerprint._base import population
+from fingerprint._base.histogram import edges as bin_edges
+from fingerprint._evidence import engine, scales
+from fingerprint._evidence import summary as summaries
+from fingerprint._evidence.scales import View
+from fingerprint._evidence.whitening import Whitening
+from fingerprint._images.loading import Failure, Slices
 
 RNG = np.random.default_rng(3)
 REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
@@ -57,7 +58,7 @@ def number(name: str) -> int:
 @pytest.mark.parametrize("v", range(len(VIEWS)))
 def test_a_summary_says_what_the_full_matrix_says(v) -> None:
     view = VIEWS[v]
-    matrix = views.compare(REALS.prepared, views.prepare(FAKE, VIEWS))[view]
+    matrix = scales.compare(REALS.prepared, scales.prepare(FAKE, VIEWS))[view]
     if view.whitened:
         matrix = REALS.whitenings[v].distances(matrix)
     for i, row in enumerate(matrix):
@@ -78,7 +79,7 @@ def test_prepare_compares_real_images_with_strangers() -> None:
         own = np.arange(9) if grouped is None else grouped
         assert found.grouped == (grouped is not None)
         for v, view in enumerate(VIEWS):
-            matrix = views.compare(found.prepared, found.prepared)[view]
+            matrix = scales.compare(found.prepared, found.prepared)[view]
             assert (found.whitenings[v] is not None) == view.whitened
             if view.whitened:
                 matrix = Whitening.of(matrix, np.arange(9)).distances(matrix)
@@ -89,11 +90,11 @@ def test_prepare_compares_real_images_with_strangers() -> None:
 
 
 def test_of_many_real_images_some_stand_for_all(monkeypatch) -> None:
-    monkeypatch.setattr(_population, "_MOST", 4)
+    monkeypatch.setattr(population, "_MOST", 4)
     found = summaries.prepare(REAL, VIEWS, patches=True)
-    members = _population.population(len(REAL))
+    members = population.population(len(REAL))
     for v, view in enumerate(VIEWS):
-        matrix = views.compare(found.prepared, found.prepared)[view]
+        matrix = scales.compare(found.prepared, found.prepared)[view]
         if view.whitened:
             matrix = Whitening.of(matrix[:, members], members).distances(matrix)
         assert found.others[v].tolist() == [sorted(np.delete(matrix[i], i)) for i in range(9)]

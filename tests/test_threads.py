@@ -6,41 +6,42 @@ import time
 
 import pytest
 
-from fingerprint import InputError, _threads
+from fingerprint import InputError
+from fingerprint._base import concurrency
 
 
 def test_resolve_takes_the_number_given():
-    assert _threads.resolve(3) == 3
+    assert concurrency.resolve(3) == 3
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
 def test_resolve_names_the_argument(wrong):
     with pytest.raises(InputError, match=r"^threads: expected an integer of at least 1, got "):
-        _threads.resolve(wrong)
+        concurrency.resolve(wrong)
 
 
 def test_resolve_counts_the_cores_of_this_process(monkeypatch):
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
-    assert _threads.resolve(None) == 5
+    assert concurrency.resolve(None) == 5
     monkeypatch.setattr(os, "process_cpu_count", lambda: None)
-    assert _threads.resolve(None) == 1
+    assert concurrency.resolve(None) == 1
 
 
 def test_resolve_without_process_cpu_count(monkeypatch):
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7}, raising=False)
-    assert _threads.resolve(None) == 3
+    assert concurrency.resolve(None) == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert _threads.resolve(None) == 6
+    assert concurrency.resolve(None) == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert _threads.resolve(None) == 1
+    assert concurrency.resolve(None) == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_run_does_every_item_once(threads):
     done = []
-    _threads.run(done.append, iter(range(20)), threads=threads)
+    concurrency.run(done.append, iter(range(20)), threads=threads)
     assert sorted(done) == list(range(20))
 
 
@@ -50,7 +51,7 @@ def test_map_ordered_keeps_the_order(threads):
         time.sleep(0.002 * (item % 3))
         return -item
 
-    assert list(_threads.map_ordered(late, range(20), threads=threads)) == [-item for item in range(20)]
+    assert list(concurrency.map_ordered(late, range(20), threads=threads)) == [-item for item in range(20)]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -62,9 +63,9 @@ def test_the_first_exception_is_raised_and_no_thread_is_left(threads):
             raise KeyError(item)
 
     with pytest.raises(KeyError, match="3"):
-        _threads.run(fails, range(50), threads=threads)
+        concurrency.run(fails, range(50), threads=threads)
     with pytest.raises(KeyError, match="3"):
-        list(_threads.map_ordered(fails, range(50), threads=threads))
+        list(concurrency.map_ordered(fails, range(50), threads=threads))
     assert threading.active_count() == before
 
 
@@ -77,7 +78,7 @@ def test_a_failure_drops_what_has_not_begun():
         raise KeyError(item)
 
     with pytest.raises(KeyError):
-        _threads.run(fails, range(1000), threads=2)
+        concurrency.run(fails, range(1000), threads=2)
     assert len(begun) < 1000
 
 
@@ -89,7 +90,7 @@ def test_map_ordered_reads_no_further_ahead_than_twice_the_threads():
             read.append(item)
             yield item
 
-    stream = _threads.map_ordered(lambda item: item, items(), threads=2)
+    stream = concurrency.map_ordered(lambda item: item, items(), threads=2)
     assert next(stream) == 0
     assert len(read) <= 4
     stream.close()
@@ -98,17 +99,17 @@ def test_map_ordered_reads_no_further_ahead_than_twice_the_threads():
 
 def test_work_runs_in_the_calling_thread_when_there_is_one():
     names = set()
-    _threads.run(lambda _: names.add(threading.get_ident()), range(3), threads=1)
-    _threads.run(lambda _: names.add(threading.get_ident()), range(1), threads=4)
-    names.update(_threads.map_ordered(lambda _: threading.get_ident(), range(3), threads=1))
+    concurrency.run(lambda _: names.add(threading.get_ident()), range(3), threads=1)
+    concurrency.run(lambda _: names.add(threading.get_ident()), range(1), threads=4)
+    names.update(concurrency.map_ordered(lambda _: threading.get_ident(), range(3), threads=1))
     assert names == {threading.get_ident()}
 
 
 def test_bar_is_silent_unless_asked_for(capsys):
-    with _threads.bar(False, unit="image") as advance:
+    with concurrency.bar(False, unit="image") as advance:
         advance(3)
     assert capsys.readouterr() == ("", "")
-    with _threads.bar(True, unit="image", total=3) as advance:
+    with concurrency.bar(True, unit="image", total=3) as advance:
         advance(3)
     out, err = capsys.readouterr()
     assert out == ""

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint import distance, views
-from fingerprint.views import View
+from fingerprint._distances import distance
+from fingerprint._evidence import scales
+from fingerprint._evidence.scales import View
 
 RNG = np.random.default_rng(5)
 
@@ -36,17 +37,17 @@ def test_reduce_sums_squares(dtype, factor, extreme) -> None:
         pixels[:] = largest
     expected = naive_reduce(pixels, factor)
     for layout in (pixels, np.asfortranarray(pixels), pixels[::-1].copy()[::-1]):
-        assert np.array_equal(views.reduce(layout, factor), expected)
+        assert np.array_equal(scales.reduce(layout, factor), expected)
 
 
 def test_reduce_by_one_changes_nothing() -> None:
     pixels = RNG.integers(0, 256, (2, 5, 5), dtype=np.uint8)
-    assert views.reduce(pixels, 1) is pixels
+    assert scales.reduce(pixels, 1) is pixels
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
 def test_the_pyramid_starts_at_full_resolution_and_ends_at_16_pixels(height, width) -> None:
-    found = views.pyramid(height, width)
+    found = scales.pyramid(height, width)
     assert found[0].factor == 1
     assert all(b.factor == 4 * a.factor for a, b in pairwise(found))
     last = min(height, width) // found[-1].factor
@@ -57,12 +58,12 @@ def test_the_pyramid_starts_at_full_resolution_and_ends_at_16_pixels(height, wid
 def test_views_of_one_factor_share_one_preparation() -> None:
     pixels = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
     chosen = (View(1, "euclidean"), View(2, "correlation"), View(1, "correlation", whitened=True))
-    prepared = views.prepare(pixels, chosen)
+    prepared = scales.prepare(pixels, chosen)
     assert prepared[chosen[0]] is prepared[chosen[2]]
-    compared = views.compare(prepared, prepared)
+    compared = scales.compare(prepared, prepared)
     assert list(compared) == list(chosen)
     for view in chosen:
-        side = distance.prepare(views.reduce(pixels, view.factor), view.metric)
+        side = distance.prepare(scales.reduce(pixels, view.factor), view.metric)
         assert np.array_equal(compared[view], distance.block(side, side))
 
 

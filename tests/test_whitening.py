@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_kernels import FORMS, formed
 
-from fingerprint import _whitening_kernels, distance
-from fingerprint._population import population
-from fingerprint.whitening import Whitening
+from fingerprint._base.population import population
+from fingerprint._distances import distance
+from fingerprint._evidence.whitening import Whitening
+from fingerprint._kernels import whitening as kernels
 
 RNG = np.random.default_rng(8)
 
@@ -114,7 +115,7 @@ def test_a_column_does_not_depend_on_the_others(order, cut, members) -> None:
 def test_products_sum_their_terms_in_order(form, n, k, m) -> None:
     a, b = RNG.normal(size=(n, k)), RNG.normal(size=(k, m))
     out = np.full((n, m), np.nan)
-    formed(_whitening_kernels.multiply, form)(a, b, out)
+    formed(kernels.multiply, form)(a, b, out)
     for i, j in np.ndindex(n, m):
         total = 0.0
         for step in range(k):
@@ -129,7 +130,7 @@ def test_every_form_of_the_kernels_gives_the_same_bits(form, monkeypatch) -> Non
     whitening = whitening_of(known, members)
     whole = whitening.distances(found)
     for name in ("centre", "multiply", "project", "cosines"):
-        monkeypatch.setattr(_whitening_kernels, name, formed(getattr(_whitening_kernels, name), form))
+        monkeypatch.setattr(kernels, name, formed(getattr(kernels, name), form))
     assert whitening.distances(found).tobytes() == whole.tobytes()
 
 

@@ -1,0 +1,423 @@
+"""Audit: does a generator leak which images it was trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fingerprint._answers import collect
+from fingerprint._answers.collect import Reading
+from fingerprint._base import checks, output
+from fingerprint._base.checks import InputError
+from fingerprint._base.failures import failed_lines
+from fingerprint._distances import neighbours
+from fingerprint._statistics import roc, scores
+from fingerprint._statistics.copying import Copying, data_copying
+from fingerprint._statistics.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from numpy.typing import ArrayLike
+
+    from fingerprint._answers.collect import Groups
+    from fingerprint._base.types import Array, Floats, Ints
+    from fingerprint._images.loading import Failure, Slices, Source
+
+_COPYING = ("z", "p_value", "closer")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Result of `audit_scores`: whether the generator leaks which images it was trained on.
+
+    Parameters
+    ----------
+    auc : Estimate
+        Effect size: probability that a used image scores higher than an unused one, with its interval; 0.5 = no leak
+        seen, 1 = every used image stands out.
+    p_value : float
+        One-sided permutation p-value of the AUC under `null`.
+    leak_rate : Estimate
+        Share of the used images that are flagged, with its interval. Compare it with `false_positive_rate`, which is
+        what it is without a leak. nan where there are too few unused images for that rate.
+    leak_threshold : float
+        Scores above it are flagged.
+    detectable_auc : float
+        Smallest AUC that these images show with the probability `power`; nan where they show none.
+    detectable_share : float
+        The same as a share of used images that score above all unused ones while the rest score like unused ones.
+    n_used, n_unused : int
+        Number of images.
+    n_used_groups, n_unused_groups : int or None
+        Number of patients, where groups were given.
+    level : float
+        A leak is reported at a p-value of at most `level`.
+    false_positive_rate : float
+        Share of unused images that are flagged on average (with groups about: a little more where patients are few).
+    power, confidence : float
+        Probability behind the detectable leak; confidence of the intervals.
+    n_permutations, seed : int
+        Number of permutations, seed of the random numbers.
+    copying : Copying or None
+        The data-copying statistic, where it was worked out.
+    failed : mapping of str to tuple of Failure
+        Files that could not be used, where images were read.
+    """
+
+    auc: Estimate
+    p_value: float
+    leak_rate: Estimate
+    leak_threshold: float
+    detectable_auc: float
+    detectable_share: float
+    n_used: int
+    n_unused: int
+    n_used_groups: int | None
+    n_unused_groups: int | None
+    level: float
+    false_positive_rate: float
+    power: float
+    confidence: float
+    n_permutations: int
+    seed: int
+    copying: Copying | None = None
+    failed: Mapping[str, tuple[Failure, ...]] = field(default_factory=dict)
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a leak is shown at `level`. False does not mean that there is none."""
+        return self.p_value <= self.level
+
+    @property
+    def null(self) -> str:
+        """The hypothesis that the p-value speaks about, in words."""
+        units = "images" if self.n_used_groups is None else "patients, each with all of its images,"
+        return (
+            f"Null: which {units} were used is random, so used and unused ones are exchangeable. "
+            "A difference in anything else (scanner, hospital, processing, kind of patient) breaks it as a leak does."
+        )
+
+    @property
+    def verdict(self) -> str:
+        """The result in plain words."""
+        size = f"AUC {self.auc.value:.3f}, {100 * self.confidence:g} % interval {self.auc.low:.3f} to "
+        size += f"{self.auc.high:.3f}; p = {self.p_value:.2g}"
+        if self.leaks:
+            return f"Leak shown: used images score higher than unused ones ({size})."
+        text = f"No leak shown ({size}). This does not prove that there is none: "
+        units = f"{self.n_used} used and {self.n_unused} unused images"
+        if self.n_used_groups is not None:
+            units += f" of {self.n_used_groups} and {self.n_unused_groups} patients"
+        if math.isnan(self.detectable_auc):
+            text += f"with {units} no leak could have been shown; use more."
+        else:
+            text += (
+                f"{units} show, in {100 * self.power:g} % of cases, a leak from an AUC of {self.detectable_auc:.3f} "
+                f"or from {100 * self.detectable_share:.0f} % plainly recognised used images upwards."
+            )
+        if self.auc.high < 0.5:
+            text += (
+                " Used images score lower than unused ones: something else tells the sets apart; check their origin."
+            )
+        return text
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Return name, value and interval of every number as CSV, and write it to `path` where given."""
+        rows: list[Sequence[object]] = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Estimate):
+                rows.append([one.name, *value])
+            elif isinstance(value, (int, float)):
+                rows.append([one.name, value, "", ""])
+        if self.copying is not None:
+            rows.extend([f"copying_{name}", getattr(self.copying, name), "", ""] for name in _COPYING)
+        return output.write_csv(["quantity", "value", "low", "high"], rows, path)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
+        return output.write_measures_json(self, path, leaks=self.leaks, verdict=self.verdict, null=self.null)
+
+    def __str__(self) -> str:
+        """Return the verdict, the numbers and the null for reading."""
+        lines = [self.verdict]
+        if not math.isnan(self.leak_rate.value):
+            lines.append(
+                f"Flagged at a false positive rate of {100 * self.false_positive_rate:g} %: "
+                f"{100 * self.leak_rate.value:.1f} % of the used images "
+                f"({100 * self.leak_rate.low:.1f} to {100 * self.leak_rate.high:.1f} %)."
+            )
+        if self.copying is not None:
+            z, p_value = self.copying.z, self.copying.p_value
+            lines.append(f"Data-copying statistic C_T = {z:.2f} (far below 0: copying), p = {p_value:.2g}.")
+        lines.append(self.null)
+        return "\n".join([*lines, *failed_lines(self.failed)])
+
+
+def audit(
+    used: Source,
+    unused: Source,
+    fake: Source,
+    *,
+    groups: Groups | None = None,
+    method: str = "default",
+    level: float = 0.05,
+    false_positive_rate: float = 0.05,
+    power: float = 0.8,
+    confidence: float = 0.95,
+    n_permutations: int = 9999,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 256,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Audit:
+    """Test whether a generator leaks which real images it was trained on, and how much.
+
+    All real images are scored together, as `fingerprint.rank` does without knowing which is which. Then the scores of
+    used and of unused ones are compared.
+
+    Parameters
+    ----------
+    used, unused, fake
+        Real images that the generator was trained on, real images of the same kind that it was not, and its synthetic
+        ones; each as for `fingerprint.rank`. Best is a random split, made before training.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones.
+        Patients stay whole in permutations and intervals; nobody may stand on both sides.
+    method : str
+        Score to use, see `fingerprint.rank`.
+    level, false_positive_rate, power, confidence, n_permutations, seed
+        As for `fingerprint._answers.audit.audit_scores`.
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+
+    Returns
+    -------
+    Audit
+        Effect size, p-value, leak rate, smallest detectable leak, data-copying statistic, verdict in words. The
+        data-copying statistic (one cell, Euclidean distances) needs the synthetic images a second time, and is left out
+        where they come from an iterator.
+
+    Raises
+    ------
+    InputError
+        As `fingerprint.rank` and `fingerprint._answers.audit.audit_scores`.
+
+    Notes
+    -----
+    The p-value is valid if it was random which patients were used. It is no proof of a leak if used and unused images
+    differ in something else, such as the scanner; and no leak shown is no proof that there is none.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> found = fingerprint.audit(demo.real.pixels[demo.used], demo.real.pixels[~demo.used], demo.fake)
+    >>> found.leaks, found.auc.value > 0.5
+    (True, True)
+    """
+    chosen = scores.METHODS[checks.choice("method", method, scores.METHODS)]
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    members, others = reading.load(used, argument="used"), reading.load(unused, argument="unused")
+    seen = collect.collect(
+        members,
+        fake,
+        reading,
+        k=chosen.k,
+        reference=others,
+        groups=groups,
+        metrics=chosen.metrics,
+        patches=chosen.patches,
+        called=("used", "unused", "fake"),
+    )
+    found, n_used = seen.score(chosen), seen.n_real
+    result = audit_scores(
+        found[:n_used],
+        found[n_used:],
+        groups=None if seen.groups is None else (seen.groups[:n_used], seen.groups[n_used:]),
+        level=level,
+        false_positive_rate=false_positive_rate,
+        power=power,
+        confidence=confidence,
+        n_permutations=n_permutations,
+        seed=seed,
+    )
+    copying = None if isinstance(fake, Iterator) else _copying(members, others, fake, reading)
+    return replace(result, copying=copying, failed=seen.failed)
+
+
+def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Copying:
+    """Return the data-copying statistic of all images as one cell."""
+    held_out = neighbours.nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
+    generated = [
+        neighbours.nearest(part, used, k=1, threads=reading.threads).distances[:, 0]
+        for part in reading.blocks(fake)
+        if len(part)
+    ]
+    return data_copying(np.concatenate(generated), held_out)
+
+
+def audit_scores(
+    used_scores: ArrayLike,
+    unused_scores: ArrayLike,
+    *,
+    groups: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    level: float = 0.05,
+    false_positive_rate: float = 0.05,
+    power: float = 0.8,
+    confidence: float = 0.95,
+    n_permutations: int = 9999,
+    seed: int = 0,
+) -> Audit:
+    """Test whether used images score higher than unused ones, and by how much.
+
+    Parameters
+    ----------
+    used_scores, unused_scores : array_like
+        (m,) and (n,) scores of images known to be used and known to be unused, higher = more likely used. At least two
+        each. They must come from one method that has not seen which image is which.
+    groups : pair of sequences, optional
+        Patient of each used image (m,) and of each unused image (n,). Patients then stay whole, in the permutations,
+        the intervals and the power. A patient may stand on one side only, and each side needs at least two.
+    level : float
+        A leak is reported at a p-value of at most `level`, 0.0001 to 0.5.
+    false_positive_rate : float
+        Share of unused images that may be flagged in the leak rate, 0.0001 to 0.5.
+    power : float
+        Probability with which the smallest detectable leak is to be found, 0.5 to 0.99.
+    confidence : float
+        Confidence of the intervals, 0.5 to 0.999.
+    n_permutations : int
+        Number of permutations; at least enough for a p-value of `level`.
+    seed : int
+        Seed of the random numbers.
+
+    Returns
+    -------
+    Audit
+        Effect size, p-value, leak rate, detectable leak, and a verdict in words.
+
+    Raises
+    ------
+    InputError
+        If scores are nan or too few, a patient stands on both sides, or a number lies outside its range.
+
+    Notes
+    -----
+    The p-value is (1 + permutations with an AUC as high) / (1 + permutations), valid in samples of any size (Phipson &
+    Smyth 2010). The interval of the AUC is the score interval of Newcombe (2006, method 5), which keeps its width at an
+    AUC of 1; with groups its sample sizes are divided by the design effect, the ratio of the clustered variance
+    (Obuchowski 1997) to the plain one. A used image is flagged where its p-value among the unused ones, (1 + unused
+    with at least its score) / (1 + n), is at most `false_positive_rate`; the interval of their share is that of Clopper
+    and Pearson for this threshold, with groups at the effective sample size (Korn & Graubard 1998). The detectable
+    leak follows from the spread of the permuted AUCs and the variance of an AUC by Hanley and McNeil (1982).
+
+    Examples
+    --------
+    >>> from fingerprint._answers.audit import audit_scores
+    >>> audit = audit_scores([5.1, 6.0, 7.2, 4.4, 6.6, 5.8], [3.9, 4.1, 5.0, 2.2, 3.0, 4.6], n_permutations=999)
+    >>> audit.leaks, round(audit.auc.value, 3)
+    (True, 0.944)
+    >>> print(audit.verdict)
+    Leak shown: used images score higher than unused ones (AUC 0.944, 95 % interval 0.561 to 0.995; p = 0.008).
+    """
+    used, unused = _audited("used_scores", used_scores), _audited("unused_scores", unused_scores)
+    m, n = len(used), len(unused)
+    alpha = checks.number("level", level, minimum=1e-4, maximum=0.5)
+    rate = checks.number("false_positive_rate", false_positive_rate, minimum=1e-4, maximum=0.5)
+    chance = checks.number("power", power, minimum=0.5, maximum=0.99)
+    sure = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
+    draws = checks.integer("n_permutations", n_permutations, minimum=math.ceil(1 / alpha) - 1)
+    start = checks.integer("seed", seed, minimum=0)
+    first, second = (np.arange(m), np.arange(n)) if groups is None else _sides(groups, m, n)
+    k, j = int(first.max()) + 1, int(second.max()) + 1
+
+    ranks = roc.midranks(np.concatenate([used, unused]))[0]
+    permuted = roc.permuted(ranks, np.concatenate([first, second + k]), k, draws, start)
+    observed = roc.of_ranks(ranks[:m].sum(), m, n)
+    p_value = (1 + int((permuted >= observed - 1e-12).sum())) / (1 + draws)
+
+    threshold, flagged = _flagged(used, unused, rate)
+    detectable = (math.nan, math.nan)
+    if math.log(alpha) + _log_choose(k + j, k) >= 0:  # else even the most extreme labels reach no such p-value
+        detectable = roc.detectable(permuted, m, n, alpha, chance)
+    return Audit(
+        auc=roc.interval(used, unused, ranks, first, second, sure),
+        p_value=p_value,
+        leak_rate=_share_interval(flagged, first, sure),
+        leak_threshold=threshold,
+        detectable_auc=detectable[0],
+        detectable_share=detectable[1],
+        n_used=m,
+        n_unused=n,
+        n_used_groups=None if groups is None else k,
+        n_unused_groups=None if groups is None else j,
+        level=alpha,
+        false_positive_rate=rate,
+        power=chance,
+        confidence=sure,
+        n_permutations=draws,
+        seed=start,
+    )
+
+
+def _audited(argument: str, values: ArrayLike) -> Floats:
+    array = checks.vector(argument, values)
+    if array.dtype.kind not in "iuf" or len(array) < 2:
+        raise InputError(f"{argument}: expected at least two scores, got {checks.describe(values)}")
+    return checks.ordered(argument, array)
+
+
+def _sides(groups: Any, m: int, n: int) -> tuple[Ints, Ints]:
+    """Return the numbers of the patients on either side."""
+    used, unused = checks.pair("groups", groups, m, n)
+    units = (checks.units("groups", used, m), checks.units("groups", unused, n))
+    both = list(dict.fromkeys(member for member in used if member in set(unused)))
+    if both:
+        raise InputError(
+            f"groups: expected every patient on one side, got {len(both)} both used and unused (first: {both[0]!r}); "
+            "leave those patients out"
+        )
+    if min(unit.max() for unit in units) < 1:
+        raise InputError("groups: expected at least two patients on each side, got one; add patients")
+    return units
+
+
+def _flagged(used: Floats, unused: Floats, rate: float) -> tuple[float, Array | None]:
+    """Return the threshold at the rate and which used images lie above it, or None where the unused are too few."""
+    allowed = math.floor(rate * (1 + len(unused)) + 1e-9)
+    if allowed < 1:
+        return math.nan, None
+    threshold = float(np.sort(unused)[len(unused) - allowed])
+    return threshold, used > threshold
+
+
+def _share_interval(flagged: Array | None, unit: Ints, confidence: float) -> Estimate:
+    from scipy.special import betaincinv
+
+    if flagged is None:
+        return Estimate(math.nan, math.nan, math.nan)
+    m, share = len(flagged), float(flagged.mean())
+    plain = share * (1 - share) / (m - 1)
+    most = m / (int(unit.max()) + 1)
+    effect = max(1.0, roc.clustered(flagged.astype(np.float64), unit) / plain) if plain > 0 else most
+    size = m / effect
+    hits, tail = share * size, (1 - confidence) / 2
+    low = float(betaincinv(hits, size - hits + 1, tail)) if share > 0 else 0.0
+    high = float(betaincinv(hits + 1, size - hits, 1 - tail)) if share < 1 else 1.0
+    return Estimate(share, low, high)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

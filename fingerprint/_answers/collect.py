@@ -1,0 +1,204 @@
+"""Collection: read both sides and compare them in one pass, which every question shares."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fingerprint._base import checks, concurrency
+from fingerprint._base.checks import InputError
+from fingerprint._evidence import engine, scales
+from fingerprint._evidence import summary as summaries
+from fingerprint._images import loading
+from fingerprint._images.loading import Slices
+from fingerprint._statistics import scores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from fingerprint._base.types import Array
+    from fingerprint._evidence.summary import Reals, Summary
+    from fingerprint._images.loading import Failure, Source, Task
+    from fingerprint._statistics.scores import Method, Neighbours
+
+Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
+
+LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How collections are read and worked through.
+
+    Parameters
+    ----------
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+    """
+
+    size: int | tuple[int, int] | None
+    recursive: bool
+    on_error: str
+    block: int
+    threads: int | None
+    executor: Executor | None
+    progress: bool
+
+    def load(self, source: Source, *, argument: str) -> Slices:
+        """Read a collection into memory."""
+        return loading.load(source, threads=self.threads, argument=argument, **self._files)
+
+    def blocks(self, source: Source) -> Iterator[Slices]:
+        """Read a collection block by block."""
+        return loading.blocks(source, block=self.block, threads=self.threads, **self._files)
+
+    def plan(self, source: Source, *, expect: Slices, argument: str) -> Iterator[Task]:
+        """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
+        return loading.plan(source, block=self.block, expect=expect, argument=argument, **self._files)
+
+    @property
+    def _files(self) -> dict[str, Any]:
+        return {"size": self.size, "recursive": self.recursive, "on_error": self.on_error}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Real images after one pass over the synthetic ones.
+
+    Parameters
+    ----------
+    known : Slices
+        The real images, then those of the reference.
+    n_real : int
+        How many of them are no reference.
+    groups : tuple of str or None
+        Patient of each.
+    real : Reals
+        All of them, prepared for the comparison, and then the population.
+    summary : Summary
+        What the pass left behind about those that are known.
+    neighbours : list of Neighbours
+        What the statistics see, one entry for each view.
+    failed : dict
+        From the name of a collection to its `Failure`s.
+    """
+
+    known: Slices
+    n_real: int
+    groups: tuple[str, ...] | None
+    real: Reals
+    summary: Summary
+    neighbours: list[Neighbours]
+    failed: dict[str, tuple[Failure, ...]]
+
+    @property
+    def patches(self) -> Array | None:
+        """Return (n,) float64 evidence of patches, None where they were not compared."""
+        return None if self.summary.patches is None else self.summary.patches.scores
+
+    def score(self, method: Method) -> Array:
+        """Return (n,) float64 scores of all real images; higher = more likely used."""
+        return scores.score(method, self.neighbours, self.patches)
+
+
+def collect(
+    real: Source,
+    fake: Source,
+    reading: Reading,
+    *,
+    k: int,
+    reference: Source | None = None,
+    population: Source | None = None,
+    groups: Groups | None = None,
+    metrics: tuple[str, ...] = (),
+    patches: bool = False,
+    called: tuple[str, str, str] = ("real", "reference", "fake"),
+) -> Collected:
+    """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
+
+    Images of the `population` have no result. `metrics` are compared at full resolution; none = the views of
+    `fingerprint._evidence.scales.pyramid`. `called` is what the messages call the other three collections.
+    """
+    threads = concurrency.resolve(reading.threads)
+    slices = known = reading.load(real, argument=called[0])
+    failed = {called[0]: slices.failed}
+    if reference is not None:
+        unused = reading.load(reference, argument=called[1])
+        known = loading.concatenate(slices, unused, argument=called[1])
+        failed[called[1]] = unused.failed
+    count = len(known)
+    if population is not None:
+        more = reading.load(population, argument="population")
+        known = loading.concatenate(known, more, argument="population")
+        failed["population"] = more.failed
+    patients = None if groups is None else _patients(groups, known)
+    if population is not None:
+        once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
+        if len(once) < len(known):
+            known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
+            patients = None if patients is None else [patients[i] for i in once]
+    compared = tuple(scales.View(1, metric) for metric in metrics) or scales.pyramid(known.height, known.width)
+    codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
+    wanted = patches and min(known.height, known.width) >= LEAST_SIDE
+    prepared = summaries.prepare(known.pixels, compared, groups=codes, patches=wanted, threads=threads)
+    worker = engine.Worker(prepared, k)
+    blocks = reading.plan(fake, expect=known, argument=called[2])
+    total = loading.count(fake, recursive=reading.recursive, argument=called[2]) if reading.progress else None
+    with concurrency.bar(reading.progress, unit="image", total=total) as advance:
+        summary = engine.summarise(worker, blocks, threads=threads, executor=reading.executor, advance=advance)
+    failed[called[2]] = summary.failed
+    if not summary.n_fake:
+        raise loading.none_usable(fake, summary.failed, argument=called[2])
+    if population is not None:
+        known, summary = known[:count], summary.first(count)
+    return Collected(
+        known=known,
+        n_real=len(slices),
+        groups=None if patients is None else tuple(patients[:count]),
+        real=prepared,
+        summary=summary,
+        neighbours=scores.neighbours(prepared, summary),
+        failed=failed,
+    )
+
+
+def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
+    """Yield the positions, from `start` on, of images that are none of the known ones and not there before."""
+    seen = {hashlib.blake2b(image).digest() for image in known.pixels}
+    for i, image in enumerate(more.pixels, start):
+        digest = hashlib.blake2b(image).digest()
+        if digest not in seen:
+            yield i
+        seen.add(digest)
+
+
+def _patients(groups: Groups, slices: Slices) -> list[str]:
+    """Return the group of every image as text."""
+    if isinstance(groups, Mapping):
+        missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
+        if missing:
+            raise InputError(
+                f"groups: expected an entry for every real image, those of reference and population too, found "
+                f"none for {missing[0]!r} ({len(missing)} missing); add them, keyed by the name or the file name"
+            )
+        return [str(groups[name] if name in groups else groups[PurePosixPath(name).name]) for name in slices.names]
+    if callable(groups):
+        return [str(groups(name)) for name in slices.names]
+    if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
+        raise InputError(f"groups: expected a mapping, a function or a sequence, got {checks.describe(groups)}")
+    if len(groups) != len(slices) + len(slices.failed):
+        raise InputError(
+            f"groups: expected one entry for each real image, then reference and population, {len(slices)} in all, "
+            f"got {len(groups)}"
+        )
+    if slices.failed:
+        raise InputError(
+            f"groups: a sequence cannot be matched to the images, because {len(slices.failed)} files failed (first: "
+            f"{slices.failed[0].name}: {slices.failed[0].reason}); pass a mapping from name to group"
+        )
+    return [str(group) for group in groups]

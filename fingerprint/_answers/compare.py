@@ -1,0 +1,204 @@
+"""Comparison: which of two generators leaks more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._answers import collect
+from fingerprint._answers.collect import Reading
+from fingerprint._base import checks, output
+from fingerprint._base.failures import failed_lines
+from fingerprint._statistics import comparable, intervals, roc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from fingerprint._answers.collect import Groups
+    from fingerprint._base.types import Array
+    from fingerprint._images.loading import Failure, Source
+    from fingerprint._statistics.intervals import Estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Result of `compare`: which of two generators leaks more.
+
+    Parameters
+    ----------
+    difference : Estimate
+        How many doublings nearer the first generator comes to the real images than the second one, on average, with its
+        interval; less the same for the unused images, where there are any. Above 0 = the first one leaks more.
+    auc_a, auc_b : Estimate or None
+        Probability that a used image scores higher than an unused one, under either generator.
+    auc_difference : Estimate or None
+        The first less the second, with its interval.
+    n_real, n_unused : int
+        Images compared.
+    n_fake : int
+        Synthetic images that both sides were brought down to.
+    confidence : float
+        Of the intervals.
+    n_bootstrap, seed : int
+        Bootstrap samples behind them, and the seed.
+    failed : mapping of str to tuple of Failure
+        Files that could not be used.
+    """
+
+    difference: Estimate
+    auc_a: Estimate | None
+    auc_b: Estimate | None
+    auc_difference: Estimate | None
+    n_real: int
+    n_unused: int
+    n_fake: int
+    confidence: float
+    n_bootstrap: int
+    seed: int
+    failed: Mapping[str, tuple[Failure, ...]]
+
+    @property
+    def verdict(self) -> str:
+        """The result in plain words."""
+        which = "first" if self.difference.low > 0 else "second" if self.difference.high < 0 else ""
+        size = f"{self.difference} doublings, {100 * self.confidence:g} % interval"
+        if self.n_unused:
+            return f"The {which} generator leaks more ({size})." if which else f"No difference shown ({size})."
+        text = f"The {which} generator comes nearer" if which else "Neither generator is shown to come nearer"
+        return f"{text} ({size}). A better generator comes nearer as well: unused= takes that out."
+
+    def __str__(self) -> str:
+        """Return the verdict, and what failed."""
+        lines = [self.verdict]
+        return "\n".join([*lines, *failed_lines(self.failed)])
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Return quantity, value, low and high as CSV, and write it to `path` where given."""
+        names = ("difference", "auc_a", "auc_b", "auc_difference")
+        rows = ([name, *getattr(self, name)] for name in names if getattr(self, name) is not None)
+        return output.write_csv(["quantity", "value", "low", "high"], rows, path)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return all of it as JSON, and write it to `path` where given."""
+        return output.write_measures_json(self, path, verdict=self.verdict)
+
+
+def compare(
+    fake_a: Source,
+    fake_b: Source,
+    real: Source,
+    *,
+    unused: Source | None = None,
+    groups: Groups | None = None,
+    confidence: float = 0.95,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 256,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Comparison:
+    """Tell which of two generators, trained on the same real images, leaks more of them.
+
+    Parameters
+    ----------
+    fake_a, fake_b
+        Synthetic images of the two generators, each as for `fingerprint.rank`. Their numbers may differ: the larger
+        side counts as an average over all its subsets of the size of the smaller.
+    real
+        Images that both were trained on.
+    unused : optional
+        Images of the same kind that neither was trained on. Without them the comparison cannot tell a leak from a
+        generator that is merely better.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image, see `fingerprint.rank`; a sequence names first `real`, then `unused`. The bootstrap
+        then draws whole patients.
+    confidence : float
+        Of the intervals, 0.5 to 0.999.
+    n_bootstrap, seed : int
+        Bootstrap samples, at least 100, and their seed.
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+
+    Returns
+    -------
+    Comparison
+        The difference with its interval, and a verdict in words. The interval speaks about other real images (patients)
+        and takes the synthetic ones as they are: give many.
+
+    Raises
+    ------
+    InputError
+        As `fingerprint.rank`, or if a number is out of range.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> used, unused = demo.real.pixels[demo.used], demo.real.pixels[~demo.used]
+    >>> tight = fingerprint.phantoms.generate(used, 60, leak=0)[0]
+    >>> fingerprint.compare(demo.fake, tight, used, unused=unused).difference.value > 0
+    True
+    """
+    level = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
+    draws = checks.integer("n_bootstrap", n_bootstrap, minimum=100)
+    start = checks.integer("seed", seed, minimum=0)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    known = reading.load(real, argument="real")
+    others = None if unused is None else reading.load(unused, argument="unused")
+    both = [
+        collect.collect(
+            known, fake, reading, k=comparable.KEPT, reference=others, groups=groups, called=("real", "unused", name)
+        )
+        for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
+    ]
+    n_real, total = len(known), len(both[0].known)
+    count, found = comparable.side_by_side([seen.neighbours for seen in both])
+    weights = _weights(both[0].real.groups, n_real, draws, start)
+    nearer = found[0] - found[1]
+    difference = _means(weights[:, :n_real], nearer[:n_real])
+    aucs = None
+    if others is not None:
+        difference = difference - _means(weights[:, n_real:], nearer[n_real:])
+        aucs = [roc.weighted(weights, row, n_real) for row in found]
+    return Comparison(
+        difference=_estimate(difference, level),
+        auc_a=None if aucs is None else _estimate(aucs[0], level),
+        auc_b=None if aucs is None else _estimate(aucs[1], level),
+        auc_difference=None if aucs is None else _estimate(aucs[0] - aucs[1], level),
+        n_real=n_real,
+        n_unused=total - n_real,
+        n_fake=count,
+        confidence=level,
+        n_bootstrap=draws,
+        seed=start,
+        failed=both[0].failed | both[1].failed,
+    )
+
+
+def _estimate(values: Array, confidence: float) -> Estimate:
+    """Return the first value with the central share of the others."""
+    return intervals.of(float(values[0]), values[1:], confidence)
+
+
+def _weights(units: Array, n_real: int, draws: int, seed: int) -> Array:
+    """Return how often each image is drawn, (1 + draws, n): once each, then units with replacement on each side."""
+    rng = np.random.default_rng(seed)
+    sides = []
+    for side in (units[:n_real], units[n_real:]):
+        members, code = np.unique(side, return_inverse=True)
+        if len(members):
+            drawn = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
+            sides.append(np.concatenate([np.ones((1, len(side)), np.int64), drawn[:, code]]))
+    return np.concatenate(sides, axis=1)
+
+
+def _means(weights: Array, values: Array) -> Array:
+    return np.asarray((weights * values).sum(axis=1) / weights.sum(axis=1))

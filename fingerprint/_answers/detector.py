@@ -1,0 +1,451 @@
+"""Detector: learn from a few labelled real images how to weigh the evidence and where to cut."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fingerprint._answers import collect
+from fingerprint._answers.collect import Reading
+from fingerprint._base import checks, output
+from fingerprint._base.checks import InputError
+from fingerprint._base.failures import failed_lines
+from fingerprint._statistics import comparable, logistic
+from fingerprint._statistics.evaluation import MEASURES, evaluate
+from fingerprint._statistics.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from fingerprint._answers.collect import Groups
+    from fingerprint._base.types import Array
+    from fingerprint._images.loading import Failure, Source
+
+_FORMAT, _VERSION = "fingerprint detector", 2
+
+
+class Prediction(NamedTuple):
+    """The answer for one real image.
+
+    Parameters
+    ----------
+    name : str
+        Of the real image.
+    probability : float
+        That it was used, 0 to 1.
+    used : bool
+        The decision.
+    """
+
+    name: str
+    probability: float
+    used: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Result of `Detector.predict`: a list of `Prediction`, in the order of the real images.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) real images.
+    probabilities : ndarray
+        (n,) float64 from 0 to 1; higher = more likely used. They mean what they say as far as images, generator and
+        share of used images are like those of the development set. A low one is no proof that an image was not used.
+    used : ndarray
+        (n,) bool: probability of at least one half.
+    n_fake : int
+        Number of synthetic images compared.
+    share : float or None
+        Share of used images that was given.
+    caution : str
+        Why the probabilities mean little; empty where nothing is known to be wrong.
+    failed : mapping of str to tuple of Failure
+        Files of ``"real"`` and ``"fake"`` that could not be used.
+    """
+
+    names: tuple[str, ...]
+    probabilities: Array
+    used: Array
+    n_fake: int
+    share: float | None
+    caution: str
+    failed: Mapping[str, tuple[Failure, ...]]
+
+    def __len__(self) -> int:
+        """Return the number of real images."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Prediction:
+        """Return the answer for the image at a position, from 0."""
+        return Prediction(self.names[index], float(self.probabilities[index]), bool(self.used[index]))
+
+    def __iter__(self) -> Iterator[Prediction]:
+        """Iterate over the answers."""
+        return (self[i] for i in range(len(self)))
+
+    def __str__(self) -> str:
+        """Return the numbers in one line, and what failed."""
+        lines = [f"{int(self.used.sum())} of {len(self)} real images are called used, by {self.n_fake} synthetic ones"]
+        caution = [f"Caution: {self.caution}"] * bool(self.caution)
+        return "\n".join([*lines, *caution, *failed_lines(self.failed)])
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Return the columns name, probability and used (0 or 1) as CSV, and write it to `path` where given."""
+        rows = ([one.name, one.probability, int(one.used)] for one in self)
+        return output.write_csv(["name", "probability", "used"], rows, path)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return all of it as JSON, and write it to `path` where given."""
+        rows = [one._asdict() for one in self]
+        numbers = {"n_fake": self.n_fake, "share": self.share, "caution": self.caution}
+        return output.write_json(numbers | {"rows": rows, "failed": self.failed}, path)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A logistic regression on a few statistics, learnt by `fit`.
+
+    The log odds that an image was used are ``intercept + sum(weights * (statistics - centres) / spreads)``. No weight
+    is negative: nearer never speaks for unused.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+        Names of the statistics, all in doublings of a distance. ``nearness``, one for each view: how often the distance
+        to the nearest synthetic image must be doubled to reach similar real images. ``prominence``: how much nearer the
+        nearest of all synthetic images is than the nearest of a tenth of them, a mean over the views.
+    weights, centres, spreads : tuple of float
+        One for each input.
+    intercept : float
+        Log odds of an image with average statistics.
+    n_fake : int
+        Number of synthetic images that the statistics refer to: those of the development set. Against more, they are
+        averages over all subsets of this number.
+    n_used, n_unused, n_population : int
+        Real images it was learnt from, and further ones that they were compared with.
+    penalty : float
+        Strength of the regularisation, chosen by cross-validation.
+    expected : mapping of str to Estimate
+        Measures of `fingerprint.evaluate`, each with its 95 % interval, on images that were left out (nested
+        cross-validation, patients kept together): what to expect of images like these.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> used, unused = demo.real.pixels[demo.used], demo.real.pixels[~demo.used]
+    >>> detector = fingerprint.fit(used[:10], unused[:10], demo.fake)
+    >>> len(detector.predict(demo.real, demo.fake))
+    24
+    """
+
+    inputs: tuple[str, ...]
+    weights: tuple[float, ...]
+    centres: tuple[float, ...]
+    spreads: tuple[float, ...]
+    intercept: float
+    n_fake: int
+    n_used: int
+    n_unused: int
+    n_population: int
+    penalty: float
+    expected: Mapping[str, Estimate]
+
+    def predict(
+        self,
+        real: Source,
+        fake: Source,
+        *,
+        share: float | None = None,
+        population: Source | None = None,
+        groups: Groups | None = None,
+        size: int | tuple[int, int] | None = None,
+        recursive: bool = False,
+        on_error: str = "collect",
+        block: int = 256,
+        threads: int | None = None,
+        executor: Executor | None = None,
+        progress: bool = False,
+    ) -> Predictions:
+        """Tell for real images whether the generator of the synthetic ones was trained on them.
+
+        Parameters
+        ----------
+        real, fake
+            As for `fingerprint.rank`; of `fake` at least `n_fake`.
+        share : float, optional
+            Share of used images among `real`, where it is known, 0.01 to 0.99. All log odds are then moved alike until
+            the probabilities agree with it, which also takes out what another generator, contrast or number of real
+            images does to all of them. Without it nothing is assumed about the share, but those things have to be as
+            they were in the development set.
+        population : as `real`, optional
+            Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
+            has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
+            together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
+        groups, size, recursive, on_error, block, threads, executor, progress
+            As for `fingerprint.rank`. Give groups if, and only if, `fit` had them.
+
+        Returns
+        -------
+        Predictions
+            In the order of `real`.
+
+        Raises
+        ------
+        InputError
+            As `fingerprint.rank`; if there are too few synthetic images, or images of another size than `fit` had.
+        """
+        if share is not None:
+            share = checks.number("share", share, minimum=0.01, maximum=0.99)
+        reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+        seen = collect.collect(real, fake, reading, k=comparable.KEPT, population=population, groups=groups)
+        names = comparable.input_names(seen.summary.views)
+        if names != self.inputs:
+            raise InputError(
+                f"real: expected images with the statistics {', '.join(self.inputs)}, as the detector was fitted on, "
+                f"got {', '.join(names)}; use images of the same size, or size="
+            )
+        if seen.summary.n_fake < self.n_fake:
+            raise InputError(
+                f"fake: expected at least {self.n_fake} synthetic images, as the detector was fitted with, got "
+                f"{seen.summary.n_fake}; fit with n_fake={seen.summary.n_fake}"
+            )
+        values = (comparable.inputs(seen.neighbours, self.n_fake) - np.array(self.centres)) / np.array(self.spreads)
+        logits = logistic.logits_of(values, np.array([self.intercept, *self.weights]))
+        if share is not None:
+            logits = logistic.moved(logits, share)
+        caution, compared = "", len(seen.real.groups)
+        fitted = self.n_used + self.n_unused + self.n_population
+        if 2 * compared < fitted:
+            caution = (
+                f"{compared} real images, population included, are few beside the {fitted} of the fit and tell less of "
+                "what all share, so that decisions can be wrong; give the images of the fit as population="
+            )
+            logging.getLogger("fingerprint").warning(caution)
+        return Predictions(
+            names=seen.known.names,
+            probabilities=logistic.sigmoid(logits),
+            used=logits >= 0,
+            n_fake=seen.summary.n_fake,
+            share=share,
+            caution=caution,
+            failed=seen.failed,
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the detector as JSON, to be read by `fingerprint.load_detector`.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        """
+        content = asdict(self) | {
+            "expected": {name: [_null(value) for value in estimate] for name, estimate in self.expected.items()}
+        }
+        text = json.dumps({"format": _FORMAT, "version": _VERSION} | content, indent=1, allow_nan=False)
+        output.write(text + "\n", path)
+
+    def __str__(self) -> str:
+        """Return the weights and what to expect, for reading."""
+        lines = [
+            f"Fitted on {self.n_used} used and {self.n_unused} unused real images, {self.n_fake} synthetic ones",
+            *(f"  {weight:6.3f} x {name}" for name, weight in zip(self.inputs, self.weights, strict=True)),
+            "Expected of images like these (cross-validated, 95 % intervals):",
+            *(f"  {name}: {self.expected[name]}" for name in ("accuracy", "f1", "kappa", "roc_auc")),
+        ]
+        if self.expected["roc_auc"].low <= 0.5:
+            lines.append("That may be chance: do not rely on its decisions.")
+        return "\n".join(lines)
+
+
+def fit(
+    used: Source,
+    unused: Source,
+    fake: Source,
+    *,
+    population: Source | None = None,
+    groups: Groups | None = None,
+    n_fake: int | None = None,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 256,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Detector:
+    """Learn from labelled real images how to tell used from unused ones.
+
+    Parameters
+    ----------
+    used, unused, fake
+        Real images that the generator was trained on, real images that it was not, and its synthetic ones; each as for
+        `fingerprint.rank`. At least ten real images on each side.
+    population : as `used`, optional
+        Further real images of the same kind whose label need not be known, see `fingerprint.rank`; best those that are
+        to be decided on, with the development set as the population of `Detector.predict`. No label is learnt of them.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones,
+        then the population.
+        Patients are then kept together in every fold. Without, slices of one patient may stand on both sides of a fold,
+        and `Detector.expected` is too good.
+    n_fake : int, optional
+        Number of synthetic images that the statistics refer to, at least 10 and at most as many as in `fake`; all of
+        them by default. A detector can be used with as many or more.
+    seed : int
+        Seed of the folds.
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+
+    Returns
+    -------
+    Detector
+        With its weights and what to expect of it.
+
+    Raises
+    ------
+    InputError
+        As `fingerprint.rank`; if there are fewer than ten images, or two patients, on a side.
+
+    Notes
+    -----
+    The nearest of 10,000 synthetic images is nearer than the nearest of 500. So the statistics are expected values over
+    all subsets of `n_fake` images, worked out exactly from the order of the distances, and do not change with how many
+    there are. The penalty draws the weights towards equal, positive ones: with few patients a development set can show
+    the opposite of what holds, by chance.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> detector = fingerprint.fit(demo.real.pixels[demo.used], demo.real.pixels[~demo.used], demo.fake)
+    >>> detector.n_used, all(weight >= 0 for weight in detector.weights)
+    (12, True)
+    """
+    start = checks.integer("seed", seed, minimum=0)
+    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
+    seen = collect.collect(
+        used,
+        fake,
+        reading,
+        k=comparable.KEPT,
+        reference=unused,
+        population=population,
+        groups=groups,
+        called=("used", "unused", "fake"),
+    )
+    total, n_used = len(seen.known), seen.n_real
+    least = 2 * logistic.FOLDS
+    if min(n_used, total - n_used) < least:
+        raise InputError(
+            f"used, unused: expected at least {least} images each, got {n_used} and {total - n_used}; add some"
+        )
+    available = seen.summary.n_fake
+    compared = available
+    if n_fake is not None:
+        compared = checks.integer("n_fake", n_fake, minimum=comparable.FEWER, maximum=available)
+    labels = (np.arange(total) < n_used).astype(np.int64)
+    units = seen.real.groups[:total]
+    if min(len(np.unique(units[labels == label])) for label in (0, 1)) < 2:
+        raise InputError("groups: expected at least two patients among used and among unused images, got one; add some")
+    values = comparable.inputs(seen.neighbours, compared)
+    left_out = np.full(total, n_used / total)
+    for inside, outside in logistic.folds(labels, units, start):
+        left_out[outside] = logistic.sigmoid(
+            logistic.learn(values[inside], labels[inside], units[inside], start).logits(values[outside])
+        )
+    measured = evaluate(labels, left_out, threshold=0.5, groups=None if seen.groups is None else units.tolist())
+    model = logistic.learn(values, labels, units, start)
+    return Detector(
+        inputs=comparable.input_names(seen.summary.views),
+        weights=tuple(model.coefficients[1:].tolist()),
+        centres=tuple(model.centres.tolist()),
+        spreads=tuple(model.spreads.tolist()),
+        intercept=float(model.coefficients[0]),
+        n_fake=compared,
+        n_used=n_used,
+        n_unused=total - n_used,
+        n_population=len(seen.real.groups) - total,
+        penalty=model.penalty,
+        expected={name: getattr(measured, name) for name in MEASURES},
+    )
+
+
+def load_detector(path: str | PathLike[str]) -> Detector:
+    """Read a detector that `Detector.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Detector
+        As it was.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist, or is no detector of this version.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    >>> detector = fingerprint.fit(demo.real.pixels[demo.used], demo.real.pixels[~demo.used], demo.fake)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "detector.json"
+    >>> detector.save(path)
+    >>> fingerprint.load_detector(path) == detector
+    True
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"path: expected a file that Detector.save wrote, got {path!r}: {error}") from None
+    kind = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
+    if kind != (_FORMAT, _VERSION):
+        raise InputError(
+            f"path: expected a detector of version {_VERSION}, got {path} of format {kind[0]!r} and version "
+            f"{kind[1]!r}; fit it anew"
+        )
+    try:
+        return _restored(content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"path: expected a complete detector, got {path}: {type(error).__name__} {error}") from None
+
+
+def _restored(content: dict[str, Any]) -> Detector:
+    lists = {name: tuple(map(float, content[name])) for name in ("weights", "centres", "spreads")}
+    if {len(values) for values in lists.values()} != {len(content["inputs"])}:
+        raise ValueError("inputs and weights differ in number")
+    return Detector(
+        inputs=tuple(map(str, content["inputs"])),
+        **lists,
+        intercept=float(content["intercept"]),
+        n_fake=int(content["n_fake"]),
+        n_used=int(content["n_used"]),
+        n_unused=int(content["n_unused"]),
+        n_population=int(content["n_population"]),
+        penalty=float(content["penalty"]),
+        expected={
+            name: Estimate(*(math.nan if v is None else v for v in content["expected"][name])) for name in MEASURES
+        },
+    )
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else value

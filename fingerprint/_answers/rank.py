@@ -1,0 +1,162 @@
+"""The function `rank`: from two collections of images to a `Ranking`."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._answers import collect
+from fingerprint._answers.collect import Reading
+from fingerprint._answers.ranking import Match, Origin, Ranking
+from fingerprint._base import checks
+from fingerprint._base.checks import InputError
+from fingerprint._images import loading
+from fingerprint._statistics import scores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from fingerprint._answers.collect import Collected, Groups
+    from fingerprint._images.loading import Source
+    from fingerprint._patches.gains import PatchSummary
+
+
+def rank(
+    real: Source,
+    fake: Source,
+    *,
+    reference: Source | None = None,
+    population: Source | None = None,
+    groups: Groups | None = None,
+    method: str = "default",
+    k: int = 5,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: str = "collect",
+    block: int = 128,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Ranking:
+    """Rank real images by the evidence that the generator of the synthetic ones was trained on them.
+
+    Parameters
+    ----------
+    real, fake : folder, path, list of paths, ndarray, Slices, or iterator of any of these
+        Real and synthetic images of the same size and bit depth, see `fingerprint.load`. The synthetic ones are read as
+        a stream: there may be more than fit into memory.
+    reference : as `real`, optional
+        Real images known to be unused, of the same kind as the unused ones among `real`. They give every score a
+        p-value and a q-value, and help to tell near from far.
+    population : as `real`, optional
+        Further real images of the same kind, other than those of `real` and `reference`, used or not: it need not be
+        known. They are not ranked, but show what images of this kind have in common and how near strangers come. Give
+        what there is, in particular where there are few real images; what is among the others already counts once.
+    groups : mapping, callable or sequence, optional
+        Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
+        each reference, then each population) image. Whole images of one patient never serve as each other's yardstick.
+    method : str
+        ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
+        ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `_statistics.scores.METHODS`.
+    k : int
+        How many synthetic images to show for every real one.
+    size : int or (int, int), optional
+        Resample everything to this height and width. Without it, images of different sizes are an error.
+    recursive : bool
+        Also read the folders inside folders.
+    on_error : {"collect", "raise"}
+        What to do about a file that cannot be used: list it in `Ranking.failed`, or raise.
+    block : int
+        Synthetic images to read at a time. Memory grows with it, results do not depend on it.
+    threads : int, optional
+        Threads to read and compute on; one for each available core by default. Results do not depend on it.
+    executor : concurrent.futures.Executor, optional
+        Where to read and compare the synthetic images instead, for instance on several machines.
+    progress : bool
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    Ranking
+        Of the real images, most likely used first; equal scores in natural order of the names.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, a collection holds no usable image, or sizes or bit depths differ.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+    >>> ranking = fingerprint.rank(demo.real, demo.fake, groups=demo.groups)
+    >>> print(ranking.to_csv().splitlines()[0])
+    rank,name,score,group,nearest,distance,matched,gain
+    """
+    checks.choice("method", method, scores.METHODS)
+    checks.integer("k", k, minimum=1)
+    checks.integer("block", block, minimum=1)
+    chosen = scores.METHODS[method]
+    seen = collect.collect(
+        real,
+        fake,
+        Reading(size, recursive, on_error, block, threads, executor, progress),
+        k=max(k, chosen.k),
+        reference=reference,
+        population=population,
+        groups=groups,
+        metrics=chosen.metrics,
+        patches=chosen.patches,
+    )
+    names, patients, n_real = seen.known.names, seen.groups, seen.n_real
+    if method == "patches" and seen.patches is None:
+        raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
+    kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
+    found = seen.score(chosen)
+    patches_lead = np.zeros(len(found), bool)
+    if len(kinds) == 2:
+        whole, parts = scores.surprises(kinds, scores.CHANCE)
+        patches_lead = parts > whole
+    mine, null = found[:n_real], found[n_real:]
+    order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
+    tested = None if reference is None else scores.p_values(mine, null)
+    params = {
+        "method": method,
+        "views": [view.name for view in seen.summary.views],
+        "distance": seen.summary.views[0].name,
+        "k": k,
+        "size": [seen.known.height, seen.known.width],
+        "reference": None if reference is None else len(null),
+        "population": len(seen.real.groups) - len(seen.known),
+        "grouped": patients is not None,
+    }
+    return Ranking(
+        names=tuple(names[i] for i in order),
+        scores=mine[order],
+        matches=tuple(_matches(seen, i, k, patches_first=bool(patches_lead[i])) for i in order),
+        p_values=None if tested is None else tested[order],
+        q_values=None if tested is None else scores.q_values(tested)[order],
+        groups=None if patients is None else tuple(patients[i] for i in order),
+        n_fake=seen.summary.n_fake,
+        failed=MappingProxyType(seen.failed),
+        params=MappingProxyType(params),
+        origin=Origin(seen, tuple(order), None if reference is None else null, fake, size, recursive),
+    )
+
+
+def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:
+    """Return the synthetic images that give one real image away: the nearest, and those with the best patches."""
+    summary, parts = seen.summary, seen.summary.patches
+    near = zip(summary.indices[0, real, :k], summary.distances[0, real, :k], strict=True)
+    distances = {summary.fakes[index]: float(distance) for index, distance in near if index >= 0}
+    gains = {} if parts is None else _gains(parts, real, k)
+    kinds = [list(gains), list(distances)] if patches_first else [list(distances), list(gains)]
+    names = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
+    return tuple(Match(name, distances.get(name), gains.get(name)) for name in list(names)[:k])
+
+
+def _gains(parts: PatchSummary, real: int, k: int) -> dict[str, float]:
+    best = zip(parts.indices[real, :k], parts.gains[real, :k], strict=True)
+    return {parts.fakes[index]: float(gain) for index, gain in best if index >= 0}

@@ -1,0 +1,453 @@
+"""Ranking: real images in the order of the evidence that they were used for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._answers import collect, report
+from fingerprint._answers.evidence import Evidence
+from fingerprint._base import checks, output
+from fingerprint._base.checks import InputError
+from fingerprint._base.failures import failed_lines
+from fingerprint._images import loading
+from fingerprint._patches import gains, real_side
+from fingerprint._statistics import decisions, scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from os import PathLike
+
+    from fingerprint._answers.collect import Collected
+    from fingerprint._base.types import Array
+    from fingerprint._images.loading import Failure, Source
+    from fingerprint._patches.real_side import PatchReals
+    from fingerprint._statistics.decisions import Decisions
+
+_SHOWN = 10  # rows of the table in a summary
+
+
+@dataclass(frozen=True)
+class Match:
+    """A synthetic image that is evidence for a real one.
+
+    Parameters
+    ----------
+    name : str
+        Of the synthetic image.
+    distance : float or None
+        Of the whole images, in the view that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
+        it is not among the nearest.
+    gain : float or None
+        By how many octaves in total its patches match better than other real images do, see
+        `fingerprint._patches.gains.summarise_patches`. None where it is not among the best.
+    """
+
+    name: str
+    distance: float | None
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One real image and the evidence that it was used for training.
+
+    Parameters
+    ----------
+    rank : int
+        From 1, the most likely used.
+    name : str
+        Of the real image.
+    score : float
+        Higher = more likely used; see `Ranking`.
+    p_value, q_value : float or None
+        Where a reference was given, see `Ranking`.
+    group : str or None
+        Patient, where groups were given.
+    evidence : tuple of Match
+        The synthetic images that give it away: first the one that stands out most, then the best of the other kind.
+    """
+
+    rank: int
+    name: str
+    score: float
+    p_value: float | None
+    q_value: float | None
+    group: str | None
+    evidence: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one patient.
+
+    Parameters
+    ----------
+    name : str
+        Of the group.
+    score : float
+        Mean score of its images: a patient is used with all images or with none, so that their evidence adds up.
+    rows : tuple of Row
+        Its images, most likely used first.
+    """
+
+    name: str
+    score: float
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Origin:
+    """What a ranking was made from.
+
+    Parameters
+    ----------
+    collected : Collected
+        The real images after the pass over the synthetic ones.
+    order : tuple of int
+        Position of each row of the ranking among the real images.
+    null : ndarray or None
+        (m,) float64 scores of the reference.
+    fake : Source
+        The synthetic images.
+    size, recursive
+        How they were read.
+    """
+
+    collected: Collected
+    order: tuple[int, ...]
+    null: Array | None
+    fake: Source
+    size: int | tuple[int, int] | None
+    recursive: bool
+
+    def patches(self) -> PatchReals:
+        """Return the patches of the real images."""
+        real, known = self.collected.real, self.collected.known
+        if real.patches is not None:
+            return real.patches
+        if min(known.height, known.width) < collect.LEAST_SIDE:
+            raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
+        return real_side.prepare_real(known.pixels)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Real images ordered by the evidence that they were used for training, most likely used first.
+
+    A list of `Row`: ``len(ranking)``, ``ranking[0]``, ``for row in ranking``. The fields hold the same by column.
+
+    Higher = more likely used. A low score is no proof that an image was not used.
+
+    The default score adds two kinds of evidence. Whole images, compared by what sets them apart from others of their
+    kind (`_evidence.whitening.Whitening`): how often the distance to the nearest synthetic image must be doubled to
+    reach similar real images (`_statistics.scores.nearness`). Patches: how much better they match in one synthetic
+    image than in other real ones (`fingerprint._patches.gains.summarise_patches`). The images that have little of it
+    put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
+    `_statistics.scores.surprises`. An image like most of its collection has a score of about 1; one far above stands
+    out. Scores of different methods, collections, or numbers of synthetic images are not comparable.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) names of the real images.
+    scores : ndarray
+        (n,) float64, descending.
+    matches : tuple of tuple of Match
+        (n, up to k) synthetic images, see `Row.evidence`.
+    p_values : ndarray, optional
+        (n,) float64: share of unused reference images with at least such a score. Only with a reference, and valid as
+        far as unused images are exchangeable with it.
+    q_values : ndarray, optional
+        (n,) float64: false discovery rate of calling this image, and all before it, used (Benjamini-Hochberg).
+    groups : tuple of str, optional
+        (n,) patients.
+    n_fake : int
+        Number of synthetic images compared.
+    failed : mapping of str to tuple of Failure
+        Files of ``"real"``, ``"fake"`` and ``"reference"`` that could not be used, with the reason.
+    params : mapping
+        How this ranking was made.
+    origin : Origin, optional
+        What `evidence` is drawn from. Not written to files.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+    >>> ranking = fingerprint.rank(demo.real, demo.fake)
+    >>> len(ranking), ranking[0].rank
+    (8, 1)
+    """
+
+    names: tuple[str, ...]
+    scores: Array
+    matches: tuple[tuple[Match, ...], ...]
+    p_values: Array | None
+    q_values: Array | None
+    groups: tuple[str, ...] | None
+    n_fake: int
+    failed: Mapping[str, tuple[Failure, ...]]
+    params: Mapping[str, object]
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        """Return the number of ranked images."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Row:
+        """Return the image at a position, from 0, most likely used first."""
+        i = range(len(self))[index]
+        return Row(
+            rank=i + 1,
+            name=self.names[i],
+            score=float(self.scores[i]),
+            p_value=None if self.p_values is None else float(self.p_values[i]),
+            q_value=None if self.q_values is None else float(self.q_values[i]),
+            group=None if self.groups is None else self.groups[i],
+            evidence=self.matches[i],
+        )
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over the images, most likely used first."""
+        return (self[i] for i in range(len(self)))
+
+    def __str__(self) -> str:
+        """Return `summary`."""
+        return self.summary()
+
+    def evidence(self, index: int, *, match: int = 0) -> Evidence:
+        """Return where a real image and a synthetic one match, to look at.
+
+        Parameters
+        ----------
+        index : int
+            Position in the ranking, from 0, most likely used first.
+        match : int
+            Which of the synthetic images in ``ranking[index].evidence``.
+
+        Returns
+        -------
+        Evidence
+            With both images; ``.image()`` is a picture of it.
+
+        Raises
+        ------
+        InputError
+            If there is no such image, the images are smaller than 8x8, or the synthetic ones came from an iterator,
+            which cannot be read again.
+        """
+        index = checks.integer("index", index, minimum=-len(self), maximum=len(self) - 1) % len(self)
+        found = self.matches[index]
+        chosen = found[checks.integer("match", match, minimum=0, maximum=len(found) - 1)]
+        return self._evidence([(index, chosen)])[0]
+
+    def _evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
+        """Return the evidence of some positions, reading each collection once."""
+        origin = self.origin
+        if origin is None:
+            raise InputError("evidence: this ranking has no images; make it by rank")
+        reals, known = origin.patches(), origin.collected.known
+        names = [match.name for _, match in pairs]
+        fakes = loading.pick(origin.fake, names, size=origin.size, recursive=origin.recursive, argument="fake")
+        return [
+            Evidence(self.names[index], match, known[place], fake, gains.explain(reals, place, fake))
+            for (index, match), fake in zip(pairs, fakes.pixels, strict=True)
+            for place in [origin.order[index]]
+        ]
+
+    def by_group(self) -> tuple[Group, ...]:
+        """Return the patients, those whose images have the highest mean score first.
+
+        Returns
+        -------
+        tuple of Group
+            Ties in natural order of the names.
+
+        Raises
+        ------
+        InputError
+            If the ranking was made without `groups`.
+        """
+        if self.groups is None:
+            raise InputError("groups: this ranking has none; pass groups= to rank")
+        members: dict[str, list[Row]] = {}
+        for row, name in zip(self, self.groups, strict=True):
+            members.setdefault(name, []).append(row)
+        found = [
+            Group(name, float(np.mean([row.score for row in rows])), tuple(rows)) for name, rows in members.items()
+        ]
+        return tuple(sorted(found, key=lambda group: (-group.score, loading.natural_key(group.name))))
+
+    def decide(self, *, false_discovery_rate: float = 0.1) -> Decisions:
+        """Decide which images to call used; "no evidence" is a possible answer.
+
+        With a reference by the q-values. Without one by how much nearer the nearest synthetic image is than those
+        farther away lead one to expect, see `_statistics.decisions.chance`: of an unused image it is assumed that
+        synthetic images thin out towards it at least as fast as they do farther away. Nothing tests that.
+
+        Parameters
+        ----------
+        false_discovery_rate : float
+            Largest share of wrong calls, on average, among the images that are called used; 0.0001 to 0.5.
+
+        Returns
+        -------
+        Decisions
+            In the order of the ranking, with the rule and its assumption in words.
+
+        Raises
+        ------
+        InputError
+            If the rate is out of range, or a ranking without a reference was not made by `rank`.
+        """
+        rate = checks.number("false_discovery_rate", false_discovery_rate, minimum=1e-4, maximum=0.5)
+        if self.q_values is not None:
+            return decisions.by_reference(self.names, self.scores, self.q_values, rate)
+        if self.origin is None:
+            raise InputError("decide: without a reference, a ranking has to be made by rank")
+        seen, method = self.origin.collected, scores.METHODS[str(self.params["method"])]
+        chances = decisions.chance(
+            seen.neighbours if method.statistic is not None else (), seen.summary.patches if method.patches else None
+        )
+        return decisions.by_extrapolation(self.names, chances[list(self.origin.order)], self.groups, rate)
+
+    def summary(self) -> str:
+        """Return a text for people: the first rows, how to read them, and what failed.
+
+        Returns
+        -------
+        str
+            Several lines without a final line break.
+        """
+        tested = "" if self.p_values is None else f"{'p':>9} {'q':>9}  "
+        width = max(len("image"), *(len(name) for name in self.names[:_SHOWN]))
+        lines = [
+            f"{len(self)} real images against {self.n_fake} synthetic ones, most likely used first",
+            f"{'rank':>5}  {'image':<{width}}  {'score':>7}  {tested}synthetic image that gives it away",
+        ]
+        for row in (self[i] for i in range(min(_SHOWN, len(self)))):
+            tested = "" if row.p_value is None else f"{row.p_value:9.4f} {row.q_value:9.4f}  "
+            lines.append(f"{row.rank:>5}  {row.name:<{width}}  {row.score:7.3f}  {tested}{_described(row.evidence[0])}")
+        if len(self) > _SHOWN:
+            lines.append(f"{'…':>5}  {len(self) - _SHOWN} more")
+        lines.append("Higher = more likely used. A low score is no proof that an image was not used.")
+        return "\n".join([*lines, *failed_lines(self.failed)])
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Write the ranking as CSV: a header, then one line for each real image.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write.
+
+        Returns
+        -------
+        str
+            What was, or would have been, written. Columns: rank, name, score, p_value and q_value (with a reference),
+            group (with groups); the nearest synthetic image and its distance; the one whose patches match best and
+            its gain.
+        """
+        return output.write_csv(*self._table(), path)
+
+    def _table(self) -> tuple[list[str], Iterable[list[object]]]:
+        """Return the columns and the rows that people read."""
+        tested, grouped = self.p_values is not None, self.groups is not None
+        header = (
+            ["rank", "name", "score"]
+            + ["p_value", "q_value"] * tested
+            + ["group"] * grouped
+            + ["nearest", "distance", "matched", "gain"]
+        )
+        rows = (
+            [row.rank, row.name, row.score]
+            + [row.p_value, row.q_value] * tested
+            + [row.group] * grouped
+            + _best(row.evidence, "distance", min)
+            + _best(row.evidence, "gain", max)
+            for row in self
+        )
+        return header, rows
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Write everything as JSON.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write.
+
+        Returns
+        -------
+        str
+            What was, or would have been, written: an object with params, n_fake, rows and failed.
+        """
+        return output.write_json(
+            {"params": self.params, "n_fake": self.n_fake, "rows": list(self), "failed": self.failed}, path
+        )
+
+    def report(self, path: str | PathLike[str], *, top: int = 20) -> None:
+        """Write one HTML page to look at and hand on: what was compared, the decision, the evidence, all images.
+
+        It needs no network and no scripts, and prints. It shows real images: hand it on only where they may go.
+
+        The file grows by about 80 kB with each picture and by 400 bytes with each real image: a page of 10,000 images
+        has 4 MB. Time and memory grow with them, not with the number of synthetic images.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        top : int
+            How many images to show with their evidence, from the most likely used. Where they cannot be shown, because
+            the synthetic ones came from an iterator or are gone, the page says why.
+
+        Raises
+        ------
+        InputError
+            Without the extra ``report``, or if `top` is negative.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fingerprint
+        >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fingerprint.rank(demo.real, demo.fake).report(Path(folder, "ranking.html"), top=2)
+        ...     Path(folder, "ranking.html").read_text(encoding="utf-8").count("<img")
+        2
+        """
+        shown = range(min(checks.integer("top", top, minimum=0), len(self)))
+        report.require()
+        pictures, missing = [], "none were asked for"
+        try:
+            if shown:
+                pictures = self._evidence([(i, self.matches[i][0]) for i in shown])
+        except InputError as error:
+            missing = str(error)
+        page = report.page(
+            self,
+            self.decide(),
+            table=self._table(),
+            reference=None if self.origin is None else self.origin.null,
+            pictures=pictures,
+            missing=missing,
+        )
+        output.write(page, path)
+
+
+def _best(found: tuple[Match, ...], column: str, choose: Callable[..., Match]) -> list[object]:
+    """Return name and value of the match with the smallest or largest value, blank where none has one."""
+    known = [match for match in found if getattr(match, column) is not None]
+    best: Match | None = choose(known, key=lambda match: getattr(match, column), default=None)
+    return ["", ""] if best is None else [best.name, getattr(best, column)]
+
+
+def _described(match: Match) -> str:
+    notes = [f"distance {match.distance:.3g}"] if match.distance is not None else []
+    notes += [f"gain {match.gain:.3g}"] if match.gain is not None else []
+    return f"{match.name} ({', '.join(notes)})"

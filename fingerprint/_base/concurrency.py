@@ -1,0 +1,134 @@
+"""Threads: how many, and running kernels on them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from fingerprint._base import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def resolve(threads: int | None) -> int:
+    """Return the number of threads to use: `threads`, or one per core that this process may use.
+
+    Parameters
+    ----------
+    threads : int or None
+        At least 1. None asks the system, and respects the affinity of the process.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        If `threads` is no integer of at least 1.
+    """
+    if threads is not None:
+        return checks.integer("threads", threads, minimum=1)
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run(task: Callable[[T], object], items: Iterable[T], *, threads: int) -> None:
+    """Call `task(item)` for every item on up to `threads` threads and wait for all of them.
+
+    Each task owns what it writes, so the result never depends on the number of threads. The threads end with the
+    call: a process that forks later holds no locked pool. The first exception, in the order of the items, is raised
+    here; tasks that have not begun are dropped.
+
+    Parameters
+    ----------
+    task : callable
+        Takes one item. Runs alongside others only where it releases the GIL, as the kernels do.
+    items : iterable
+        Consumed at once.
+    threads : int
+        1 runs everything in the calling thread.
+    """
+    items = list(items)
+    if threads == 1 or len(items) < 2:
+        for item in items:
+            task(item)
+        return
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        futures = [pool.submit(task, item) for item in items]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def map_ordered(task: Callable[[T], R], items: Iterable[T], *, threads: int) -> Iterator[R]:
+    """Yield `task(item)` in the order of the items while up to `threads` threads work ahead.
+
+    At most `2 * threads` results wait at a time and `items` is consumed as slowly, so a stream larger than memory
+    passes through. The threads end with the iteration, also when it is abandoned or fails.
+
+    Parameters
+    ----------
+    task : callable
+        Takes one item.
+    items : iterable
+        Consumed in the calling thread.
+    threads : int
+        1 runs everything in the calling thread.
+
+    Yields
+    ------
+    object
+        What `task` returned; its exceptions are raised at its turn.
+    """
+    if threads == 1:
+        yield from map(task, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from submit_ordered(pool, task, items, ahead=2 * threads)
+
+
+def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
+    """Yield `task(item)` in the order of the items from an executor, with up to `ahead` of them under way.
+
+    What is under way is cancelled when the iteration is abandoned or fails.
+    """
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(task, item))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def bar(progress: bool, *, unit: str, total: int | None = None) -> Iterator[Callable[[int], object]]:
+    """Give a function that advances a progress bar on stderr by a number of units; silent unless asked for."""
+    if not progress:
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, file=sys.stderr) as shown:
+        yield shown.update

@@ -1,0 +1,33 @@
+"""Population: real images that stand for all, so that time and memory grow with their number, not with its square."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fingerprint._base.types import Array
+
+_MOST = 1024  # what images have in common, and how near strangers come, needs no more
+
+
+def population(count: int) -> Array:
+    """Return which of `count` images stand for all.
+
+    Parameters
+    ----------
+    count : int
+        Number of real images, at least 1.
+
+    Returns
+    -------
+    ndarray
+        (min(count, 1024),) int64, ascending and evenly spread.
+
+    Examples
+    --------
+    >>> population(3), len(population(5000))
+    (array([0, 1, 2]), 1024)
+    """
+    return np.linspace(0, count - 1, min(count, _MOST)).round().astype(np.int64)

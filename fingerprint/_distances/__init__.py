@@ -1,0 +1,1 @@
+"""Distances between whole images: metrics, the matrix of all pairs, the nearest of a stream."""

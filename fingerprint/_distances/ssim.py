@@ -1,0 +1,49 @@
+"""The structural similarity of interleaved images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._base import concurrency
+from fingerprint._distances.sides import fastest, groups_of, parts_of
+from fingerprint._kernels.memory import aligned
+
+if TYPE_CHECKING:
+    from fingerprint._base.types import Array
+    from fingerprint._distances.sides import Prepared
+
+
+def interleaved(pixels: Array, threads: int) -> Array:
+    """Return the images in the layout of the kernels."""
+    from fingerprint._kernels import ssim
+
+    n, h, w = pixels.shape
+    groups, strips = -(-n // ssim.GROUP), -(-(w - 6) // ssim.STRIP)
+    out = np.empty((groups, strips, 7 + h, ssim.COLUMNS * ssim.GROUP), pixels.dtype)
+    kernel = fastest(ssim.KERNELS["interleave"])
+    parts = parts_of(groups, -(-groups // threads))
+    concurrency.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
+    return out
+
+
+def ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
+    """Fill the corner `rows`, `columns`."""
+    from fingerprint._kernels import compiler, ssim
+
+    n, m = rows.stop - rows.start, columns.stop - columns.start
+    kernels = ssim.KERNELS["ssim8" if a.dtype == "uint8" else "ssim16"]
+    name = compiler.available(kernels)[0]
+    exact, fields = (np.int32, 2) if name == "vectors" else (np.float64, 3)
+    limit = np.iinfo(a.dtype).max
+    constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
+    sides = [side.arrays["interleaved"][groups_of(part)] for side, part in ((a, rows), (b, columns))]
+    arrays = (2, exact), (fields, exact), (3, np.float32)  # columns, exact, floats
+    room = [tuple(aligned((len(side), count, 16 * ssim.COLUMNS), kind) for count, kind in arrays) for side in sides]
+    shape = ssim.ALONE * -(-n // ssim.ALONE), len(sides[1])
+    work, totals = aligned((*shape, ssim.COLUMNS, 16), exact), aligned((*shape, 16), np.int64)
+    kernels[name](*sides, a.shape[1], constants, *room, work, totals)
+    windows = (a.shape[0] - 6) * (a.shape[1] - 6)
+    similarities = totals.reshape(shape[0], -1)[:n, :m] / (ssim.UNIT * windows)
+    out[rows, columns] = np.maximum(1 - similarities, 0)  # rounded, that of near copies can exceed 1

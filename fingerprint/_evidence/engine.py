@@ -1,0 +1,125 @@
+"""Engine: read a stream of synthetic images in blocks, summarise the blocks side by side, merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from fingerprint._base import concurrency
+from fingerprint._evidence import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
+
+    from fingerprint._evidence.summary import Reals, Summary
+    from fingerprint._images.loading import Slices
+
+R = TypeVar("R")
+Read: TypeAlias = "Callable[[], Slices]"
+
+_MERGED_AT_ONCE = 16  # summaries: sorting their names again is what merging costs
+_SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often
+_SHARDS_IN_FLIGHT = 64
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Read and summarise blocks; can be pickled, to work in another thread, process or machine.
+
+    Parameters
+    ----------
+    real : Reals
+        The real images.
+    k : int
+        How many nearest synthetic images to keep.
+    """
+
+    real: Reals
+    k: int
+
+    def __call__(self, read: Read) -> Summary:
+        """Read one block and summarise it."""
+        return summary.summarise(self.real, read(), k=self.k)
+
+    def shard(self, blocks: tuple[Read, ...]) -> Summary:
+        """Read several blocks and summarise them together."""
+        return summary.merge([self(read) for read in blocks])
+
+
+def summarise(
+    worker: Worker,
+    blocks: Iterable[Read],
+    *,
+    threads: int,
+    executor: Executor | None = None,
+    advance: Callable[[int], object] = lambda _: None,
+) -> Summary:
+    """Summarise a stream of blocks.
+
+    The result is the same, bit for bit, whatever the blocks, the number of threads and the executor.
+
+    Parameters
+    ----------
+    worker : Worker
+        What to do with a block.
+    blocks : iterable of callable
+        Each reads one block. At least one; consumed as slowly as the work proceeds.
+    threads : int
+        Threads of this process to use when there is no executor.
+    executor : concurrent.futures.Executor, optional
+        Where to work instead, such as a `ProcessPoolExecutor` or a Dask client's ``get_executor()``.
+    advance : callable
+        Called with the number of synthetic images, read or failed, that have been dealt with since the last call.
+
+    Returns
+    -------
+    Summary
+        Of the whole stream.
+    """
+    merged: list[Summary] = []
+    for part in in_order(worker, worker.shard, blocks, threads=threads, executor=executor):
+        advance(part.n_fake + len(part.failed))
+        merged.append(part)
+        if len(merged) == _MERGED_AT_ONCE:
+            merged = [summary.merge(merged)]
+    return summary.merge(merged)
+
+
+def in_order(
+    one: Callable[[Read], R],
+    several: Callable[[tuple[Read, ...]], R],
+    blocks: Iterable[Read],
+    *,
+    threads: int,
+    executor: Executor | None = None,
+) -> Iterator[R]:
+    """Yield what is made of the blocks of a stream, in their order.
+
+    Parameters
+    ----------
+    one : callable
+        What to do with a block; for the threads of this process.
+    several : callable
+        What to do with some blocks that follow one another; for the executor, which has `several` sent along each time.
+    blocks : iterable of callable
+        Each reads one block; consumed as slowly as the work proceeds.
+    threads, executor
+        As for `summarise`.
+
+    Yields
+    ------
+    object
+        Of one block after the other, or of several.
+    """
+    if executor is None:
+        return concurrency.map_ordered(one, blocks, threads=threads)
+    return concurrency.submit_ordered(executor, several, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
+
+
+def _shards(blocks: Iterable[Read]) -> Iterator[tuple[Read, ...]]:
+    """Yield the blocks several at a time."""
+    stream = iter(blocks)
+    while shard := tuple(islice(stream, _SHARD)):
+        yield shard

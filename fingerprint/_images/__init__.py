@@ -1,0 +1,1 @@
+"""From files, folders, arrays and streams to stacks of grey pixels."""

@@ -1,0 +1,235 @@
+# ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
+"""Compiled sums of differences, and the metrics from all such sums. They check nothing and own the rows they write.
+
+Images are compared 16 with 16 others, in the layout of `fingerprint._kernels.layout`. The kernels called "vectors" are
+one text for all processors that have any vector instructions: which of them LLVM is given is chosen here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from fingerprint._kernels.compiler import call, kernel, runs
+from fingerprint._kernels.layout import GROUP, STEP, rows_of
+from fingerprint._kernels.llvm import I8, I16, I32, I64, const, constant, lanes, read, write
+
+CHUNK = 32  # steps after which 32-bit sums go to 64 bits; those of a register tile stay in the first-level cache
+
+_WIDE = runs("avx512")
+_BITS = 512 if _WIDE else 256  # of a vector register
+_SHAPE = (4, 4) if _WIDE else (4, 2)  # of a register tile: with its lines it fills the registers
+_BYTES, _WORDS, _SUMS, _LONG_SUMS = (ir.VectorType(kind, _BITS // kind.width) for kind in (I8, I16, I32, I64))
+
+
+def _rows_of_totals(builder: Any, sums: Any, columns: int) -> Any:  # pragma: no cover
+    """Yield the totals of the lanes of each sum, `columns` of them at a time, as vectors of int64."""
+    count, element = sums[0].type.count, sums[0].type.element
+    # halved as often as a sum has lanes, that many sums are one vector of totals
+    for _ in range(count.bit_length() - 1):
+        sums = [
+            builder.add(*(builder.shuffle_vector(x, y, lanes(range(odd, 2 * count, 2))) for odd in (0, 1)))
+            for x, y in zip(sums[::2], sums[1::2], strict=True)
+        ]
+    for totals in sums:
+        for first in range(0, count, columns):
+            row = builder.shuffle_vector(totals, totals, lanes(range(first, first + columns)))
+            yield row if element == I64 else builder.sext(row, ir.VectorType(I64, columns))
+
+
+def _tile(emit: Any, kind: Any, sums: Any) -> Any:
+    """Return an intrinsic f(a, b, steps, c, stride) that adds the 16 x 16 sums of `steps` steps to int64 c.
+
+    `a`, `b` and `c` are addresses, of groups of packed images and of c[0, 0]; `stride` is the bytes of a row of c.
+    `emit(builder, sum, x, y)` adds vectors x and y of type `kind` to a sum of type `sums`; a register tile is `_SHAPE`
+    such sums.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
+        a, b, steps, c, stride = arguments
+        rows, columns = _SHAPE
+        size = kind.count * kind.element.width // 8
+
+        def line(base: Any, row: int, offset: Any) -> Any:
+            return read(builder, builder.add(builder.add(base, const(STEP * row)), offset), kind)
+
+        accumulators = [cgutils.alloca_once(builder, sums) for _ in range(rows * columns)]
+        with (
+            cgutils.for_range(builder, const(GROUP // rows)) as i,
+            cgutils.for_range(builder, const(GROUP // columns)) as j,
+        ):
+            for accumulator in accumulators:
+                builder.store(ir.Constant(sums, None), accumulator)
+            left = builder.add(a, builder.mul(i.index, const(STEP * rows)))
+            right = builder.add(b, builder.mul(j.index, const(STEP * columns)))
+            with cgutils.for_range(builder, steps) as step:
+                for part in range(0, STEP, size):
+                    offset = builder.add(builder.mul(step.index, const(STEP * GROUP)), const(part))
+                    ys = [line(right, column, offset) for column in range(columns)]
+                    for row in range(rows):
+                        x = line(left, row, offset)
+                        for y, accumulator in zip(ys, accumulators[row * columns :], strict=False):
+                            builder.store(emit(builder, builder.load(accumulator), x, y), accumulator)
+            loaded = [builder.load(accumulator) for accumulator in accumulators]
+            for n, row in enumerate(_rows_of_totals(builder, loaded, columns)):
+                offset = builder.mul(builder.add(builder.mul(i.index, const(rows)), const(n)), stride)
+                target = builder.add(builder.add(c, offset), builder.mul(j.index, const(8 * columns)))
+                write(builder, builder.add(read(builder, target, row.type), row), target)
+        return context.get_dummy_value()
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def tile(typing: Any, a: Any, b: Any, steps: Any, c: Any, stride: Any) -> Any:  # pragma: no cover
+        return types.void(*[types.int64] * 5), generate
+
+    return tile
+
+
+def _add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
+    """Multiply signed 16-bit x by y and add two products to an int32 at a time."""
+    if _WIDE:  # LLVM takes the 16-bit numbers of this instruction as vectors of 32 bits
+        x, y = (builder.bitcast(value, total.type) for value in (x, y))
+        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
+    return builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", [x, y], total.type))
+
+
+def _add_differences(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
+    """Add eight absolute differences of 8-bit x and y to an int64 at a time."""
+    name = "llvm.x86.avx512.psad.bw.512" if _WIDE else "llvm.x86.avx2.psad.bw"
+    return builder.add(total, call(builder, name, [x, y], total.type))
+
+
+def _add_larger(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
+    """Take the larger of signed 16-bit x and y and add two to an int32 at a time."""
+    larger = builder.select(builder.icmp_signed(">", x, y), x, y)
+    return _add_products_of_words(builder, total, larger, constant(larger.type, 1))
+
+
+_gaps = _tile(_add_differences, _BYTES, _LONG_SUMS)
+_larger = _tile(_add_larger, _WORDS, _SUMS)
+
+
+def gap_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+    """Like `gap_portable`, without the compiler."""
+    others = rows_of(b, first, last, np.int64)
+    for row, image in zip(c, rows_of(a, first, last, np.int64), strict=True):
+        row += np.abs(image - others).sum(axis=1)
+
+
+def larger_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+    """Like `larger_portable`, without the compiler."""
+    others = rows_of(b, first, last, np.int64)
+    for row, image in zip(c, rows_of(a, first, last, np.int64), strict=True):
+        row += np.maximum(image, others).sum(axis=1)
+
+
+@kernel
+def gap_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
+    """Add to c the sums of the absolute differences of the bytes in the steps first to last."""
+    for j in range(b.shape[0]):
+        for i in range(a.shape[0]):
+            for p in range(16):
+                for q in range(16):
+                    total = np.int64(0)
+                    for step in range(first, last):
+                        x = np.int32(0)
+                        for n in range(64):
+                            d = np.int32(np.int32(a[i, step, p, n]) - np.int32(b[j, step, q, n]))
+                            x = np.int32(x + (d if d >= 0 else np.int32(-d)))
+                        total += x
+                    c[16 * i + p, 16 * j + q] += total
+
+
+@kernel
+def larger_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
+    """Add to c the sums of the larger of two int16 numbers in the steps first to last."""
+    for j in range(b.shape[0]):
+        for i in range(a.shape[0]):
+            for p in range(16):
+                for q in range(16):
+                    total = np.int64(0)
+                    for step in range(first, last):
+                        x = np.int32(0)
+                        for n in range(32):
+                            x = np.int32(x + np.int32(max(a[i, step, p, n], b[j, step, q, n])))
+                        total += x
+                    c[16 * i + p, 16 * j + q] += total
+
+
+@kernel
+def gap_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Like `gap_portable`."""
+    for start in range(first, last, CHUNK):
+        steps = min(CHUNK, last - start)
+        for j in range(b.shape[0]):
+            for i in range(a.shape[0]):
+                x, y, z = a[i, start].ctypes.data, b[j, start].ctypes.data, c[16 * i :, 16 * j :].ctypes.data
+                _gaps(x, y, steps, z, c.strides[0])
+
+
+@kernel
+def larger_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Like `larger_portable`."""
+    for start in range(first, last, CHUNK):
+        steps = min(CHUNK, last - start)
+        for j in range(b.shape[0]):
+            for i in range(a.shape[0]):
+                x, y, z = a[i, start].ctypes.data, b[j, start].ctypes.data, c[16 * i :, 16 * j :].ctypes.data
+                _larger(x, y, steps, z, c.strides[0])
+
+
+@kernel
+def fold(c, left, right, area, worst, total):  # type: ignore[no-untyped-def]
+    """Take the dot products of one tile into the largest mean squared difference and the sum over the tiles."""
+    for i in range(c.shape[0]):
+        for j in range(c.shape[1]):
+            worst[i, j] = max(worst[i, j], (left[i] + right[j] - 2 * c[i, j]) / area)
+            total[i, j] += c[i, j]
+
+
+@kernel
+def euclidean(c, left, right, area, out):  # type: ignore[no-untyped-def]
+    """Root mean squared differences out (n_right, n_left) from dot products c (left, right) and sums of squares."""
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[j, i] = np.sqrt((left[i] + right[j] - 2 * c[i, j]) / area)
+
+
+@kernel
+def correlation(c, left, right, area, out):  # type: ignore[no-untyped-def]
+    """1 - Pearson out (n_right, n_left) from dot products c (left, right) and, of each side, (4, n) int64.
+
+    These are the sum, the mean rounded down, the sum less `area` times that, and the sum of the squares about it.
+    Pixels less their means keep every integer small enough for 64 bits, and for float64 as far as images go.
+    """
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            about = c[i, j] - left[1, i] * right[0, j] - right[1, j] * left[2, i]
+            covariance = about - left[2, i] * right[2, j] / area
+            x = left[3, i] - left[2, i] * left[2, i] / area
+            y = right[3, j] - right[2, j] * right[2, j] / area
+            if x > 0 and y > 0:
+                out[j, i] = min(max(1 - covariance / np.sqrt(x * y), 0.0), 2.0)
+            else:
+                out[j, i] = 1.0 if x > 0 or y > 0 else 0.0
+
+
+@kernel
+def squared_gaps(a, b, out):  # type: ignore[no-untyped-def]
+    """Squared L2 distances of the rows of a (n, d) to the columns of b (d, m); each sums its terms in their order."""
+    out[:] = 0.0
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            for j in range(b.shape[1]):
+                d = a[i, k] - b[k, j]
+                out[i, j] += d * d
+
+
+# The fastest first.
+KERNELS: dict[str, dict[str, Any]] = {
+    "gap": {"vectors": gap_vectors, "portable": gap_portable, "numpy": gap_numpy},
+    "larger": {"vectors": larger_vectors, "portable": larger_portable, "numpy": larger_numpy},
+}

@@ -1,0 +1,353 @@
+# ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
+"""Every compiled function of the evidence of patches. They check nothing, raise nothing and own the rows they write.
+
+A patch is 2 x 2 blocks of 4 x 4 numbers, and neighbouring patches share blocks: of each pair of a block of a real image
+and of one that lies aside by one shift in a synthetic image the product is worked out once, for four patches. A row of
+a block is a word of four numbers, uint8 in synthetic images and int8 in real ones, which vector instructions multiply
+and add up at once; the lanes of a vector are 16 real images.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from fingerprint._kernels.compiler import call, kernel, runs
+from fingerprint._kernels.llvm import (
+    F32,
+    I8,
+    I32,
+    REALS,
+    SUMS,
+    add_products_of_bytes,
+    const,
+    read,
+    splat,
+    write,
+)
+
+
+@kernel
+def box_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
+    """Sum boxes of `spread` x `spread` squares of `step` x `step` pixels, one at every square, into out int32."""
+    h, w = out.shape
+    squares = np.zeros((h + spread - 1, w + spread - 1), np.int32)
+    down = np.empty(squares.shape[1] * step, np.int32)  # sums of pixels below each other
+    for y in range(squares.shape[0]):
+        target = squares[y]
+        down[:] = 0
+        for dy in range(step):
+            row = image[y * step + dy]
+            for x in range(down.shape[0]):
+                down[x] = np.int32(down[x] + np.int32(row[x]))
+        if step == 2:  # of images of 256 x 256; the compiler has vector instructions for two side by side
+            for x in range(target.shape[0]):
+                target[x] = np.int32(down[2 * x] + down[2 * x + 1])
+        else:
+            for x in range(target.shape[0]):
+                for dx in range(step):
+                    target[x] = np.int32(target[x] + down[step * x + dx])
+    out[:] = 0
+    for y in range(h):
+        target = out[y]
+        for dy in range(spread):
+            for dx in range(spread):
+                row = squares[y + dy, dx:]
+                for x in range(w):
+                    target[x] = np.int32(target[x] + row[x])
+
+
+@kernel
+def stretch(grid, low, factor, out):  # type: ignore[no-untyped-def]
+    """Stretch a grid of sums, int32, to 8 bits: each less `low`, times `factor`, rounded, into out uint8."""
+    for y in range(grid.shape[0]):
+        source, target = grid[y], out[y]
+        for x in range(grid.shape[1]):
+            target[x] = np.int32(np.float32(np.int32(source[x] - low)) * factor + np.float32(0.5))
+
+
+@kernel
+def lay_out(image, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
+    """Lay out and weigh the windows of 8 x 8 numbers, `spread` apart, of an image (h, w) uint8.
+
+    At [radius + y, radius + x] words uint32 gets the number at (y, x) and the three to its right; and, for the window
+    whose first number it is, sums float32 the sum and scales float32 64 / (8 * norm of the window about its mean), or 0
+    where it is flat. What lies outside is left alone.
+    """
+    h, w = image.shape
+    for y in range(h):
+        source = image[y]
+        row = words[radius + y, radius : radius + w - 3 * spread]
+        a, b, c, d = source, source[spread:], source[2 * spread :], source[3 * spread :]
+        for x in range(row.shape[0]):
+            left = np.uint32(np.uint32(a[x]) | np.uint32(np.uint32(b[x]) << np.uint32(8)))
+            right = np.uint32(np.uint32(c[x]) | np.uint32(np.uint32(d[x]) << np.uint32(8)))
+            row[x] = np.uint32(left | np.uint32(right << np.uint32(16)))
+    column = np.zeros((spread, w), np.int32)  # of the rows that are a multiple of `spread` apart
+    squares = np.zeros((spread, w), np.int32)
+    pairs = np.empty((2, w), np.int32)
+    for y in range(h):
+        c, q = column[y % spread], squares[y % spread]
+        added = image[y]
+        for x in range(w):
+            v = np.int32(added[x])
+            c[x] = np.int32(c[x] + v)
+            q[x] = np.int32(q[x] + np.int32(v * v))
+        if y >= 8 * spread:
+            gone = image[y - 8 * spread]
+            for x in range(w):
+                v = np.int32(gone[x])
+                c[x] = np.int32(c[x] - v)
+                q[x] = np.int32(q[x] - np.int32(v * v))
+        if y >= 7 * spread:
+            for x in range(w - spread):
+                pairs[0, x] = np.int32(c[x] + c[x + spread])
+                pairs[1, x] = np.int32(q[x] + q[x + spread])
+            total, scale = sums[radius + y - 7 * spread, radius:], scales[radius + y - 7 * spread, radius:]
+            a, b, d = 2 * spread, 4 * spread, 6 * spread
+            for x in range(w - 7 * spread):
+                s = np.int32(np.int32(pairs[0, x] + pairs[0, x + a]) + np.int32(pairs[0, x + b] + pairs[0, x + d]))
+                t = np.int32(np.int32(pairs[1, x] + pairs[1, x + a]) + np.int32(pairs[1, x + b] + pairs[1, x + d]))
+                varied = np.float32(np.int32(np.int32(64 * t) - np.int32(s * s)))
+                total[x] = np.float32(s)
+                scale[x] = np.float32(64.0) / np.sqrt(varied) if varied > 0 else np.float32(0.0)
+
+
+def scaled_products(windows: Any, scales: Any, patterns: Any, means: Any) -> Any:
+    """Return the product of each window (n_windows, 64) uint8 with each pattern (n, 64) int8 times its scale, float32.
+
+    Of the product comes off the mean of the pattern times the sum of the window, and only then is it rounded.
+    """
+    # exact: 64 products of 8-bit numbers stay below 2**24, and what is taken off has 6 bits behind the point
+    products = (windows.astype(np.float32) @ patterns.T.astype(np.float32)).astype(np.float64)
+    products -= windows.sum(axis=1, dtype=np.float64)[:, None] * means
+    return products.astype(np.float32) * scales[:, None]
+
+
+def best_numpy(windows: Any, scales: Any, patterns: Any, means: Any) -> Any:
+    """Return the largest scaled product of each image's windows (m, n_windows, 64) with each pattern, at least 0."""
+    found = [scaled_products(*image, patterns, means).max(axis=0) for image in zip(windows, scales, strict=True)]
+    return np.maximum(np.reshape(found, (len(windows), len(patterns))), np.float32(0))
+
+
+def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Take the larger of two floats, of which the second is at least 0: then they are in the order of their bits."""
+    bits, others = (builder.bitcast(value, SUMS) for value in (x, y))
+    return builder.bitcast(builder.select(builder.icmp_signed(">", bits, others), bits, others), REALS)
+
+
+def _row_of_blocks(shifts: int) -> Any:
+    """Return an intrinsic for a row of blocks, `columns` of them, of 16 real images, and `shifts` shifts side by side.
+
+    The products of two blocks side by side and of the two above them are those of a patch: the vector of 16 images at
+    `best` is raised to the largest scaled one. Sums of two side by side are left at `above`, (columns - 1, shifts)
+    vectors, for the next row. In the first row, where `complete` is 0, nothing is above and nothing done to `best`.
+
+    All others are addresses or bytes. `words`, `sums` and `scales` are of what `lay_out` made, at the first block or at
+    the first patch that ends in this row; to the next row of it is `down` bytes, to the next block `right`. `blocks`,
+    (columns, 4, 16), `means` and `best`, (columns - 1, 16), are of this row.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        words, sums, scales, down, right, blocks, means, columns, complete, above, best = arguments
+
+        def at(base: Any, index: Any, pitch: Any, more: int = 0) -> Any:
+            pitch = const(pitch) if isinstance(pitch, int) else pitch
+            return builder.add(builder.add(base, builder.mul(index, pitch)), const(more))
+
+        def block_of(column: Any) -> list[Any]:
+            return [read(builder, at(blocks, column, 256, 64 * row), SUMS) for row in range(4)]
+
+        def product(column: Any, block: list[Any], shift: int) -> Any:
+            found = ir.Constant(SUMS, [0] * 16)
+            for row, numbers in enumerate(block):
+                word = read(builder, at(at(words, column, right, 4 * shift), const(row), down), I32)
+                found = add_products_of_bytes(builder, found, splat(builder, word, SUMS), numbers)
+            return found
+
+        def scaled(site: Any, total: Any, mean: Any, shift: int) -> Any:
+            weights = (read(builder, at(side, site, right, 4 * shift), F32) for side in (sums, scales))
+            window, scale = (splat(builder, weight, REALS) for weight in weights)
+            about = call(builder, "llvm.fma.v16f32", [mean, window, builder.sitofp(total, REALS)], REALS)
+            return builder.fmul(about, scale)
+
+        def walk(part: range, left: dict[int, Any], finish: bool) -> None:
+            with cgutils.for_range(builder, builder.sub(columns, const(1))) as loop:
+                site, column = loop.index, builder.add(loop.index, const(1))
+                block = block_of(column)
+                if finish:
+                    mean = builder.fneg(read(builder, at(means, site, 64), REALS))
+                    largest = read(builder, at(best, site, 64), REALS)
+                for shift in part:
+                    right_one = product(column, block, shift)
+                    below = builder.add(right_one, builder.load(left[shift]))
+                    builder.store(right_one, left[shift])
+                    place = at(above, site, 64 * shifts, 64 * shift)
+                    if finish:
+                        total = builder.add(below, read(builder, place, SUMS))
+                        largest = _larger(builder, scaled(site, total, mean, shift), largest)
+                    write(builder, below, place)
+                if finish:
+                    write(builder, largest, at(best, site, 64))
+
+        at_once = shifts if runs("avx512") else 3  # about as many as there are registers for
+        for first in range(0, shifts, at_once):
+            part = range(first, min(first + at_once, shifts))
+            left = {shift: cgutils.alloca_once(builder, SUMS) for shift in part}
+            block = block_of(const(0))
+            for shift in part:
+                builder.store(product(const(0), block, shift), left[shift])
+            with builder.if_else(builder.icmp_signed("!=", complete, const(0))) as (later, earliest):
+                with later:
+                    walk(part, left, True)
+                with earliest:
+                    walk(part, left, False)
+        return context.get_dummy_value()
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def row(
+        typing: Any,
+        words: Any,
+        sums: Any,
+        scales: Any,
+        down: Any,
+        right: Any,
+        blocks: Any,
+        means: Any,
+        columns: Any,
+        complete: Any,
+        above: Any,
+        best: Any,
+    ) -> Any:  # pragma: no cover
+        return types.void(*[types.int64] * 11), generate
+
+    return row
+
+
+_row5, _row9 = _row_of_blocks(5), _row_of_blocks(9)
+
+
+@kernel
+def _search(words, sums, scales, place, radius, spread, blocks, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Raise best (rows, columns, 16) to the largest scaled products of patches of 16 images with the windows of one.
+
+    The patches are those of blocks (rows of the image, columns of the image, 4, 16) from `place` on: (y, x) in the maps
+    of the image that is searched, (r, c) in blocks and means (rows, columns, 16). `above` is work space.
+    """
+    y, x, r0, c0 = place
+    side, columns, z = 2 * radius + 1, best.shape[1] + 1, above.ctypes.data
+    stride, down, right = words.strides[0], spread * words.strides[0], 16 * spread
+    for dy in range(side):
+        for r in range(best.shape[0] + 1):
+            here = (y + dy + 4 * spread * r) * stride + 4 * x
+            last = here - 4 * down
+            w, s, q = words.ctypes.data + here, sums.ctypes.data + last, scales.ctypes.data + last
+            b = blocks.ctypes.data + (r0 + r) * blocks.strides[0] + c0 * blocks.strides[1]
+            m = means.ctypes.data + (r0 + r - 1) * means.strides[0] + c0 * means.strides[1]
+            out = best.ctypes.data + (r - 1) * best.strides[0]
+            if side == 9:
+                _row9(w, s, q, down, right, b, m, columns, r, z, out)
+            else:
+                _row5(w, s, q, down, right, b, m, columns, r, z, out)
+
+
+@kernel
+def best_vectors(words, sums, scales, places, radius, spread, blocks, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Raise best (m, groups, places, rows, columns, 16) to what `best_numpy` finds, of 16 real images a group.
+
+    The patches are as many, down and across, as best has, from each of the places on: see `_search`, also for `blocks`
+    and `means`, here of all groups.
+    """
+    for f in range(words.shape[0]):
+        for g in range(blocks.shape[0]):
+            for p in range(places.shape[0]):
+                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
+                found = best[f, g, p]
+                _search(words[f], sums[f], scales[f], place, radius, spread, blocks[g], means[g], above, found)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _choose(typing: Any, one: Any, other: Any, turned: Any, count: Any, out: Any) -> Any:
+    """Copy `count` vectors of 16 words to `out`, of the one or, in the lanes where `turned` is not 0, of the other.
+
+    All but `count` are addresses; `turned` is of 16 bytes.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        one, other, turned, count, out = arguments
+        flags = read(builder, turned, ir.VectorType(I8, 16))
+        lanes = builder.icmp_signed("!=", flags, ir.Constant(flags.type, [0] * 16))
+        with cgutils.for_range(builder, count) as loop:
+            at = builder.mul(loop.index, const(64))
+            first, second = (read(builder, builder.add(side, at), SUMS) for side in (one, other))
+            write(builder, builder.select(lanes, second, first), builder.add(out, at))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@kernel
+def _chosen(sides, group, turned, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the turn that turned (16,) says."""
+    other = sides[sides.shape[0] - 1, group].ctypes.data
+    _choose(sides[0, group].ctypes.data, other, turned.ctypes.data, out.size // 16, out.ctypes.data)
+
+
+@kernel
+def sum_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    words,
+    sums,
+    scales,
+    places,
+    radius,
+    spread,
+    blocks,
+    means,
+    norms,
+    yardsticks,
+    floor,
+    turned,
+    above,
+    best,
+    total,
+):
+    """Add to total (m, 16 * groups) int32 the gains of the patches of `best_vectors`, as `patch_evidence.octaves` does.
+
+    What is of real images, (turns, groups, ...), is of one or two turns; turned (m, 16 * groups) says which is sought.
+    `norms` and `yardsticks` are (turns, groups, patches, 16) of these patches alone. Of 16 images, best (places,
+    rows, columns, 16) is work space.
+    """
+    one, zero = np.float32(1.0), np.float32(0.0)
+    n_patches = norms.shape[2]
+    own_blocks, own_means = np.empty(blocks.shape[2:], blocks.dtype), np.empty(means.shape[2:], means.dtype)
+    norm, yardstick = np.empty(norms.shape[2:], np.float32), np.empty(norms.shape[2:], np.int32)
+    found = best.reshape((n_patches, 16))
+    rests, gained = np.empty(16, np.float32), np.empty(16, np.int32)
+    bits = rests.view(np.int32)
+    for f in range(words.shape[0]):
+        for g in range(blocks.shape[1]):
+            way = turned[f, 16 * g : 16 * g + 16]
+            side, mean = blocks[int(way[0]), g], means[int(way[0]), g]
+            if np.any(way != way[0]):
+                _chosen(blocks, g, way, own_blocks)
+                _chosen(means, g, way, own_means)
+                side, mean = own_blocks, own_means
+            _chosen(norms, g, way, norm)
+            _chosen(yardsticks, g, way, yardstick)
+            best[:] = zero
+            for p in range(places.shape[0]):
+                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
+                _search(words[f], sums[f], scales[f], place, radius, spread, side, mean, above, best[p])
+            gained[:] = 0
+            for p in range(n_patches):
+                for lane in range(16):
+                    rests[lane] = max(one - found[p, lane] * norm[p, lane], zero) + floor
+                for lane in range(16):
+                    gain = max(np.int32(yardstick[p, lane] - bits[lane]), np.int32(0)) >> 8
+                    gained[lane] = np.int32(gained[lane] + gain)
+            for lane in range(16):
+                total[f, 16 * g + lane] += gained[lane]

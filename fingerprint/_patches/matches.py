@@ -1,0 +1,353 @@
+"""Local patches: where a part of a synthetic image matches a part of a real one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._base import checks, concurrency, naming
+from fingerprint._base.checks import InputError
+from fingerprint._images import loading
+from fingerprint._patches.patch_search import Patches, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fingerprint._base.types import Array
+    from fingerprint._images.loading import Failure, Slices, Source
+
+MEASURES = ("rmse", "ncc")
+_LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
+_BLOCK = 32  # synthetic images read at a time
+
+
+@dataclass(frozen=True)
+class NearestPatches:
+    """For every patch of every real image, the best match among all synthetic images.
+
+    The patches of an image form a grid, (n_rows, n_columns). A patch that is flat, or found no window at all, has the
+    distance infinity.
+
+    Parameters
+    ----------
+    search : Search
+        How the patches were cut and compared.
+    real : tuple of str
+        Names of the n real images.
+    fakes : tuple of str
+        Names of the synthetic images that `indices` refers to, in natural order.
+    rows, columns : ndarray
+        (n_rows,) and (n_columns,) int64: upper and left edges of the patches.
+    informative : ndarray
+        (n, n_rows, n_columns) bool: False where a patch is flat.
+    distances : ndarray
+        (n, n_rows, n_columns) float64: root mean squared difference in grey levels, or 1 - normalised correlation;
+        smaller = more alike.
+    indices : ndarray
+        (n, n_rows, n_columns) int64: positions in `fakes`; -1 = none.
+    offsets : ndarray
+        (n, n_rows, n_columns, 2) int64: how many pixels further down and right the match lies, in the mirrored image
+        where `mirrored` says so.
+    mirrored : ndarray
+        (n, n_rows, n_columns) bool: True where the match is in the synthetic image turned left to right.
+    n_fake : int
+        Number of synthetic images searched.
+    failed : tuple of Failure
+        Files of either side that could not be used.
+    """
+
+    search: Search
+    real: tuple[str, ...]
+    fakes: tuple[str, ...]
+    rows: Array
+    columns: Array
+    informative: Array
+    distances: Array
+    indices: Array
+    offsets: Array
+    mirrored: Array
+    n_fake: int
+    failed: tuple[Failure, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of real images."""
+        return len(self.real)
+
+    def merge(self, other: NearestPatches) -> NearestPatches:
+        """Return the best matches among the synthetic images of both, which are about the same real images.
+
+        The result is the same, bit for bit, in whatever order parts of a collection are merged. Of equally good matches
+        that in the image of the lower name counts, then one that is not mirrored, then the smaller shift.
+
+        Parameters
+        ----------
+        other : NearestPatches
+            Of other synthetic images.
+
+        Returns
+        -------
+        NearestPatches
+            Of all of them.
+
+        Raises
+        ------
+        InputError
+            If the real images or the search differ.
+        """
+        if (self.search, self.real) != (other.search, other.real):
+            raise InputError("other: expected the same real images and the same search, got different ones")
+        names, (mine, theirs) = naming.united([(part.fakes, part.indices) for part in (self, other)])
+        rank = {tuple(offset): i for i, offset in enumerate(self.search.offsets.tolist())}
+        tied = (self.distances == other.distances) & (mine == theirs) & (mine >= 0)
+        take = (other.distances < self.distances) | ((other.distances == self.distances) & (theirs < mine))
+        for at in zip(*np.nonzero(tied), strict=True):
+            keys = [(part.mirrored[at], rank[tuple(part.offsets[at].tolist())]) for part in (other, self)]
+            take[at] = keys[0] < keys[1]
+        indices = np.where(take, theirs, mine)
+        fakes, indices = naming.referenced(names, indices)
+        return replace(
+            self,
+            fakes=fakes,
+            indices=indices,
+            distances=np.where(take, other.distances, self.distances),
+            offsets=np.where(take[..., None], other.offsets, self.offsets),
+            mirrored=np.where(take, other.mirrored, self.mirrored),
+            n_fake=self.n_fake + other.n_fake,
+            failed=(*self.failed, *other.failed),
+        )
+
+
+def patch_matches(
+    real: Source,
+    fake: Source,
+    *,
+    size: int = 16,
+    stride: int = 8,
+    radius: int = 2,
+    measure: str = "rmse",
+    tolerance: float | None = None,
+    flat: float | None = None,
+    mirror: bool = False,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Array:
+    """Count the patches of every real image that match in every synthetic one, moved by a few pixels at most.
+
+    Parameters
+    ----------
+    real, fake : path, list of paths, ndarray, Slices, or iterator of these
+        Images of one size and bit depth. A file that cannot be read is an error here; `load` lists such files and
+        returns the others.
+    size : int
+        Side of a patch in pixels, from 2 to 32.
+    stride : int
+        Step from one patch to the next in pixels.
+    radius : int
+        How far a patch is searched for around its own place, in pixels, in either direction.
+    measure : str
+        ``"rmse"``: root mean squared difference in grey levels. ``"ncc"``: normalised cross-correlation, which ignores
+        brightness and contrast; a window without any contrast never matches.
+    tolerance : float, optional
+        Largest distance of a match: in grey levels for ``"rmse"`` (6), 1 - correlation for ``"ncc"`` (0.1). Must be
+        given for ``"rmse"`` of 16-bit images, whose levels have no common meaning.
+    flat : float, optional
+        A patch of the real image with a standard deviation below this many grey levels (6) never counts: it would match
+        any table, air or padding. Must be given for 16-bit images.
+    mirror : bool
+        Also look for the patches in the synthetic images turned left to right.
+    threads : int, optional
+        One per available core by default. Never changes the result.
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    ndarray
+        (n_real, n_fake) int32 from 0 to the number of patches; higher = more of the real image is found.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, a file cannot be read, or the two sides differ in size or pixel type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> real = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
+    >>> patch_matches(real, [np.roll(real, 2, axis=2), 255 - real])
+    array([[6, 0]], dtype=int32)
+    """
+    workers = concurrency.resolve(threads)
+    slices = loading.load(real, on_error="raise", threads=workers, argument="real")
+    search = _search(slices, size, stride, radius, measure, flat, mirror)
+    limit = _limit(slices, search, tolerance)
+    patches = Patches.of(slices.pixels, search)
+    limits = np.full(patches.shape, limit)
+
+    def step(task: Callable[[], Slices]) -> Array:
+        from fingerprint._kernels import patch_products
+
+        part = task()
+        out = np.zeros((len(slices), len(part)), np.int32)
+        for j in range(len(part)):
+            column = np.zeros(len(slices), np.int32)
+            patch_products.count(patches.best(part.pixels[j : j + 1], limits)[0], limit, column)
+            out[:, j] = column
+        return out
+
+    columns = [np.empty((len(slices), 0), np.int32)]
+    tasks = loading.plan(fake, block=_BLOCK, on_error="raise", expect=slices, argument="fake")
+    with concurrency.bar(progress, unit="image") as advance:
+        for part in concurrency.map_ordered(step, tasks, threads=workers):
+            columns.append(part)
+            advance(part.shape[1])
+    return np.concatenate(columns, axis=1)
+
+
+def nearest_patches(
+    real: Source,
+    fake: Source,
+    *,
+    size: int = 16,
+    stride: int = 8,
+    radius: int = 4,
+    measure: str = "rmse",
+    flat: float | None = None,
+    mirror: bool = False,
+    threads: int | None = None,
+    progress: bool = False,
+) -> NearestPatches:
+    """Find the best match of every patch of every real image among all synthetic images.
+
+    Parameters
+    ----------
+    real, fake : path, list of paths, ndarray, Slices, or iterator of these
+        Images of one size and bit depth. The synthetic ones are read block by block, so that the memory needed does not
+        depend on their number.
+    size, stride, radius : int
+        As for `patch_matches`.
+    measure : str
+        As for `patch_matches`.
+    flat : float, optional
+        As for `patch_matches`.
+    mirror : bool
+        As for `patch_matches`.
+    threads : int, optional
+        One per available core by default. Never changes the result.
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    NearestPatches
+        Exact: no window is left out. Of equally good matches that in the image of the lower name counts, then one that
+        is not mirrored, then the smaller shift.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, no image is left on a side, or the two sides differ in size or pixel type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> real = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
+    >>> found = nearest_patches(real, [255 - real, np.roll(real, 2, axis=2)])
+    >>> found.distances[0, 1, 1], found.offsets[0, 1, 1]
+    (np.float64(0.0), array([0, 2]))
+    """
+    workers = concurrency.resolve(threads)
+    slices = loading.load(real, threads=workers, argument="real")
+    search = _search(slices, size, stride, radius, measure, flat, mirror)
+    patches = Patches.of(slices.pixels, search)
+    limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
+
+    def step(task: Callable[[], Slices]) -> NearestPatches:
+        return _nearest(patches, slices.names, task(), limits)
+
+    found = replace(_nearest(patches, slices.names, slices[:0], limits), failed=slices.failed)
+    tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake")
+    with concurrency.bar(progress, unit="image") as advance:
+        for part in concurrency.map_ordered(step, tasks, threads=workers):
+            found = found.merge(part)
+            advance(part.n_fake)
+    if not found.n_fake:
+        raise InputError(f"fake: expected at least one usable image, got none; {len(found.failed)} files failed")
+    return found
+
+
+def _nearest(patches: Patches, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
+    """Return the best matches in one block of synthetic images, possibly none, unless worse than `limits`.
+
+    These are raised to what was found. Threads may share them: one that sees an older number searches more.
+    """
+    search, offsets = patches.search, patches.search.offsets
+    in_order = naming.in_order(part.names)
+    best, which, where = patches.best(part.pixels[in_order], limits)
+    np.maximum(limits, best, out=limits)
+    found = which >= 0
+    if search.measure == "ncc":
+        distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)
+    else:
+        distances = np.sqrt(np.where(found, np.abs(best), np.inf) / search.size**2)
+    shape = patches.informative.shape
+    fakes, indices = naming.referenced([part.names[i] for i in in_order], which.reshape(shape))
+    return NearestPatches(
+        search=search,
+        real=names,
+        fakes=fakes,
+        rows=patches.rows,
+        columns=patches.columns,
+        informative=patches.informative,
+        distances=distances.reshape(shape),
+        indices=indices,
+        offsets=np.where(found[..., None], offsets[where % len(offsets)], 0).reshape(*shape, 2),
+        mirrored=(found & (where >= len(offsets))).reshape(shape),
+        n_fake=len(part),
+        failed=part.failed,
+    )
+
+
+# --- Arguments --------------------------------------------------------------------------------------------------------
+
+
+def _search(
+    slices: Slices, size: object, stride: object, radius: object, measure: object, flat: object, mirror: object
+) -> Search:
+    """Check how patches are to be searched for."""
+    size = checks.integer("size", size, minimum=2, maximum=_LARGEST)
+    if size > min(slices.pixels.shape[1:]):
+        raise InputError(f"size: expected at most the side of the images, {min(slices.pixels.shape[1:])}, got {size}")
+    measure = checks.choice("measure", measure, MEASURES)
+    return Search(
+        size=size,
+        stride=checks.integer("stride", stride, minimum=1),
+        radius=checks.integer("radius", radius, minimum=0),
+        measure=measure,
+        flat=_levels("flat", flat, slices),
+        mirror=bool(mirror),
+    )
+
+
+def _levels(argument: str, value: object, slices: Slices) -> float:
+    """Return a number of grey levels, 6 of 8-bit images by default."""
+    if value is not None:
+        return checks.number(argument, value, minimum=0)
+    if slices.pixels.dtype != np.uint8:
+        raise InputError(
+            f"{argument}: expected a number of grey levels for 16-bit images, got None; give one that is small "
+            "beside the contrast of your images"
+        )
+    return 6.0
+
+
+def _limit(slices: Slices, search: Search, tolerance: object) -> float:
+    """Return the least value of a match, in the units of the kernels."""
+    if search.measure == "ncc":
+        return 1 - (0.1 if tolerance is None else checks.number("tolerance", tolerance, minimum=0, maximum=2))
+    levels = Fraction(_levels("tolerance", tolerance, slices))
+    return -float(math.floor(levels**2 * search.size**2))

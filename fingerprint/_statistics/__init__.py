@@ -1,0 +1,1 @@
+"""Scores, p- and q-values, decisions, intervals and measures. Nothing here reads an image."""

@@ -1,0 +1,281 @@
+"""Decisions without labels: which images to call used, at a stated error, or that there is no evidence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._base import histogram, output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from os import PathLike
+
+    from fingerprint._base.types import Array
+    from fingerprint._patches.gains import PatchSummary
+    from fingerprint._statistics.scores import Neighbours
+
+_PATIENT = 20  # one in so many synthetic images may show one and the same patient
+_ALIKE = 2  # one in so many is still as far away as its number leads one to expect
+_WIDER, _TAIL = 8, 4  # sums of gains: that many times the usual rank, but no more than one in four, are their tail
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Which images are called used, and what that rests on.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) images, most likely used first.
+    used : ndarray
+        (n,) bool.
+    error : ndarray
+        (n,) float64: smallest false discovery rate at which this image is called used.
+    false_discovery_rate : float
+        Largest share of wrong calls, on average, that was allowed.
+    threshold : float or None
+        Scores from here upwards are called used; None = none is, or not by the score.
+    rule : str
+        How it was decided, and under which assumption the error holds.
+
+    Examples
+    --------
+    >>> import fingerprint
+    >>> demo = fingerprint.phantoms.demo(n_used=6, n_unused=6, n_fake=40, size=64)
+    >>> decisions = fingerprint.rank(demo.real, demo.fake).decide()
+    >>> decisions.threshold is None, int(decisions.used.sum())
+    (True, 0)
+    """
+
+    names: tuple[str, ...]
+    used: Array
+    error: Array
+    false_discovery_rate: float
+    threshold: float | None
+    rule: str
+
+    @property
+    def verdict(self) -> str:
+        """The result in plain words."""
+        if not self.used.any():
+            return f"No evidence: none of {len(self.names)} images is called used. That proves of none that it was not."
+        rate = 100 * self.false_discovery_rate
+        return (
+            f"{int(self.used.sum())} of {len(self.names)} images are called used, at most {rate:g} % of them wrongly "
+            "on average. The others may have been used as well."
+        )
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[str, bool, float]:
+        """Return name, decision and error of the image at a position, from 0."""
+        return self.names[index], bool(self.used[index]), float(self.error[index])
+
+    def __iter__(self) -> Iterator[tuple[str, bool, float]]:
+        """Iterate over name, decision and error, most likely used first."""
+        return (self[i] for i in range(len(self)))
+
+    def __str__(self) -> str:
+        """Return the verdict and the rule."""
+        return f"{self.verdict}\n{self.rule}"
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Return the columns name, used (0 or 1) and error as CSV, and write it to `path` where given."""
+        rows = ([name, int(used), error] for name, used, error in self)
+        return output.write_csv(["name", "used", "error"], rows, path)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return all of it as JSON, and write it to `path` where given."""
+        columns = {"names": list(self.names), "used": self.used.tolist(), "error": self.error.tolist()}
+        content = asdict(self) | columns | {"verdict": self.verdict}
+        return output.write_json(content, path)
+
+
+def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: float) -> Decisions:
+    """Call used what the q-values allow.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) images, most likely used first.
+    scores, q_values : ndarray
+        (n,) float64.
+    rate : float
+        False discovery rate.
+
+    Returns
+    -------
+    Decisions
+        With the q-values as `error`.
+    """
+    used = q_values <= rate
+    rule = (
+        f"Rule: q-value of at most {rate:g} (Benjamini & Hochberg) against the reference of unused images. It holds "
+        "as far as unused images among the ranked ones could be exchanged for those of the reference."
+    )
+    return Decisions(names, used, q_values, rate, float(scores[used].min()) if used.any() else None, rule)
+
+
+def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, ...] | None, rate: float) -> Decisions:
+    """Call used what lies nearer than chance brings it, with room for one coincidence.
+
+    The procedure of Benjamini & Hochberg (1995), whose p-values have to hold far out in the tail, where a coincidence
+    is most likely to break their assumption. So one call more counts as wrong than they say, as in the filter of Barber
+    & Candès, Controlling the False Discovery Rate via Knockoffs, Annals of Statistics 2015: at 10 % fewer than ten
+    calls are never made. Slices of one patient share a coincidence; where patients are known, one patient counts.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) images, most likely used first.
+    chances : ndarray
+        (n,) float64 p-values, see `chance`.
+    groups : tuple of str or None
+        (n,) patients.
+    rate : float
+        False discovery rate.
+
+    Returns
+    -------
+    Decisions
+        With the expected share of wrong calls, over this image and all with a smaller p-value, as `error`.
+    """
+    count = len(names)
+    order = np.argsort(chances, kind="stable")
+    codes = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    first = np.zeros(count, bool)
+    first[np.unique(codes[order], return_index=True)[1]] = True
+    stepped = chances[order] * count / np.arange(1, count + 1) + 1 / np.cumsum(first)
+    error = np.empty(count)
+    error[order] = np.minimum(np.minimum.accumulate(stepped[::-1])[::-1], 1.0)
+    rule = (
+        f"Rule: false discovery rate of at most {rate:g} (Benjamini & Hochberg, with one coincidence more, as Barber & "
+        "Candès), of p-values that each image has from its own distances. Assumed of an unused image: towards it, "
+        "synthetic images thin out at least as fast as they do farther away. Nothing tests this, and an image all "
+        "but the same as a used one, such as the next slice of its patient, looks used."
+    )
+    return Decisions(names, error <= rate, error, rate, None, rule)
+
+
+def chance(seen: Sequence[Neighbours], patches: PatchSummary | None = None) -> Array:
+    """Return how likely chance brings a synthetic image so near, extrapolated from those farther away.
+
+    The p-values of the kinds of evidence are combined by the rule of Bonferroni, which holds whatever they have to do
+    with each other.
+
+    Parameters
+    ----------
+    seen : sequence of Neighbours
+        Of n real images, one for each view; possibly none.
+    patches : PatchSummary, optional
+        Of the same images. One of both has to be there.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; lower = more likely used. 1 where there are too few synthetic images to tell.
+    """
+    kinds = [whole_images(seen)] if seen else []
+    kinds += [parts(patches)] if patches is not None else []
+    return np.asarray(np.minimum(len(kinds) * np.min(kinds, axis=0), 1.0))
+
+
+def whole_images(seen: Sequence[Neighbours]) -> Array:
+    """Return p-values of the distance to the nearest synthetic image.
+
+    Around any point, the number of independent images within a small distance r grows as a power of r, the local
+    dimension: Levina & Bickel, Maximum Likelihood Estimation of Intrinsic Dimension, NIPS 2004. It is known from the
+    distances up to which a twentieth and a half of the synthetic images lie: even those that copy one patient are
+    hardly more than a twentieth. Twice the mean over the views, which is a p-value whatever they have to do with each
+    other: Vovk & Wang, Combining P-values via Averaging, Biometrika 2020. All scales have to agree.
+
+    Parameters
+    ----------
+    seen : sequence of Neighbours
+        Of n real images, one for each view.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; lower = more likely used.
+    """
+    count = seen[0].n_fake
+    first, last = max(2, -(-count // _PATIENT)), count // _ALIKE
+    if last <= first:
+        return np.ones(len(seen[0].nearest))
+    found, least = [], histogram.edges()[0]  # what lies in the first bin is equally near
+    for view in seen:
+        nearest, inner, outer = (
+            np.log(np.maximum(distances, least))
+            for distances in (
+                view.nearest[:, 0],
+                histogram.smallest(view.counts, first),
+                histogram.smallest(view.counts, last),
+            )
+        )
+        found.append(exceeded(inner - nearest, outer - inner, first, last))
+    return np.asarray(np.minimum(min(len(found), 2) * np.mean(found, axis=0), 1.0))
+
+
+def parts(patches: PatchSummary) -> Array:
+    """Return p-values of the strongest patch evidence.
+
+    A gain is the logarithm of a distance, and what was said of distances makes the tail of their sums exponential. It
+    is known from the sums that are usual for an image, see `fingerprint._patches.gains.PatchSummary.scores`, and from
+    those that eight times as many synthetic images reach, at most a quarter: the rest is no tail.
+
+    Parameters
+    ----------
+    patches : PatchSummary
+        Of n real images.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; lower = more likely used.
+    """
+    first = patches.usual
+    last = min(_WIDER * first, patches.n_fake // _TAIL)
+    if last <= first:
+        return np.ones(len(patches.evidence))
+    inner, outer = (histogram.smallest(patches.counts, patches.n_fake + 1 - rank) for rank in (first, last))
+    return exceeded(patches.gains[:, 0] - inner, inner - outer, first, last)
+
+
+def exceeded(lead: Array, step: Array, first: int, last: int) -> Array:
+    """Return how likely the largest of many numbers leads so far, if their tail is exponential.
+
+    By how much the j-th largest exceeds the next is then exponential with mean 1 / j, times the scale of the tail
+    (Rényi, On the Theory of Order Statistics, 1953). The scale is known from the step between two order statistics, and
+    its error counts. An upper bound: the probability for one of the ``first - 1`` larger numbers, times their number.
+
+    Parameters
+    ----------
+    lead : ndarray
+        (n,) float64: largest number minus the `first`-th largest.
+    step : ndarray
+        (n,) float64: `first`-th largest number minus the `last`-th largest.
+    first, last : int
+        From 2, and larger.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 from 0 to 1; 1 where there is no lead or no step.
+
+    Examples
+    --------
+    >>> exceeded(np.array([0.0, 2.0, 4.0]), np.ones(3), 20, 200).round(4)
+    array([1.    , 0.1985, 0.0024])
+    """
+    from scipy.special import gammaln
+
+    ratio = np.divide(lead, step, out=np.zeros_like(lead), where=(lead > 0) & (step > 0))
+    # product of j / (j + ratio) from `first` to `last` - 1: the mean of exp(-ratio * step / scale)
+    logs = gammaln(first + ratio) - gammaln(first) - gammaln(last + ratio) + gammaln(last)
+    return np.asarray(np.minimum((first - 1) * np.exp(logs), 1.0))
