@@ -46,7 +46,10 @@ def test_other_vector_instructions_give_the_same_bits(needs, more, tmp_path):
         "NUMBA_CACHE_DIR": str(tmp_path),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    script = "import test_other_processors as t; from fingerprint._kernels import compiler as c; print(c.runs('avx512'), t.digest())"
+    script = (
+        "import test_other_processors as t; from fingerprint._kernels import compiler as c; "
+        "print(c.runs('avx512'), t.digest())"
+    )
     run = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | restricted, capture_output=True, text=True, check=True
     )
