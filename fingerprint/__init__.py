@@ -1,63 +1,83 @@
 """Which real images did a generative model train on? Evidence from the images alone."""
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from fingerprint import challenge, phantoms
-from fingerprint._answers.attribute import Attributed, Attribution, attribute
-from fingerprint._answers.audit import Audit, audit
-from fingerprint._answers.compare import Comparison, compare
-from fingerprint._answers.detector import Detector, Prediction, Predictions, fit, load_detector
-from fingerprint._answers.evidence import Evidence
-from fingerprint._answers.rank import rank
-from fingerprint._answers.ranking import Group, Match, Ranking, Row
-from fingerprint._base.checks import InputError
-from fingerprint._base.version import __version__
-from fingerprint._distances.distance import distances
-from fingerprint._distances.neighbours import Nearest, nearest
-from fingerprint._images.loading import Failure, Slices, blocks, load
-from fingerprint._patches.matches import NearestPatches, nearest_patches, patch_matches
-from fingerprint._statistics.decisions import Decisions
-from fingerprint._statistics.evaluation import Evaluation, Measures, evaluate
-from fingerprint._statistics.intervals import Estimate
+from fingerprint._base.version import __version__ as __version__
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the program that imports it listens
 
-__all__ = [
-    "Attributed",
-    "Attribution",
-    "Audit",
-    "Comparison",
-    "Decisions",
-    "Detector",
-    "Estimate",
-    "Evaluation",
-    "Evidence",
-    "Failure",
-    "Group",
-    "InputError",
-    "Match",
-    "Measures",
-    "Nearest",
-    "NearestPatches",
-    "Prediction",
-    "Predictions",
-    "Ranking",
-    "Row",
-    "Slices",
-    "__version__",
-    "attribute",
-    "audit",
-    "blocks",
-    "challenge",
-    "compare",
-    "distances",
-    "evaluate",
-    "fit",
-    "load",
-    "load_detector",
-    "nearest",
-    "nearest_patches",
-    "patch_matches",
-    "phantoms",
-    "rank",
-]
+# what is public, by the module that it comes from; a name is loaded on its first use, which keeps the import light
+_EXPORTS = {
+    "_answers.attribute": ("Attributed", "Attribution", "attribute"),
+    "_answers.audit": ("Audit", "audit"),
+    "_answers.compare": ("Comparison", "compare"),
+    "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
+    "_answers.evidence": ("Evidence",),
+    "_answers.rank": ("rank",),
+    "_answers.ranking": ("Group", "Match", "Ranking", "Row"),
+    "_base.checks": ("InputError",),
+    "_base.failures": ("Failure",),
+    "_base.version": ("__version__",),
+    "_distances.distance": ("distances",),
+    "_distances.neighbours": ("Nearest", "nearest"),
+    "_images.loading": ("blocks", "load"),
+    "_images.slices": ("Slices",),
+    "_patches.matches": ("NearestPatches", "nearest_patches", "patch_matches"),
+    "_statistics.decisions": ("Decisions",),
+    "_statistics.evaluation": ("Evaluation", "Measures", "evaluate"),
+    "_statistics.intervals": ("Estimate",),
+    "challenge": ("challenge",),
+    "phantoms": ("phantoms",),
+}
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from fingerprint import challenge as challenge
+    from fingerprint import phantoms as phantoms
+    from fingerprint._answers.attribute import Attributed as Attributed
+    from fingerprint._answers.attribute import Attribution as Attribution
+    from fingerprint._answers.attribute import attribute as attribute
+    from fingerprint._answers.audit import Audit as Audit
+    from fingerprint._answers.audit import audit as audit
+    from fingerprint._answers.compare import Comparison as Comparison
+    from fingerprint._answers.compare import compare as compare
+    from fingerprint._answers.detector import Detector as Detector
+    from fingerprint._answers.detector import Prediction as Prediction
+    from fingerprint._answers.detector import Predictions as Predictions
+    from fingerprint._answers.detector import fit as fit
+    from fingerprint._answers.detector import load_detector as load_detector
+    from fingerprint._answers.evidence import Evidence as Evidence
+    from fingerprint._answers.rank import rank as rank
+    from fingerprint._answers.ranking import Group as Group
+    from fingerprint._answers.ranking import Match as Match
+    from fingerprint._answers.ranking import Ranking as Ranking
+    from fingerprint._answers.ranking import Row as Row
+    from fingerprint._base.checks import InputError as InputError
+    from fingerprint._base.failures import Failure as Failure
+    from fingerprint._distances.distance import distances as distances
+    from fingerprint._distances.neighbours import Nearest as Nearest
+    from fingerprint._distances.neighbours import nearest as nearest
+    from fingerprint._images.loading import blocks as blocks
+    from fingerprint._images.loading import load as load
+    from fingerprint._images.slices import Slices as Slices
+    from fingerprint._patches.matches import NearestPatches as NearestPatches
+    from fingerprint._patches.matches import nearest_patches as nearest_patches
+    from fingerprint._patches.matches import patch_matches as patch_matches
+    from fingerprint._statistics.decisions import Decisions as Decisions
+    from fingerprint._statistics.evaluation import Evaluation as Evaluation
+    from fingerprint._statistics.evaluation import Measures as Measures
+    from fingerprint._statistics.evaluation import evaluate as evaluate
+    from fingerprint._statistics.intervals import Estimate as Estimate
+else:
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = import_module(f"{__name__}.{_HOMES[name]}")
+        return globals().setdefault(name, home if _HOMES[name] == name else getattr(home, name))
+
+    def __dir__():
+        return __all__

@@ -76,13 +76,6 @@ def test_slices_survive_pickling_read_only() -> None:
     assert not again.pixels.flags.writeable
 
 
-def test_public_names_are_those_of_the_module_that_offers_them() -> None:
-    assert sorted(loading.__all__) == loading.__all__
-    for cls in (Failure, Layout, Slices, loading.Task):
-        assert cls.__module__ == "fingerprint._images.loading"
-        assert pickle.loads(pickle.dumps(cls)) is cls
-
-
 def test_slices_refuse_what_does_not_go_together() -> None:
     with raises("pixels: expected an (n, h, w) array of uint8 or uint16, got ndarray of shape (8, 6) and dtype uint8"):
         Slices(stack()[0], ("a",))

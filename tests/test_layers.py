@@ -1,6 +1,7 @@
 """A file imports from its own folder or from folders above it, also for types; importing the package stays light."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,8 +72,23 @@ def test_kernels_import_numba_llvmlite_and_numpy_alone() -> None:
         assert roots - sys.stdlib_module_names <= {"llvmlite", "numba", "numpy"}
 
 
-def test_import_loads_no_heavy_library() -> None:
-    code = "import sys, fingerprint; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+def test_import_loads_next_to_nothing() -> None:
+    code = "import sys; before = set(sys.modules); import fingerprint; print(*sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    own = [name for name in loaded if name.split(".")[0] == "fingerprint"]
+    assert own == ["fingerprint", "fingerprint._base", "fingerprint._base.version"]
+    assert {name.split(".")[0] for name in loaded} - {"fingerprint"} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("name", ["load", "rank", "challenge", "phantoms"])
+def test_the_first_use_of_a_name_loads_no_heavy_library(name: str) -> None:
+    code = f"import sys, fingerprint; fingerprint.{name}; print(*sorted({{one.split('.')[0] for one in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numba", "llvmlite", "scipy", "matplotlib", "jinja2", "PIL", "tqdm"} & set(loaded)
-    assert "numpy" in loaded
+
+
+def test_every_module_but_the_public_ones_is_private() -> None:
+    names = [module.name for module in pkgutil.walk_packages(fingerprint.__path__, "fingerprint.")]
+    public = [name for name in names if "._" not in name]
+    assert public == ["fingerprint.challenge", "fingerprint.phantoms"]
+    assert len(names) > 50

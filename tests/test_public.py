@@ -1,7 +1,12 @@
 """The public face: exports, docstrings that match signatures, typed package."""
 
+import ast
+import doctest
 import inspect
+import pickle
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -23,10 +28,42 @@ def documented(doc: str, section: str) -> list[str]:
 
 
 def test_all_is_sorted_and_complete() -> None:
-    assert list(fingerprint.__all__) == sorted(fingerprint.__all__)
-    for name in fingerprint.__all__:
-        assert getattr(fingerprint, name) is not None
-    assert set(fingerprint.__all__) <= set(dir(fingerprint))
+    assert list(fingerprint.__all__) == sorted(fingerprint.__all__) == dir(fingerprint)
+    assert {"InputError", "Ranking", "__version__", "challenge", "rank"} <= set(fingerprint.__all__)
+
+
+def test_type_checkers_see_the_names_that_are_loaded_on_first_use() -> None:
+    tree = ast.parse(inspect.getsource(fingerprint))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in nodes for alias in node.names if alias.asname}
+    for name in ("challenge", "phantoms"):
+        assert seen.pop(name) == "fingerprint"
+        assert inspect.ismodule(getattr(fingerprint, name))
+    for name, module in seen.items():
+        assert getattr(fingerprint, name) is getattr(sys.modules[module], name)
+    assert {*seen, "challenge", "phantoms"} == set(fingerprint.__all__)
+
+
+@pytest.mark.parametrize("module", [fingerprint, fingerprint.challenge, fingerprint.phantoms])
+def test_what_is_exported_stands_under_the_public_module(module) -> None:
+    for thing in (getattr(module, name) for name in module.__all__):
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert thing.__module__ == module.__name__
+            assert pickle.loads(pickle.dumps(thing)) is thing
+
+
+def test_a_pickle_loads_where_nothing_has_been_imported() -> None:
+    written = pickle.dumps([fingerprint.Failure("a.png", "broken"), fingerprint.challenge.RunError(1, "p", "r")])
+    code = "import pickle, sys; print(*pickle.loads(sys.stdin.buffer.read()), sep='\\n')"
+    run = subprocess.run([sys.executable, "-c", code], input=written, capture_output=True, check=True)
+    assert run.stdout.decode().splitlines() == ["Failure(name='a.png', reason='broken')", "line 1: p; r"]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_examples_of_classes_are_right(name: str) -> None:
+    # what collects the examples of a module passes over classes that stand under another one
+    for test in doctest.DocTestFinder().find(getattr(fingerprint, name), name, module=False):
+        assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

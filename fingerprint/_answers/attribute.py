@@ -13,6 +13,7 @@ from fingerprint._answers.collect import Reading
 from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
+from fingerprint._base.public import public
 from fingerprint._evidence import engine, scales, summary
 from fingerprint._images import loading
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _Explained: TypeAlias = "tuple[tuple[str, ...], tuple[Failure, ...], Array]"  # names, failed files, (m, s) scores
 
 
+@public
 class Attributed(NamedTuple):
     """The answer for one generated image.
 
@@ -46,6 +48,7 @@ class Attributed(NamedTuple):
     margin: float
 
 
+@public
 @dataclass(frozen=True)
 class Attribution:
     """Result of `attribute`: a list of `Attributed`, in the order of the generated images.
@@ -117,6 +120,7 @@ class Attribution:
         return output.write_json(content | {"failed": self.failed}, path)
 
 
+@public
 def attribute(
     generated: Source,
     sources: Mapping[str, Source],

@@ -14,6 +14,7 @@ from fingerprint._answers.collect import Reading
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
+from fingerprint._base.public import public
 from fingerprint._distances import neighbours
 from fingerprint._statistics import roc, scores
 from fingerprint._statistics.copying import Copying, data_copying
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _COPYING = ("z", "p_value", "closer")
 
 
+@public
 @dataclass(frozen=True)
 class Audit:
     """Result of `audit_scores`: whether the generator leaks which images it was trained on.
@@ -161,6 +163,7 @@ class Audit:
         return "\n".join([*lines, *failed_lines(self.failed)])
 
 
+@public
 def audit(
     used: Source,
     unused: Source,

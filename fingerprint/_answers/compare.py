@@ -11,6 +11,7 @@ from fingerprint._answers import collect
 from fingerprint._answers.collect import Reading
 from fingerprint._base import checks, output
 from fingerprint._base.failures import failed_lines
+from fingerprint._base.public import public
 from fingerprint._statistics import comparable, intervals, roc
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fingerprint._statistics.intervals import Estimate
 
 
+@public
 @dataclass(frozen=True)
 class Comparison:
     """Result of `compare`: which of two generators leaks more.
@@ -87,6 +89,7 @@ class Comparison:
         return output.write_measures_json(self, path, verdict=self.verdict)
 
 
+@public
 def compare(
     fake_a: Source,
     fake_b: Source,

@@ -16,6 +16,7 @@ from fingerprint._answers.collect import Reading
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
+from fingerprint._base.public import public
 from fingerprint._statistics import comparable, logistic
 from fingerprint._statistics.evaluation import MEASURES, evaluate
 from fingerprint._statistics.intervals import Estimate
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _FORMAT, _VERSION = "fingerprint detector", 2
 
 
+@public
 class Prediction(NamedTuple):
     """The answer for one real image.
 
@@ -50,6 +52,7 @@ class Prediction(NamedTuple):
     used: bool
 
 
+@public
 @dataclass(frozen=True)
 class Predictions:
     """Result of `Detector.predict`: a list of `Prediction`, in the order of the real images.
@@ -111,6 +114,7 @@ class Predictions:
         return output.write_json(numbers | {"rows": rows, "failed": self.failed}, path)
 
 
+@public
 @dataclass(frozen=True)
 class Detector:
     """A logistic regression on a few statistics, learnt by `fit`.
@@ -269,6 +273,7 @@ class Detector:
         return "\n".join(lines)
 
 
+@public
 def fit(
     used: Source,
     unused: Source,
@@ -383,6 +388,7 @@ def fit(
     )
 
 
+@public
 def load_detector(path: str | PathLike[str]) -> Detector:
     """Read a detector that `Detector.save` wrote.
 

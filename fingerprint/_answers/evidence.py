@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._base.public import public
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -20,6 +22,7 @@ _HOT = 6.0  # octaves at which the heat map is brightest
 _GAP = 8
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """A real image, a synthetic image that gives it away, and where they match.

@@ -12,6 +12,7 @@ from fingerprint._answers.collect import Reading
 from fingerprint._answers.ranking import Match, Origin, Ranking
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._statistics import scores
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fingerprint._patches.gains import PatchSummary
 
 
+@public
 def rank(
     real: Source,
     fake: Source,

@@ -12,6 +12,7 @@ from fingerprint._answers.evidence import Evidence
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
+from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._patches import gains, real_side
 from fingerprint._statistics import decisions, scores
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _SHOWN = 10  # rows of the table in a summary
 
 
+@public
 @dataclass(frozen=True)
 class Match:
     """A synthetic image that is evidence for a real one.
@@ -50,6 +52,7 @@ class Match:
     gain: float | None = None
 
 
+@public
 @dataclass(frozen=True)
 class Row:
     """One real image and the evidence that it was used for training.
@@ -79,6 +82,7 @@ class Row:
     evidence: tuple[Match, ...]
 
 
+@public
 @dataclass(frozen=True)
 class Group:
     """The images of one patient.
@@ -133,6 +137,7 @@ class Origin:
         return real_side.prepare_real(known.pixels)
 
 
+@public
 @dataclass(frozen=True)
 class Ranking:
     """Real images ordered by the evidence that they were used for training, most likely used first.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerprint._base.public import public
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array, Floats, Ints
 
 
+@public
 class InputError(ValueError, TypeError):
     """An argument or a file breaks a rule; the message says which, what was expected, what was found, what to do.
 
@@ -26,7 +29,7 @@ class InputError(ValueError, TypeError):
     >>> import fingerprint
     >>> fingerprint.load("no/such/folder")
     Traceback (most recent call last):
-    fingerprint._base.checks.InputError: source: expected an existing folder or file, got 'no/such/folder'
+    fingerprint.InputError: source: expected an existing folder or file, got 'no/such/folder'
     """
 
 

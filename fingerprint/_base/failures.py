@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fingerprint._base.public import public
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+@public
 @dataclass(frozen=True)
 class Failure:
     """A file that could not be used.

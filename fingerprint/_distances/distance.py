@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import checks, concurrency
+from fingerprint._base.public import public
 from fingerprint._distances.integers import DOTS, dots_block, manhattan_block, prepare_pixels
 from fingerprint._distances.sides import Prepared, parts_of
 from fingerprint._distances.ssim import interleaved, ssim_block
@@ -191,6 +192,7 @@ def _features_block(a: Prepared, b: Prepared, metric: str, rows: slice, out: Arr
     out[rows][np.logical_xor.outer(left.any(axis=1), right.any(axis=1))] = 1
 
 
+@public
 def distances(
     real: Source, fake: Source, *, metric: str = "euclidean", threads: int | None = None, progress: bool = False
 ) -> Array:

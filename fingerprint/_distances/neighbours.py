@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import checks, concurrency
+from fingerprint._base.public import public
 from fingerprint._distances import distance
 from fingerprint._images import loading
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _MERGED = 1024  # synthetic images whose distances wait until they are merged into the nearest ones
 
 
+@public
 @dataclass(frozen=True)
 class Nearest:
     """The nearest synthetic images of every real image.
@@ -56,6 +58,7 @@ class Nearest:
         return list(zip(self.names[i], self.distances[i].tolist(), strict=True))
 
 
+@public
 def nearest(
     real: Source,
     fake: Source,

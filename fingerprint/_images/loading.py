@@ -12,6 +12,7 @@ from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
+from fingerprint._base.public import public
 from fingerprint._images import block_tasks, formats, sources
 from fingerprint._images.block_tasks import How, Task
 from fingerprint._images.slices import Layout, Slices
@@ -42,10 +43,8 @@ __all__ = [
 
 _LOAD_BLOCK = 32  # images one thread decodes at a time in `load`
 
-for _public in (Failure, Layout, Slices, Task):
-    _public.__module__ = __name__  # the path to import them from, also in pickles
 
-
+@public
 def load(
     source: Source,
     *,
@@ -131,6 +130,7 @@ def _uniform(tasks: Iterator[Task], how: How, threads: int, advance: Callable[[i
         raise block_tasks.mixed(how.argument, layouts)
 
 
+@public
 def blocks(
     source: Source,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 
 if TYPE_CHECKING:
     from fingerprint._base.failures import Failure
@@ -44,6 +45,7 @@ def layout_of(pixels: Array, origin: str = "") -> Layout:
     return Layout(pixels.shape[-2], pixels.shape[-1], pixels.dtype.name, origin)
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class Slices:
     """A stack of grey images of one size.

@@ -11,6 +11,7 @@ import numpy as np
 
 from fingerprint._base import checks, concurrency, naming
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._patches.patch_search import Patches, Search
 
@@ -25,6 +26,7 @@ _LARGEST = 32  # side of a patch up to which float32 holds every sum of products
 _BLOCK = 32  # synthetic images read at a time
 
 
+@public
 @dataclass(frozen=True)
 class NearestPatches:
     """For every patch of every real image, the best match among all synthetic images.
@@ -121,6 +123,7 @@ class NearestPatches:
         )
 
 
+@public
 def patch_matches(
     real: Source,
     fake: Source,
@@ -208,6 +211,7 @@ def patch_matches(
     return np.concatenate(columns, axis=1)
 
 
+@public
 def nearest_patches(
     real: Source,
     fake: Source,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import histogram, output
+from fingerprint._base.public import public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ _ALIKE = 2  # one in so many is still as far away as its number leads one to exp
 _WIDER, _TAIL = 8, 4  # sums of gains: that many times the usual rank, but no more than one in four, are their tail
 
 
+@public
 @dataclass(frozen=True)
 class Decisions:
     """Which images are called used, and what that rests on.

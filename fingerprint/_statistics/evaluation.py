@@ -10,6 +10,7 @@ import numpy as np
 
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 from fingerprint._statistics import intervals
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _RATES = {"tpr_at_1_percent_fpr": 0.01, "tpr_at_01_percent_fpr": 0.001}
 
 
+@public
 @dataclass(frozen=True)
 class Measures:
     """Agreement between truth and prediction; in every measure higher is better.
@@ -69,6 +71,7 @@ MEASURES = tuple(field.name for field in fields(Measures))
 _N_DECISION = MEASURES.index("roc_auc")
 
 
+@public
 @dataclass(frozen=True)
 class Evaluation(Measures):
     """Result of `evaluate`: the measures, each with its interval, and what trivial answers reach on the same truth.
@@ -145,6 +148,7 @@ _LABELS = {
 }
 
 
+@public
 def evaluate(
     truth: ArrayLike,
     predicted_or_scores: ArrayLike,

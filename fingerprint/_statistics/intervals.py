@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fingerprint._base.public import public
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _CHUNK = 2**21  # resamples times images held in memory at a time
 
 
+@public
 class Estimate(NamedTuple):
     """A value with its interval; each is nan where it is not defined.
 

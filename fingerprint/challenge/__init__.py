@@ -1,7 +1,7 @@
 """The ImageCLEFmedical GANs challenge: folder layouts of its editions, run files, and their scores."""
 
-from fingerprint.challenge.run_files import EDITIONS, RunError, check_run, read_run, run_id, write_run
-from fingerprint.challenge.task import Answer, Layout, answer, layout, score_run
+from fingerprint.challenge._run_files import EDITIONS, RunError, check_run, read_run, run_id, write_run
+from fingerprint.challenge._task import Answer, Layout, answer, layout, score_run
 
 __all__ = [
     "EDITIONS",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fingerprint._answers.detector import fit
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._statistics.evaluation import evaluate
-from fingerprint.challenge.run_files import (
+from fingerprint.challenge._run_files import (
     by_id,
     faultless,
     known_edition,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from fingerprint._statistics.evaluation import Evaluation
 
 
+@public
 @dataclass(frozen=True)
 class Layout:
     """Where the images of one part of the challenge lie.
@@ -71,6 +73,7 @@ _LAYOUTS: dict[tuple[int, str], dict[str, str]] = {
 }
 
 
+@public
 def layout(folder: str | os.PathLike[str]) -> Layout:
     """Recognise the part of the challenge that a folder holds, by the names of its sub-folders.
 
@@ -144,6 +147,7 @@ def _holds_layout(root: Path) -> bool:
     return any(set(roles.values()) <= names for roles in _LAYOUTS.values())
 
 
+@public
 def score_run(
     path: str | os.PathLike[str],
     truth: Mapping[str, int] | str | os.PathLike[str],
@@ -209,6 +213,7 @@ def score_run(
     )
 
 
+@public
 @dataclass(frozen=True)
 class Answer:
     """What `answer` did.
@@ -232,6 +237,7 @@ class Answer:
         return f"{self.detector}\n{self.predictions}"
 
 
+@public
 def answer(
     development: str | os.PathLike[str],
     test: str | os.PathLike[str],

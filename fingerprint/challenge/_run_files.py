@@ -12,6 +12,7 @@ import numpy as np
 
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +26,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _SHOWN = 5  # problems quoted in an error message
 
 
+@public
 @dataclass(frozen=True)
 class RunError:
     """One fault of a run file.
@@ -49,6 +51,7 @@ class RunError:
         return f"{where}{self.problem}; {self.remedy}"
 
 
+@public
 def run_id(name: str, edition: int = 2023) -> str:
     """Return the id of an image in the run file of an edition.
 
@@ -73,6 +76,7 @@ def run_id(name: str, edition: int = 2023) -> str:
     return _id("name", name, known_edition(edition))
 
 
+@public
 def write_run(path: str | os.PathLike[str], ids: Iterable[str], decisions: ArrayLike, *, edition: int = 2023) -> None:
     """Write a run file: one line an image, ``id,decision``, no header, no quotes, in the order given.
 
@@ -119,6 +123,7 @@ def write_run(path: str | os.PathLike[str], ids: Iterable[str], decisions: Array
     output.write(text, target)
 
 
+@public
 def check_run(
     path: str | os.PathLike[str], ids: Iterable[str] | None = None, *, edition: int = 2023
 ) -> tuple[RunError, ...]:
@@ -160,6 +165,7 @@ def check_run(
     return _parsed("path", path, None if ids is None else _expected("ids", ids, year), year)[1]
 
 
+@public
 def read_run(path: str | os.PathLike[str], ids: Iterable[str] | None = None, *, edition: int = 2023) -> dict[str, int]:
     """Read a run file that has no fault.
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from fingerprint._base import output
 from fingerprint._base.checks import InputError, describe, integer, number
+from fingerprint._base.public import public
 from fingerprint._images.loading import Slices
-from fingerprint.phantoms.anatomy import OUTSIDE, Pen, draw, oval, random, smooth
+from fingerprint.phantoms._anatomy import OUTSIDE, Pen, draw, oval, random, smooth
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -25,6 +26,7 @@ _STEPS = {8: 1, 16: 257}  # of each depth in a grey level, so that 255 becomes 6
 _REAL, _NOVEL, _LEAK, _ORDER = range(1, 5)  # independent streams of random numbers under one seed
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class Demo:
     """Real and synthetic images with the truth about them.
@@ -53,6 +55,7 @@ class Demo:
     change: tuple[str, ...]
 
 
+@public
 def thorax(n: int, *, seed: int = 0, size: int = 256, slices_per_patient: int = 1, bits: int = 8) -> Array:
     """Draw axial thorax slices at heart level, in a lung window.
 
@@ -99,6 +102,7 @@ def thorax(n: int, *, seed: int = 0, size: int = 256, slices_per_patient: int = 
     return pixels
 
 
+@public
 def generate(training: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tuple[Array, Array, tuple[str, ...]]:
     """Stand in for a generative model that has memorised some of its training images.
 
@@ -154,6 +158,7 @@ def generate(training: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tu
     return pixels, source, tuple(change)
 
 
+@public
 def demo(
     *,
     n_used: int = 50,
@@ -218,6 +223,7 @@ def demo(
     )
 
 
+@public
 def write_demo(folder: str | PathLike[str], **options: Any) -> Demo:
     """Write demo data as PNG files, with the truth beside them.
 
