@@ -566,6 +566,6 @@ def test_scaled_nifti(tmp_path: Path) -> None:
 def test_absent_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / name).write_bytes(b"anything")
-    assert reason(tmp_path / name) == f'needs {module}; pip install "fingerprint[medical]"'
-    with pytest.raises(InputError, match=re.escape('pip install "fingerprint[medical]"')):
+    assert reason(tmp_path / name) == f'needs {module}; pip install "synthetic-fingerprint[medical]"'
+    with pytest.raises(InputError, match=re.escape('pip install "synthetic-fingerprint[medical]"')):
         loading.load(tmp_path / name)

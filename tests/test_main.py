@@ -63,7 +63,7 @@ def test_rank_writes_the_report(folders, capsys, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.setattr(fingerprint, "rank", None)
     assert run("rank", folders / "real", folders / "fake", "--report", folders / "r.html") == 2
-    assert capsys.readouterr().err == 'fingerprint: report: needs jinja2; pip install "fingerprint[report]"\n'
+    assert capsys.readouterr().err == 'fingerprint: report: needs jinja2; pip install "synthetic-fingerprint[report]"\n'
 
 
 def test_failed_files_are_shown_and_change_the_exit_status(folders, capsys) -> None:

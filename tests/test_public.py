@@ -9,11 +9,13 @@ import subprocess
 import sys
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 import fingerprint
 
+ROOT = Path(__file__).parents[1]
 FUNCTIONS = [name for name in fingerprint.__all__ if inspect.isfunction(getattr(fingerprint, name))]
 CLASSES = [name for name in fingerprint.__all__ if inspect.isclass(getattr(fingerprint, name))]
 
@@ -99,7 +101,22 @@ def test_results_document_every_field(name: str) -> None:
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
-    assert fingerprint.__version__ == version("fingerprint")
+    assert fingerprint.__version__ == version("synthetic-fingerprint")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the list of tracked files")
+def test_no_file_names_the_distribution_of_another_project() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    own = fingerprint.__name__
+    wrong = re.compile(rf"(?<![-\w]){own}(\\?\[[a-z]|[=~<>]=)|\b(install|add)\b[^&]*(?<![-\w/.]){own}(?![-\w])")
+    assert all(map(wrong.search, (f"pip install -e {own}", f"{own}[report]", f"{own}>=0.2")))
+    assert not wrong.search('pip install "synthetic-fingerprint[report]"')
+    found = []
+    for path in (ROOT / name for name in tracked.split("\0") if name):
+        if path.suffix in (".md", ".py", ".toml", ".yml", ".yaml", ".jinja", "") and path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found += [f"{path}:{i}: {line}" for i, line in enumerate(lines, 1) if wrong.search(line)]
+    assert found == []
 
 
 def test_the_package_is_typed() -> None:

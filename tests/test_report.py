@@ -281,7 +281,7 @@ def test_ten_thousand_images_make_a_page_of_some_megabytes(tmp_path) -> None:
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
 def test_an_absent_extra_is_named_before_anything_is_done(tmp_path, monkeypatch, library) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(InputError, match=rf'report: needs {library}; pip install "fingerprint\[report\]"'):
+    with pytest.raises(InputError, match=rf'report: needs {library}; pip install "synthetic-fingerprint\[report\]"'):
         RANKING.report(tmp_path / "ranking.html")
     assert not list(tmp_path.iterdir())
 

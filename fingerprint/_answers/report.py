@@ -57,7 +57,7 @@ def require() -> None:
         for library in ("jinja2", "matplotlib"):
             import_module(library)
     except ModuleNotFoundError as error:
-        raise InputError(f'report: needs {error.name}; pip install "fingerprint[report]"') from None
+        raise InputError(f'report: needs {error.name}; pip install "synthetic-fingerprint[report]"') from None
 
 
 def page(

@@ -49,7 +49,7 @@ def attempted(read: Any, *arguments: Any) -> Any:
 def reason(error: Exception) -> str:
     """Return why a file cannot be used, to be read by people."""
     if isinstance(error, ModuleNotFoundError):
-        return f'needs {error.name}; pip install "fingerprint[medical]"'
+        return f'needs {error.name}; pip install "synthetic-fingerprint[medical]"'
     if isinstance(error, _UnusableError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
