@@ -1,5 +1,5 @@
 """`python -m fingerprint`: the command line."""
 
-from fingerprint._cli.main import main
+from fingerprint._cli.main import program
 
-raise SystemExit(main())
+program()

@@ -52,13 +52,13 @@ def test_fit_then_predict_then_evaluate(parts, capsys) -> None:
     sides = dev / "used", dev / "not_used", dev / "generated"
     assert run("fit", *sides, "--n-fake", 15, "--out", parts / "d.json", "--threads", 1) == 0
     detector = fingerprint.fit(*sides, n_fake=15)
-    assert capsys.readouterr().out == f"{detector}\n"
+    assert capsys.readouterr().out == f"{detector}\nWrote {parts / 'd.json'}\n"
     assert fingerprint.load_detector(parts / "d.json") == detector
 
     unknown, fake = test / "real_unknown_1", test / "generated_1"
     assert run("predict", parts / "d.json", unknown, fake, "--share", 0.5, "--out", parts / "p.csv") == 0
     predictions = detector.predict(unknown, fake, share=0.5)
-    assert capsys.readouterr().out == f"{predictions}\n"
+    assert capsys.readouterr().out == f"{predictions}\nWrote {parts / 'p.csv'}\n"
     assert (parts / "p.csv").read_text() == predictions.to_csv()
 
     assert run("predict", parts / "d.json", unknown, fake) == 0
@@ -81,7 +81,7 @@ def test_evaluate_takes_run_files(tmp_path, capsys) -> None:
     challenge.write_run(tmp_path / "run.csv", ["d", "c", "b", "a"], [0, 1, 1, 1])
     assert run("evaluate", tmp_path / "truth.csv", tmp_path / "run.csv", "--json", tmp_path / "e.json") == 0
     expected = fingerprint.evaluate([1, 1, 0, 0], [1, 1, 1, 0])
-    assert capsys.readouterr().out == f"{expected}\n"
+    assert capsys.readouterr().out == f"{expected}\nWrote {tmp_path / 'e.json'}\n"
     assert json.loads((tmp_path / "e.json").read_text())["f1"]["value"] == expected.f1.value
 
 
@@ -89,12 +89,16 @@ def test_evaluate_takes_run_files(tmp_path, capsys) -> None:
     ("predicted", "groups", "message"),
     [
         ("a,1\n", None, r"run.csv: expected a line for each of the 2 images of .*, found none for 'b' (1 missing)"),
-        ("a,1\nb,x\n", None, "run.csv: expected a name and a number in row 2, got ['b', 'x']"),
-        ("a\n", None, "expected a name and a number in row 1, got ['a']"),
+        ("a,1\nb,x\n", None, "run.csv: expected a number for 'b', got 'x'"),
+        ("a\n", None, "expected a name and a value in row 1, got ['a']"),
         ("name,rank\na,1\n", None, "run.csv: expected a column score or probability or used, got name, rank"),
-        ("a,1\nb,0\n", '{"a": 1}', "groups.json: expected a patient for every image, got none for 'b'"),
-        ("a,1\nb,0\n", "[]", "--groups: expected a JSON object from file name to patient, got"),
-        ("a,1\nb,0\n", "{", "--groups: expected JSON, got"),
+        (
+            "a,1\nb,0\n",
+            '{"a": 1}',
+            "groups.json: expected a line for each of the 2 images of the truth, found none for 'b'",
+        ),
+        ("a,1\nb,0\n", "[]", "groups.json: expected a JSON object from file name to patient, got a list"),
+        ("a,1\nb,0\n", "{", "groups.json: expected JSON"),
     ],
 )
 def test_evaluate_says_what_is_wrong(tmp_path, capsys, predicted, groups, message) -> None:
@@ -109,6 +113,41 @@ def test_evaluate_says_what_is_wrong(tmp_path, capsys, predicted, groups, messag
     assert all(part in shown for part in message.split(".*"))
 
 
+def test_evaluate_merges_no_images_of_two_folders(tmp_path, capsys) -> None:
+    names = [f"p{p}/s{i}.png" for p in range(4) for i in range(5)]
+    (tmp_path / "truth.csv").write_text("name,used\n" + "".join(f"{name},{int(name[1] < '2')}\n" for name in names))
+    (tmp_path / "r.csv").write_text("name,score\n" + "".join(f"{name},{-i}\n" for i, name in enumerate(names)))
+    assert run("evaluate", tmp_path / "truth.csv", tmp_path / "r.csv") == 0
+    assert capsys.readouterr().out.startswith("20 images, 10 used")
+    (tmp_path / "r.csv").write_text("name,score\n" + "".join(f"x/{name},{-i}\n" for i, name in enumerate(names)))
+    assert run("evaluate", tmp_path / "truth.csv", tmp_path / "r.csv") == 2
+    assert "'s0' without folder and extension stands for several images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"\xef\xbb\xbfname,used\na,1\nb,0\n", 0),
+        (b"name;used\r\na;1\r\nb;0\r\n", 0),
+        (b"name\tused\na\t1\nb\t0\n", 0),
+        (b"used,file\n1,a.png\n0,b.png\n", 0),
+        ("name,used\na,1\nb,0\n".encode("utf-16"), 2),
+        (b"name,used\n\xe9,1\nb,0\n", 2),
+        (b"name,used\na,1\nb,0\na,0\n", 2),
+        (b"name,used\n,1\nb,0\n", 2),
+        (b'name,used\n"a,1\nb,0\n', 2),
+        (b"", 2),
+    ],
+)
+def test_evaluate_reads_tables_of_spreadsheets_or_says_why_not(tmp_path, capsys, content, status) -> None:
+    (tmp_path / "truth.csv").write_bytes(content)
+    (tmp_path / "r.csv").write_text("name,score\na,2\nb,1\n")
+    assert run("evaluate", tmp_path / "truth.csv", tmp_path / "r.csv") == status
+    out, err = capsys.readouterr()
+    assert out.startswith("2 images, 1 used") if status == 0 else err.startswith("fingerprint: ")
+    assert err.count("\n") == (status == 2)
+
+
 def test_audit_prints_the_verdict_and_lists_what_failed(parts, capsys) -> None:
     dev = parts / "dev"
     sides = dev / "used", dev / "not_used", dev / "generated"
@@ -117,7 +156,7 @@ def test_audit_prints_the_verdict_and_lists_what_failed(parts, capsys) -> None:
     (dev / "generated" / "broken.png").write_bytes(b"")
     assert run("audit", *sides, "--method", "gan-leaks", "--seed", 1, "--json", parts / "a.json") == 1
     found = fingerprint.audit(*sides, method="gan-leaks", seed=1)
-    assert capsys.readouterr().out == f"{found}\n"
+    assert capsys.readouterr().out == f"{found}\nWrote {parts / 'a.json'}\n"
     assert (parts / "a.json").read_text() == found.to_json()
 
 

@@ -22,7 +22,7 @@ ABOVE = {  # the folders that each folder may import from, besides itself
     "_answers": ("_base", "_images", "_distances", "_patches", "_evidence", "_statistics"),
     "challenge": ("_base", "_images", "_statistics", "_answers"),
     "phantoms": ("_base", "_images"),
-    "_cli": ("", "_answers", "challenge"),
+    "_cli": ("", "challenge"),
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

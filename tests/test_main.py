@@ -2,15 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import fingerprint
-from fingerprint._cli.main import main
+from fingerprint._cli.main import main, program
 
 RNG = np.random.default_rng(4)
 REAL = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
@@ -41,7 +43,7 @@ def test_rank_prints_the_table_and_writes_the_files(folders, capsys) -> None:
     )
     out, err = capsys.readouterr()
     assert (status, err) == (0, "")
-    assert out == expected.summary() + "\n"
+    assert out.startswith(f"{expected.summary()}\n{expected.decide().verdict}\nWrote ")
     assert (folders / "r.csv").read_text() == expected.to_csv()
     assert (folders / "r.json").read_text() == expected.to_json()
 
@@ -50,7 +52,7 @@ def test_rank_with_a_reference_and_a_method(folders, capsys) -> None:
     status = run("rank", folders / "real", folders / "fake", "--reference", folders / "unused", "--method", "ssim")
     expected = fingerprint.rank(folders / "real", folders / "fake", reference=folders / "unused", method="ssim")
     assert status == 0
-    assert capsys.readouterr().out == expected.summary() + "\n"
+    assert capsys.readouterr().out == f"{expected.summary()}\n{expected.decide().verdict}\n"
 
 
 def test_rank_writes_the_report(folders, capsys, monkeypatch) -> None:
@@ -63,7 +65,9 @@ def test_rank_writes_the_report(folders, capsys, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.setattr(fingerprint, "rank", None)
     assert run("rank", folders / "real", folders / "fake", "--report", folders / "r.html") == 2
-    assert capsys.readouterr().err == 'fingerprint: report: needs jinja2; pip install "synthetic-fingerprint[report]"\n'
+    assert (
+        capsys.readouterr().err == 'fingerprint: --report: needs jinja2; pip install "synthetic-fingerprint[report]"\n'
+    )
 
 
 def test_failed_files_are_shown_and_change_the_exit_status(folders, capsys) -> None:
@@ -118,9 +122,15 @@ def test_demo_writes_ranks_and_compares_with_the_truth(tmp_path, capsys, monkeyp
         (("rank", "{real}", "{fake}", "--method", "magic"), "method: expected one of"),
         (("rank", "{real}", "{fake}", "--threads", "0"), "threads: expected an integer of at least 1"),
         (("rank", "{real}", "{fake}", "--groups", "/no/groups.json"), "No such file"),
-        (("rank", "{real}", "{fake}", "--groups", "{real}/real_0.png"), "--groups: expected JSON"),
-        (("rank", "{real}", "{fake}", "--groups", "{list}"), "--groups: expected a JSON object"),
-        (("rank", "{real}", "{fake}", "--out", "/no/such/folder/r.csv"), "No such file"),
+        (("rank", "{real}", "{fake}", "--groups", "{real}/real_0.png"), "real_0.png: expected text in UTF-8"),
+        (("rank", "{real}", "{fake}", "--groups", "{list}"), "list.json: expected a JSON object"),
+        (
+            ("rank", "{real}", "{fake}", "--out", "/no/such/r.csv"),
+            "r.csv: expected a file in an existing folder",
+        ),
+        (("rank", "{real}", "{fake}", "--json", "{real}"), "expected the name of a file to write, found a folder"),
+        (("rank", "{real}", "{fake}", "--group-pattern", "("), "--group-pattern: expected a regular expression"),
+        (("rank", "{real}", "{fake}", "--group-pattern", "x(.)"), "to match every name, found none in 'real_0.png'"),
         (("distances", "{real}", "{fake}", "--out", "d.txt"), "--out: expected a file name ending in .npy or .csv"),
         (("distances", "{real}", "{fake}", "--metric", "magic", "--out", "d.npy"), "metric: expected one of"),
     ],
@@ -165,4 +175,88 @@ def test_python_m_fingerprint_and_the_console_script_are_the_same() -> None:
     from importlib.metadata import entry_points
 
     (script,) = entry_points(group="console_scripts", name="fingerprint")
-    assert script.load() is main
+    assert script.value == "fingerprint._cli.main:program"
+    assert script.load() is program
+
+
+def test_tables_and_json_go_to_stdout_and_the_rest_to_stderr(folders, capsys) -> None:
+    expected = fingerprint.rank(folders / "real", folders / "fake")
+    for option, content in (("--json", expected.to_json()), ("--out", expected.to_csv())):
+        assert run("rank", folders / "real", folders / "fake", option, "-") == 0
+        out, err = capsys.readouterr()
+        assert out == content
+        assert err.startswith(expected.summary())
+        assert run("rank", folders / "real", folders / "fake", option, "-", "--quiet") == 0
+        assert capsys.readouterr() == (content, "")
+    assert not (folders / "-").exists()
+
+
+def test_what_was_found_is_printed_even_if_a_file_cannot_be_written(folders, capsys, monkeypatch) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    expected = fingerprint.rank(folders / "real", folders / "fake").summary()
+    monkeypatch.setattr(fingerprint.Ranking, "to_csv", full)
+    assert run("rank", folders / "real", folders / "fake", "--out", folders / "r.csv") == 2
+    out, err = capsys.readouterr()
+    assert out.startswith(expected)
+    assert err == "fingerprint: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_names_that_the_console_cannot_show_are_escaped(folders, encoding) -> None:
+    (folders / "real" / "real_0.png").rename(folders / "real" / "\u753b\u50cf.png")
+    command = [sys.executable, "-m", "fingerprint", "rank", folders / "real", folders / "fake"]
+    shown = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding}, check=True)
+    assert b"\\u753b\\u50cf.png" in shown.stdout
+    assert shown.stderr == b""
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_ends_the_program_at_once_with_one_line(tmp_path, number, word) -> None:
+    command = [sys.executable, "-m", "fingerprint", "demo", tmp_path / "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "demo").exists():  # drawing has begun
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (128 + number, b"", f"fingerprint: {word}\n".encode())
+
+
+def test_groups_by_folder_pattern_and_table(folders, capsys) -> None:
+    for i in range(4):
+        (folders / "real" / f"p{i // 2}").mkdir(exist_ok=True)
+        (folders / "real" / f"real_{i}.png").rename(folders / "real" / f"p{i // 2}" / f"{i}.png")
+    (folders / "groups.csv").write_text("name,patient\n" + "".join(f"p{i // 2}/{i}.png,p{i // 2}\n" for i in range(4)))
+    tables = []
+    for way in (("--group-by", "folder"), ("--group-pattern", r"(p\d)/"), ("--groups", folders / "groups.csv")):
+        out = folders / "r.csv"
+        assert run("rank", folders / "real", folders / "fake", "--recursive", "--out", out, *way) == 0
+        tables.append(out.read_text())
+    capsys.readouterr()
+    assert tables[0] == tables[1] == tables[2]
+    assert ",p1," in tables[0]
+
+
+def test_a_gate_has_an_exit_status_of_its_own(folders, capsys, monkeypatch) -> None:
+    audit = fingerprint.audit
+    sides = folders / "real", folders / "unused", folders / "fake"
+    assert run("audit", *sides, "--fail-above", 1) == 3  # too few to tell: a gate that cannot tell stays shut
+    more = fingerprint.phantoms.thorax(80, size=32)
+    sides = [fingerprint.Slices(part, tuple(map(str, range(40)))) for part in (more[:40], more[40:])]
+    monkeypatch.setattr(fingerprint, "audit", lambda *_, **__: audit(*sides, more[:30]))
+    assert run("audit", "a", "b", "c", "--fail-above", 0.05) == 3
+    assert run("audit", "a", "b", "c", "--fail-above", 0.99) == 0
+    assert run("rank", folders / "real", folders / "fake", "--fail-if-called") == 0
+    capsys.readouterr()
+
+
+def test_decide_compare_and_attribute_print_what_the_functions_find(folders, capsys) -> None:
+    real, unused, fake = (folders / name for name in ("real", "unused", "fake"))
+    assert run("decide", real, fake, "--rate", 0.2) == 0
+    assert capsys.readouterr().out == f"{fingerprint.rank(real, fake).decide(false_discovery_rate=0.2)}\n"
+    assert run("compare", real, fake, unused) == 0
+    assert capsys.readouterr().out == f"{fingerprint.compare(fake, unused, real)}\n"
+    assert run("attribute", real, unused, fake) == 0
+    assert capsys.readouterr().out == f"{fingerprint.attribute(fake, {str(real): real, str(unused): unused})}\n"

@@ -1,0 +1,381 @@
+"""The commands: for each its arguments, and what it does on the public functions."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import fingerprint
+from fingerprint import challenge
+from fingerprint._cli import options as shared
+from fingerprint._cli import tables
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+
+_PREDICTED = ("score", "probability", "used")  # of a table, the first column that is there counts
+
+
+class Outcome(NamedTuple):
+    """What a command found.
+
+    Parameters
+    ----------
+    text : str
+        For people.
+    result : object
+        What writes the files; None where there are none.
+    failed : bool
+        Whether files could not be used.
+    leak : bool
+        Whether what the user asked to be warned of was found.
+    """
+
+    text: str
+    result: Any = None
+    failed: bool = False
+    leak: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Parameters
+    ----------
+    name : str
+        Its word or words.
+    help : str
+        What it does.
+    arguments : callable
+        Adds its arguments to a parser.
+    run : callable
+        From options to `Outcome`.
+    """
+
+    name: str
+    help: str
+    arguments: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], Outcome]
+
+
+# --- Real images ------------------------------------------------------------------------------------------------------
+
+
+def _rank_arguments(command: ArgumentParser) -> None:
+    shared.add_folders(command, real="real images", fake="synthetic images")
+    command.add_argument("--reference", metavar="DIR", help="real images known to be unused: adds p- and q-values")
+    shared.add_population(command)
+    shared.add_reading(command)
+    command.add_argument("--method", default="default", metavar="NAME", help="default, or one of the literature")
+    command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
+    command.add_argument("--rate", type=float, default=0.1, help="false discovery rate of the decision (default: 0.1)")
+    command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
+    shared.add_outputs(command, report=True)
+
+
+def _rank(options: Namespace) -> Outcome:
+    ranking = _ranked(options, method=options.method, k=options.neighbours)
+    decisions = ranking.decide(false_discovery_rate=options.rate)
+    return Outcome(
+        f"{ranking.summary()}\n{decisions.verdict}",
+        ranking,
+        failed=any(ranking.failed.values()),
+        leak=options.fail_if_called and bool(decisions.used.any()),
+    )
+
+
+def _ranked(options: Namespace, **more: Any) -> fingerprint.Ranking:
+    return fingerprint.rank(
+        options.real,
+        options.fake,
+        reference=options.reference,
+        population=options.population,
+        **shared.reading(options),
+        **more,
+    )
+
+
+def _decide_arguments(command: ArgumentParser) -> None:
+    shared.add_folders(command, real="real images", fake="synthetic images")
+    command.add_argument("--reference", metavar="DIR", help="real images known to be unused; without it, see the rule")
+    shared.add_population(command)
+    shared.add_reading(command)
+    command.add_argument("--rate", type=float, default=0.1, help="false discovery rate (default: 0.1)")
+    command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
+    shared.add_outputs(command)
+
+
+def _decide(options: Namespace) -> Outcome:
+    ranking = _ranked(options)
+    decisions = ranking.decide(false_discovery_rate=options.rate)
+    called = [f"  {name}" for name, used in zip(decisions.names, decisions.used, strict=True) if used]
+    return Outcome(
+        "\n".join([str(decisions), *called]),
+        decisions,
+        failed=any(ranking.failed.values()),
+        leak=options.fail_if_called and bool(called),
+    )
+
+
+def _distances_arguments(command: ArgumentParser) -> None:
+    shared.add_folders(command, real="real images", fake="synthetic images")
+    shared.add_reading(command, groups=False)
+    command.add_argument("--metric", default="euclidean", metavar="NAME", help="euclidean (default), manhattan, …")
+    command.add_argument("--out", required=True, metavar="FILE", help=".npy (float64) or .csv (with names)")
+    command.set_defaults(out_method="save")
+
+
+def _distances(options: Namespace) -> Outcome:
+    suffix = Path(options.out).suffix.lower()
+    if suffix not in (".npy", ".csv"):
+        raise fingerprint.InputError(f"--out: expected a file name ending in .npy or .csv, got {options.out}")
+    reading = shared.reading(options)
+    real, fake = fingerprint.load(options.real, **reading), fingerprint.load(options.fake, **reading)
+    found = fingerprint.distances(
+        real, fake, metric=options.metric, threads=options.threads, progress=reading["progress"]
+    )
+    text = f"{options.metric} distances of {len(real)} real images (rows) to {len(fake)} synthetic ones"
+    failed = [f"failed: {failure.name}: {failure.reason}" for failure in real.failed + fake.failed]
+    return Outcome("\n".join([text, *failed]), _Matrix(real.names, fake.names, found), failed=bool(failed))
+
+
+class _Matrix(NamedTuple):
+    """Distances as a file."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Any
+
+    def save(self, path: str) -> None:
+        """Write them as the name of the file says."""
+        import csv
+
+        import numpy as np
+
+        if Path(path).suffix.lower() == ".npy":
+            np.save(path, self.values)
+            return
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["name", *self.columns])
+            writer.writerows([name, *row] for name, row in zip(self.rows, self.values.tolist(), strict=True))
+
+
+# --- Labelled images --------------------------------------------------------------------------------------------------
+
+
+def _add_sides(command: ArgumentParser) -> None:
+    shared.add_folders(
+        command,
+        used="real images that the generator was trained on",
+        unused="real images that it was not trained on",
+        fake="synthetic images",
+    )
+    shared.add_reading(command)
+
+
+def _fit_arguments(command: ArgumentParser) -> None:
+    _add_sides(command)
+    shared.add_population(command)
+    command.add_argument("--n-fake", type=int, metavar="N", help="synthetic images that the statistics refer to")
+    command.add_argument("--out", required=True, metavar="FILE", help="write the detector as JSON")
+    command.set_defaults(out_method="save")
+
+
+def _fit(options: Namespace) -> Outcome:
+    detector = fingerprint.fit(
+        options.used,
+        options.unused,
+        options.fake,
+        population=options.population,
+        n_fake=options.n_fake,
+        **shared.reading(options),
+    )
+    return Outcome(str(detector), detector)
+
+
+def _predict_arguments(command: ArgumentParser) -> None:
+    command.add_argument("detector", metavar="DETECTOR", help="file that fit wrote")
+    shared.add_folders(command, real="real images", fake="synthetic images")
+    shared.add_population(command)
+    command.add_argument("--share", type=float, metavar="P", help="share of used images among the real ones, if known")
+    shared.add_reading(command)
+    shared.add_outputs(command)
+
+
+def _predict(options: Namespace) -> Outcome:
+    detector = fingerprint.load_detector(options.detector)
+    predictions = detector.predict(
+        options.real, options.fake, share=options.share, population=options.population, **shared.reading(options)
+    )
+    return Outcome(str(predictions), predictions, failed=any(predictions.failed.values()))
+
+
+def _evaluate_arguments(command: ArgumentParser) -> None:
+    command.add_argument("truth", metavar="TRUTH", help="CSV of name and used (0 or 1), with or without header")
+    command.add_argument("predicted", metavar="PREDICTED", help="run file, or a table of predict or rank")
+    command.add_argument("--threshold", type=float, help="scores from here upwards count as used")
+    shared.add_groups(command)
+    shared.add_outputs(command)
+
+
+def _evaluate(options: Namespace) -> Outcome:
+    truth = tables.read_numbers(options.truth, ("used",))
+    names = list(truth)
+    predicted = tables.in_order_of(names, tables.read_numbers(options.predicted, _PREDICTED), options.predicted)
+    groups: Any = shared.groups(options)
+    if callable(groups):
+        groups = [groups(name) for name in names]
+    elif groups is not None:
+        groups = [str(patient) for patient in tables.in_order_of(names, groups, options.groups)]
+    found = fingerprint.evaluate(list(truth.values()), predicted, threshold=options.threshold, groups=groups)
+    return Outcome(str(found), found)
+
+
+# --- Generators -------------------------------------------------------------------------------------------------------
+
+
+def _audit_arguments(command: ArgumentParser) -> None:
+    _add_sides(command)
+    command.add_argument("--method", default="default", metavar="NAME", help="as for rank")
+    command.add_argument("--seed", type=int, default=0, help="of the permutations (default: 0)")
+    command.add_argument(
+        "--fail-above",
+        type=float,
+        metavar="RATE",
+        help="exit status 3 if surely more than this share of the used images is flagged; 0.05 is what chance flags",
+    )
+    shared.add_outputs(command)
+
+
+def _audit(options: Namespace) -> Outcome:
+    found = fingerprint.audit(
+        options.used, options.unused, options.fake, method=options.method, seed=options.seed, **shared.reading(options)
+    )
+    # a rate that is not defined keeps the gate shut
+    leak = options.fail_above is not None and not found.leak_rate.low <= options.fail_above
+    return Outcome(str(found), found, failed=any(found.failed.values()), leak=leak)
+
+
+def _compare_arguments(command: ArgumentParser) -> None:
+    shared.add_folders(
+        command,
+        used="real images that both generators were trained on",
+        fake_a="synthetic images of the first generator",
+        fake_b="synthetic images of the second generator",
+    )
+    command.add_argument("--unused", metavar="DIR", help="real images that neither was trained on")
+    shared.add_reading(command)
+    shared.add_outputs(command)
+
+
+def _compare(options: Namespace) -> Outcome:
+    found = fingerprint.compare(
+        options.fake_a, options.fake_b, options.used, unused=options.unused, **shared.reading(options)
+    )
+    return Outcome(str(found), found, failed=any(found.failed.values()))
+
+
+def _attribute_arguments(command: ArgumentParser) -> None:
+    command.add_argument("sources", metavar="SET", nargs="+", help="folders of real images, one for each training set")
+    shared.add_folders(command, fake="synthetic images of unknown origin")
+    shared.add_reading(command, groups=False)
+    command.add_argument("--least-margin", type=float, default=0.0, help="leave smaller leads undecided (default: 0)")
+    shared.add_outputs(command)
+
+
+def _attribute(options: Namespace) -> Outcome:
+    sources = {path: path for path in options.sources}
+    found = fingerprint.attribute(options.fake, sources, least_margin=options.least_margin, **shared.reading(options))
+    return Outcome(str(found), found, failed=any(found.failed.values()))
+
+
+# --- The challenge, and the demonstration -----------------------------------------------------------------------------
+
+
+def _run_arguments(command: ArgumentParser) -> None:
+    command.add_argument("development", metavar="DEV_DIR", help="folder with generated, used and not_used images")
+    command.add_argument("test", metavar="TEST_DIR", help="folder with generated and unknown real images")
+    command.add_argument("--out", dest="run_file", required=True, metavar="FILE", help="run file to write")
+    command.add_argument("--share", type=float, metavar="P", help="share of used images among the unknown, if known")
+    shared.add_threads(command)
+
+
+def _run(options: Namespace) -> Outcome:
+    answer = challenge.answer(
+        options.development,
+        options.test,
+        options.run_file,
+        share=options.share,
+        threads=options.threads,
+        progress=shared.progress(),
+    )
+    text = f"{answer}\nRun file of {answer.edition}: {options.run_file}"
+    return Outcome(text, failed=any(answer.predictions.failed.values()))
+
+
+def _check_arguments(command: ArgumentParser) -> None:
+    command.add_argument("file", metavar="RUN", help="run file")
+    command.add_argument("test", nargs="?", metavar="TEST_DIR", help="the test part, to find unknown and missing ids")
+    command.add_argument("--edition", type=int, default=2023, help="2023 (default) or 2025, without TEST_DIR")
+
+
+def _check(options: Namespace) -> Outcome:
+    edition, names = options.edition, None
+    if options.test:
+        part = challenge.layout(options.test)
+        if part.unknown is None:
+            raise fingerprint.InputError(
+                f"TEST_DIR: expected the test part, got the {part.part} part in {options.test}"
+            )
+        unknown = fingerprint.load(part.unknown)
+        edition, names = part.edition, [*unknown.names, *(failure.name for failure in unknown.failed)]
+    faults = challenge.check_run(options.file, names, edition=edition)
+    return Outcome("\n".join(map(str, faults)) or f"{options.file}: no fault", failed=bool(faults))
+
+
+def _demo_arguments(command: ArgumentParser) -> None:
+    command.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="new or empty folder (default: demo)")
+    command.add_argument("--seed", type=int, default=0, help="another draw (default: 0)")
+    shared.add_threads(command)
+
+
+def _demo(options: Namespace) -> Outcome:
+    folder = Path(options.folder)
+    truth = fingerprint.phantoms.write_demo(folder, seed=options.seed)
+    ranking = fingerprint.rank(folder / "real", folder / "fake", threads=options.threads, progress=shared.progress())
+    ranking.to_csv(folder / "ranking.csv")
+    used = dict(zip(truth.real.names, truth.used.tolist(), strict=True))
+    leaked = {truth.real.names[i] for i in truth.source if i >= 0}
+    lines = [
+        ranking.summary(),
+        "",
+        "The truth, which the ranking was not told:",
+        "  used, from rank 1 on: " + "".join("+" if used[name] else "." for name in ranking.names),
+        f"  {sum(used.values())} of {len(used)} images were used; the generator leaks {len(leaked)} of them",
+    ]
+    for question, wanted in (("used or not", used), ("leaked or not", {name: name in leaked for name in used})):
+        found = fingerprint.evaluate([wanted[name] for name in ranking.names], ranking.scores, n_bootstrap=200)
+        lines.append(f"  {question}: AUC {found.roc_auc.value:.3f} (chance is 0.5)")
+    lines += ["", f"Images, truth and ranking are in {folder}{os.sep}"]
+    return Outcome("\n".join(lines))
+
+
+COMMANDS = (
+    Command("rank", "rank real images by the evidence that they were used for training", _rank_arguments, _rank),
+    Command("decide", "decide which real images to call used, without labels", _decide_arguments, _decide),
+    Command("distances", "write the matrix of distances, real by synthetic", _distances_arguments, _distances),
+    Command("audit", "test whether a generator leaks which images it was trained on", _audit_arguments, _audit),
+    Command("compare", "tell which of two generators leaks more", _compare_arguments, _compare),
+    Command("attribute", "tell which training set each synthetic image comes from", _attribute_arguments, _attribute),
+    Command("fit", "learn from labelled real images how to tell used from unused", _fit_arguments, _fit),
+    Command("predict", "decide with a fitted detector which real images were used", _predict_arguments, _predict),
+    Command("evaluate", "measure decisions or scores against the truth", _evaluate_arguments, _evaluate),
+    Command("challenge run", "do the whole task: learn, decide, write the run file", _run_arguments, _run),
+    Command("challenge check", "find every fault of a run file", _check_arguments, _check),
+    Command("demo", "draw images and a generator that leaks, and rank them", _demo_arguments, _demo),
+)

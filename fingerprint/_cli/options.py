@@ -1,0 +1,167 @@
+"""Options that several commands share, and the files that they write."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import fingerprint
+from fingerprint._cli import tables
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Mapping
+
+STDOUT = "-"
+
+
+# --- What is read -----------------------------------------------------------------------------------------------------
+
+
+def add_folders(command: ArgumentParser, **folders: str) -> None:
+    """Add positional arguments, each with what it holds."""
+    for name, held in folders.items():
+        command.add_argument(name, metavar=name.upper(), help=f"folder of {held}")
+
+
+def add_reading(command: ArgumentParser, *, groups: bool = True) -> None:
+    """Add the options of reading images."""
+    if groups:
+        add_groups(command)
+    command.add_argument("--size", type=int, metavar="PIXELS", help="resample all images to this height and width")
+    command.add_argument("--recursive", action="store_true", help="also read the folders inside the folders")
+    add_threads(command)
+
+
+def add_groups(command: ArgumentParser) -> None:
+    """Add the ways to say which images are of one patient."""
+    ways = command.add_mutually_exclusive_group()
+    ways.add_argument("--groups", metavar="FILE", help="JSON object, or CSV, from file name to patient")
+    ways.add_argument("--group-pattern", metavar="REGEX", help="the patient is what this finds in the name")
+    ways.add_argument("--group-by", choices=("folder",), help="the patient is the folder of the file")
+
+
+def add_population(command: ArgumentParser) -> None:
+    """Add further real images."""
+    command.add_argument(
+        "--population", metavar="DIR", action="append", help="more real images of this kind, used or not; repeatable"
+    )
+
+
+def add_threads(command: ArgumentParser) -> None:
+    """Add the number of threads."""
+    command.add_argument("--threads", type=int, metavar="N", help="threads to use (default: one a core)")
+
+
+def reading(options: Namespace) -> dict[str, Any]:
+    """Return the options of `add_reading` as arguments of the library."""
+    found = {"size": options.size, "recursive": options.recursive, "threads": options.threads}
+    return found | {"progress": progress()} | ({"groups": groups(options)} if "groups" in options else {})
+
+
+def progress() -> bool:
+    """Say whether somebody looks at a progress bar."""
+    return sys.stderr.isatty()
+
+
+def groups(options: Namespace) -> Mapping[str, object] | Callable[[str], object] | None:
+    """Return what says the patient of an image."""
+    if options.groups is not None:
+        return tables.read_groups(options.groups)
+    if options.group_by == "folder":
+        return lambda name: PurePosixPath(name).parent.as_posix()
+    if options.group_pattern is None:
+        return None
+    try:
+        pattern = re.compile(options.group_pattern)
+    except re.error as error:
+        raise fingerprint.InputError(
+            f"--group-pattern: expected a regular expression, got {options.group_pattern!r}: {error}"
+        ) from None
+
+    def found(name: str) -> str:
+        match = pattern.search(name)
+        if match is None:
+            raise fingerprint.InputError(
+                f"--group-pattern: expected {options.group_pattern!r} to match every name, found none in {name!r}"
+            )
+        return match[1 if pattern.groups else 0] or ""
+
+    return found
+
+
+# --- What is written --------------------------------------------------------------------------------------------------
+
+
+def add_outputs(command: ArgumentParser, *, table: bool = True, report: bool = False) -> None:
+    """Add the files that a command can write."""
+    if table:
+        command.add_argument("--out", metavar="FILE", help="write the table as CSV; - = to stdout")
+    command.add_argument("--json", metavar="FILE", help="write everything as JSON; - = to stdout")
+    if report:
+        command.add_argument("--report", metavar="FILE", help="write a page that shows the evidence, as HTML")
+
+
+@dataclass
+class Outputs:
+    """The files that a run is to write.
+
+    Parameters
+    ----------
+    targets : list of str
+        Paths; ``-`` is stdout.
+    methods : list of str
+        What of the result writes each.
+    written : list of str
+        A line for each file that was written.
+    """
+
+    targets: list[str]
+    methods: list[str]
+    written: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, options: Namespace) -> Outputs:
+        """Return the files that the options name."""
+        known = {"out": getattr(options, "out_method", "to_csv"), "json": "to_json", "report": "report"}
+        asked = {name: path for name in known if (path := getattr(options, name, None)) is not None}
+        return cls(list(asked.values()), [known[name] for name in asked])
+
+    def check(self) -> None:
+        """Raise before the work where a file could not be written after it."""
+        for target in self.targets:
+            folder = Path(target).parent
+            if target == STDOUT:
+                continue
+            if Path(target).is_dir():
+                raise fingerprint.InputError(f"{target}: expected the name of a file to write, found a folder")
+            if not folder.is_dir():
+                raise fingerprint.InputError(f"{target}: expected a file in an existing folder; create {folder}")
+            if not os.access(folder, os.W_OK):
+                raise fingerprint.InputError(f"{target}: expected a folder to write into, got {folder}, read-only")
+        for library in ("jinja2", "matplotlib") * ("report" in self.methods):
+            try:
+                importlib.import_module(library)
+            except ImportError:
+                raise fingerprint.InputError(
+                    f'--report: needs {library}; pip install "synthetic-fingerprint[report]"'
+                ) from None
+
+    def write(self, result: Any) -> list[str]:
+        """Write all files, and return what went wrong."""
+        faults = []
+        for target, method in zip(self.targets, self.methods, strict=True):
+            try:
+                if target == STDOUT:
+                    sys.stdout.write(getattr(result, method)())
+                else:
+                    getattr(result, method)(target)
+                    self.written.append(f"Wrote {target}")
+            except (fingerprint.InputError, OSError) as error:
+                faults.append(str(error))
+        return faults

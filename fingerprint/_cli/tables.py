@@ -1,0 +1,116 @@
+"""Tables that people bring: patients, truth, and predictions, as spreadsheets and programs write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fingerprint import InputError, challenge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+_NAMES = ("name", "image", "file", "filename")  # columns of the name of an image
+_PATIENTS = ("patient", "group", "patient_id", "PatientID")
+_DELIMITERS = ",;\t"
+
+
+def read_groups(path: str) -> dict[str, object]:
+    """Return the patients by file name, of a JSON object or a CSV of two columns."""
+    text = _text(path)
+    if Path(path).suffix.lower() != ".csv":
+        try:
+            groups = json.loads(text, object_pairs_hook=lambda pairs: _once(path, pairs))
+        except (RecursionError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: expected JSON, or a name that ends in .csv: {error}") from None
+        if not isinstance(groups, dict):
+            raise InputError(f"{path}: expected a JSON object from file name to patient, got a {type(groups).__name__}")
+        return groups
+    return _once(path, _columns(path, text, _PATIENTS))
+
+
+def read_numbers(path: str, columns: Sequence[str]) -> dict[str, int | float]:
+    """Return a number by name: of a run file, or of the first of the columns that a table with a header has."""
+    numbers = {}
+    for name, value in _once(path, _columns(path, _text(path), columns)).items():
+        try:
+            numbers[name] = int(value) if value in ("0", "1") else float(value)
+        except ValueError:
+            raise InputError(f"{path}: expected a number for {name!r}, got {value!r}") from None
+    if any(isinstance(number, float) for number in numbers.values()):
+        return {name: float(number) for name, number in numbers.items()}
+    return numbers
+
+
+def in_order_of(names: Sequence[str], table: Mapping[str, Any], path: str) -> list[Any]:
+    """Return the values of some images; they may be named with or without folder and extension.
+
+    Exact names go first. Where some are missing, names are compared without folder and extension, if these alone tell
+    the images apart.
+    """
+    if all(name in table for name in names):
+        return [table[name] for name in names]
+    short = {challenge.run_id(name): value for name, value in table.items()}
+    wanted = [challenge.run_id(name) for name in names]
+    if len(short) < len(table) or len(set(wanted)) < len(wanted):
+        keys = wanted if len(set(wanted)) < len(wanted) else [challenge.run_id(name) for name in table]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(
+            f"{path}: expected the very names of the truth, since {twice!r} without folder and extension stands for "
+            "several images"
+        )
+    missing = [name for name, key in zip(names, wanted, strict=True) if key not in short]
+    if missing:
+        raise InputError(
+            f"{path}: expected a line for each of the {len(names)} images of the truth, found none for "
+            f"{missing[0]!r} ({len(missing)} missing)"
+        )
+    return [short[key] for key in wanted]
+
+
+def _text(path: str) -> str:
+    """Return the text of a file, with or without byte order mark."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected text in UTF-8; save it as CSV in UTF-8") from None
+
+
+def _once(path: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs as a dictionary, each name once."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"{path}: expected each name once, found {name!r} twice")
+        found[name] = value
+    return found
+
+
+def _columns(path: str, text: str, wanted: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names and one other column of a CSV, with or without header."""
+    first = text.split("\n", 1)[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a CSV file: {error}") from None
+    at, column = 0, 1
+    names = [one for one in _NAMES if rows and one in rows[0]]
+    if names:
+        header = rows.pop(0)
+        found = [one for one in wanted if one in header]
+        if not found:
+            raise InputError(f"{path}: expected a column {' or '.join(wanted)}, got {', '.join(header)}")
+        at, column = header.index(names[0]), header.index(found[0])
+    pairs = []
+    for line, row in enumerate(rows, 1):
+        if len(row) <= max(at, column) or not row[at].strip():
+            raise InputError(f"{path}: expected a name and a value in row {line}, got {row}")
+        pairs.append((row[at].strip(), row[column].strip()))
+    return pairs
