@@ -16,7 +16,8 @@ _EXPORTS = {
     "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
     "_answers.evidence": ("Evidence",),
     "_answers.rank": ("rank",),
-    "_answers.ranking": ("Group", "Match", "Ranking", "Row"),
+    "_answers.ranking": ("Ranking",),
+    "_answers.rows": ("Group", "Match", "Row"),
     "_base.checks": ("InputError",),
     "_base.failures": ("Failure",),
     "_base.version": ("__version__",),
@@ -51,10 +52,10 @@ if TYPE_CHECKING:
     from fingerprint._answers.detector import load_detector as load_detector
     from fingerprint._answers.evidence import Evidence as Evidence
     from fingerprint._answers.rank import rank as rank
-    from fingerprint._answers.ranking import Group as Group
-    from fingerprint._answers.ranking import Match as Match
     from fingerprint._answers.ranking import Ranking as Ranking
-    from fingerprint._answers.ranking import Row as Row
+    from fingerprint._answers.rows import Group as Group
+    from fingerprint._answers.rows import Match as Match
+    from fingerprint._answers.rows import Row as Row
     from fingerprint._base.checks import InputError as InputError
     from fingerprint._base.failures import Failure as Failure
     from fingerprint._distances.distance import distances as distances

@@ -4,6 +4,7 @@ import ast
 import pkgutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def modules(path: Path) -> set[str]:
+    """Return the modules that a file imports, and the names it imports from them, at run time and for types."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
 def test_the_order_names_every_folder() -> None:
     folders = {path.parent.relative_to(PACKAGE).as_posix() for path in FILES} - {"."}
     assert folders == set(ABOVE)
@@ -57,6 +69,14 @@ def test_the_order_names_every_folder() -> None:
 def test_a_file_imports_only_from_its_folder_and_those_above(path: Path) -> None:
     folder = path.parent.name
     assert imported(path) <= {folder, *ABOVE[folder]}
+
+
+@pytest.mark.parametrize("folder", ABOVE)
+def test_files_of_a_folder_do_not_import_each_other_in_a_circle(folder: str) -> None:
+    files = {path.stem: path for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__"}
+    names = [f"fingerprint.{folder}.{stem}" for stem in files]
+    graph = {stem: {name.rpartition(".")[2] for name in names if name in modules(path)} for stem, path in files.items()}
+    assert list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 def test_kernels_import_numba_llvmlite_and_numpy_alone() -> None:

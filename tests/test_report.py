@@ -189,7 +189,7 @@ def test_the_histogram_has_the_colour_of_the_text_and_no_date(tmp_path) -> None:
     assert report._INK not in svg
     assert "Matplotlib" not in svg
     assert "reference, known to be unused" in svg
-    assert "reference" not in report.histogram(RANKING, None, None)
+    assert "reference" not in report.histogram(RANKING.scores, None, None, stretched=True)
 
 
 def test_bars_are_shares_of_the_images() -> None:

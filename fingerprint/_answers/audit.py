@@ -145,7 +145,9 @@ class Audit:
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
-        return output.write_measures_json(self, path, leaks=self.leaks, verdict=self.verdict, null=self.null)
+        return output.write_json(
+            output.plain(self) | {"leaks": self.leaks, "verdict": self.verdict, "null": self.null}, path
+        )
 
     def __str__(self) -> str:
         """Return the verdict, the numbers and the null for reading."""

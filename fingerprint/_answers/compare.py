@@ -86,7 +86,7 @@ class Comparison:
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
-        return output.write_measures_json(self, path, verdict=self.verdict)
+        return output.write_json(output.plain(self) | {"verdict": self.verdict}, path)
 
 
 @public

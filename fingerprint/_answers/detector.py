@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -254,11 +254,9 @@ class Detector:
         path : path
             File to write.
         """
-        content = asdict(self) | {
-            "expected": {name: [_null(value) for value in estimate] for name, estimate in self.expected.items()}
-        }
-        text = json.dumps({"format": _FORMAT, "version": _VERSION} | content, indent=1, allow_nan=False)
-        output.write(text + "\n", path)
+        expected = {name: list(estimate) for name, estimate in self.expected.items()}
+        content = {"format": _FORMAT, "version": _VERSION} | output.plain(self) | {"expected": expected}
+        output.write_json(content, path)
 
     def __str__(self) -> str:
         """Return the weights and what to expect, for reading."""
@@ -451,7 +449,3 @@ def _restored(content: dict[str, Any]) -> Detector:
             name: Estimate(*(math.nan if v is None else v for v in content["expected"][name])) for name in MEASURES
         },
     )
-
-
-def _null(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -9,7 +9,8 @@ import numpy as np
 
 from fingerprint._answers import collect
 from fingerprint._answers.collect import Reading
-from fingerprint._answers.ranking import Match, Origin, Ranking
+from fingerprint._answers.ranking import Origin, Ranking
+from fingerprint._answers.rows import Match
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public

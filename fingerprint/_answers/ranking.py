@@ -9,6 +9,7 @@ import numpy as np
 
 from fingerprint._answers import collect, report
 from fingerprint._answers.evidence import Evidence
+from fingerprint._answers.rows import Group, Match, Row
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
@@ -28,78 +29,6 @@ if TYPE_CHECKING:
     from fingerprint._statistics.decisions import Decisions
 
 _SHOWN = 10  # rows of the table in a summary
-
-
-@public
-@dataclass(frozen=True)
-class Match:
-    """A synthetic image that is evidence for a real one.
-
-    Parameters
-    ----------
-    name : str
-        Of the synthetic image.
-    distance : float or None
-        Of the whole images, in the view that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
-        it is not among the nearest.
-    gain : float or None
-        By how many octaves in total its patches match better than other real images do, see
-        `fingerprint._patches.gains.summarise_patches`. None where it is not among the best.
-    """
-
-    name: str
-    distance: float | None
-    gain: float | None = None
-
-
-@public
-@dataclass(frozen=True)
-class Row:
-    """One real image and the evidence that it was used for training.
-
-    Parameters
-    ----------
-    rank : int
-        From 1, the most likely used.
-    name : str
-        Of the real image.
-    score : float
-        Higher = more likely used; see `Ranking`.
-    p_value, q_value : float or None
-        Where a reference was given, see `Ranking`.
-    group : str or None
-        Patient, where groups were given.
-    evidence : tuple of Match
-        The synthetic images that give it away: first the one that stands out most, then the best of the other kind.
-    """
-
-    rank: int
-    name: str
-    score: float
-    p_value: float | None
-    q_value: float | None
-    group: str | None
-    evidence: tuple[Match, ...]
-
-
-@public
-@dataclass(frozen=True)
-class Group:
-    """The images of one patient.
-
-    Parameters
-    ----------
-    name : str
-        Of the group.
-    score : float
-        Mean score of its images: a patient is used with all images or with none, so that their evidence adds up.
-    rows : tuple of Row
-        Its images, most likely used first.
-    """
-
-    name: str
-    score: float
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -435,11 +364,15 @@ class Ranking:
         except InputError as error:
             missing = str(error)
         page = report.page(
-            self,
-            self.decide(),
             table=self._table(),
-            reference=None if self.origin is None else self.origin.null,
-            pictures=pictures,
+            scores=self.scores,
+            null=None if self.origin is None else self.origin.null,
+            params=self.params,
+            n_fake=self.n_fake,
+            failed=self.failed,
+            groups=() if self.groups is None else self.by_group(),
+            decided=self.decide(),
+            shown=list(zip(self, pictures, strict=False)),
             missing=missing,
         )
         output.write(page, path)

@@ -13,12 +13,13 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from PIL.Image import Image
 
     from fingerprint._answers.evidence import Evidence
-    from fingerprint._answers.ranking import Ranking
+    from fingerprint._answers.rows import Group, Row
+    from fingerprint._base.failures import Failure
     from fingerprint._base.types import Array
     from fingerprint._statistics.decisions import Decisions
 
@@ -61,28 +62,36 @@ def require() -> None:
 
 
 def page(
-    ranking: Ranking,
-    decided: Decisions,
     *,
     table: tuple[Sequence[str], Iterable[Sequence[object]]],
-    reference: Array | None,
-    pictures: Sequence[Evidence],
+    scores: Array,
+    null: Array | None,
+    params: Mapping[str, object],
+    n_fake: int,
+    failed: Mapping[str, Sequence[Failure]],
+    groups: Sequence[Group],
+    decided: Decisions,
+    shown: Sequence[tuple[Row, Evidence]],
     missing: str,
 ) -> str:
     """Return a ranking as HTML.
 
     Parameters
     ----------
-    ranking : Ranking
-        What to show.
-    decided : Decisions
-        Which of its images to call used.
     table : (sequence of str, iterable of sequence)
-        Columns and rows of the ranking.
-    reference : ndarray or None
-        (m,) float64 scores of the unused images, where they are known.
-    pictures : sequence of Evidence
-        Of the first images of the ranking.
+        Columns and rows of the ranking, most likely used first.
+    scores : ndarray
+        (n,) float64, descending.
+    null : ndarray or None
+        (m,) float64 scores of the reference, where there is one.
+    params, n_fake, failed
+        As in `fingerprint.Ranking`.
+    groups : sequence of Group
+        Patients, where they are known.
+    decided : Decisions
+        Which images to call used.
+    shown : sequence of (Row, Evidence)
+        The first images of the ranking, to be shown with a picture.
     missing : str
         Why there are no pictures, where there are none.
 
@@ -107,29 +116,33 @@ def page(
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     return environment.from_string(template).render(
         version=__version__,
-        ranking=ranking,
+        scores=scores,
+        params=params,
+        n_fake=n_fake,
         decided=decided,
         columns=columns,
         rows=([_cell(*pair) for pair in zip(columns, row, strict=True)] for row in rows),
         # drawn from numbers alone, so that nothing in it needs escaping
-        histogram=Markup(histogram(ranking, reference, decided.threshold)),
-        pictures=((row, found, _data_uri(found.image())) for row, found in zip(ranking, pictures, strict=False)),
-        n_pictures=len(pictures),
+        histogram=Markup(histogram(scores, null, decided.threshold, stretched=params["method"] == "default")),
+        pictures=((row, found, _data_uri(found.image())) for row, found in shown),
+        n_pictures=len(shown),
         missing=missing,
-        groups=() if ranking.groups is None else ranking.by_group(),
-        failed=[(side, failure) for side, failures in ranking.failed.items() for failure in failures],
+        groups=groups,
+        failed=failed,
     )
 
 
-def histogram(ranking: Ranking, reference: Array | None, threshold: float | None) -> str:
+def histogram(scores: Array, null: Array | None, threshold: float | None, *, stretched: bool) -> str:
     """Draw how the scores are distributed.
 
     Parameters
     ----------
-    ranking, reference
+    scores, null
         As for `page`.
     threshold : float or None
         Scores from here upwards are called used.
+    stretched : bool
+        Whether the scores are sums of tail scores, in powers of ten: the axis is then stretched near 0.
 
     Returns
     -------
@@ -139,21 +152,21 @@ def histogram(ranking: Ranking, reference: Array | None, threshold: float | None
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    # sums of surprises reach from near 0 to hundreds; others are on scales of their own
-    place = np.arcsinh if stretched(ranking) else np.asarray
-    scores, null = ranking.scores, np.empty(0) if reference is None else reference
-    edges = np.histogram_bin_edges(place(np.concatenate([scores, null, [0.0] * stretched(ranking)])), _BINS)
+    # sums of tail scores reach from near 0 to hundreds; others are on scales of their own
+    place = np.arcsinh if stretched else np.asarray
+    reference = np.empty(0) if null is None else null
+    edges = np.histogram_bin_edges(place(np.concatenate([scores, reference, [0.0] * stretched])), _BINS)
     file = io.StringIO()
     with style.context(["default", _STYLE]):
         figure = Figure(figsize=(5.4, 2.5), layout="constrained")
         axes = figure.add_subplot()
         axes.stairs(_shares(place(scores), edges), edges, fill=True, color="#4a8ac9", label="ranked images")
-        if len(null):
+        if null is not None:
             heights = _shares(place(null), edges)
             axes.stairs(heights, edges, color="#d2751d", linewidth=1.8, label="reference, known to be unused")
         if threshold is not None:
             axes.axvline(float(place(threshold)), color=_INK, linestyle="--", label="called used from here")
-        if stretched(ranking):
+        if stretched:
             ticks = [tick for tick in _TICKS if tick <= np.sinh(edges[-1])]
             axes.set_xticks(np.arcsinh(ticks), [f"{tick:g}" for tick in ticks])
         axes.set(xlabel="score", ylabel="% of images")
@@ -161,11 +174,6 @@ def histogram(ranking: Ranking, reference: Array | None, threshold: float | None
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = file.getvalue()
     return text[text.index("<svg") :].replace(_INK, "currentColor")
-
-
-def stretched(ranking: Ranking) -> bool:
-    """Whether the scores are sums of surprises, in powers of ten, see `fingerprint._statistics.scores.surprises`."""
-    return ranking.params["method"] == "default"
 
 
 def _shares(values: Array, edges: Array) -> Array:

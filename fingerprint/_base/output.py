@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,29 +32,41 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: str
 
 
 def write_json(content: Mapping[str, object], path: str | PathLike[str] | None) -> str:
-    """Return named contents as JSON, dataclasses and read-only mappings as objects, and write them likewise."""
-    return write(json.dumps(content, indent=1, ensure_ascii=False, default=_object) + "\n", path)
+    """Return named contents, made plain, as JSON, and write them likewise."""
+    return write(json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
-def write_measures_json(result: Any, path: str | PathLike[str] | None, **derived: object) -> str:
-    """Return a dataclass of measures and what is derived from them as JSON, and write it likewise.
+def plain(value: Any) -> Any:
+    """Return a value in the types of JSON.
 
-    Named tuples become objects; numbers that are not finite become null, as JSON knows no others.
+    Dataclasses, named tuples and mappings become objects, a dataclass without what its comparison leaves out. Arrays
+    and sequences become lists, and numbers that are not finite None, as JSON knows no others.
+
+    Parameters
+    ----------
+    value : object
+        Whatever a result holds.
+
+    Returns
+    -------
+    dict, list, str, int, float, bool or None
+        What stands for it; text for what has no type in JSON, such as a path.
+
+    Examples
+    --------
+    >>> plain({"scores": (1.5, float("nan")), "file": Path("a.png")})
+    {'scores': [1.5, None], 'file': 'a.png'}
     """
-    return write(json.dumps(_plain({**asdict(result), **derived}), indent=2, allow_nan=False) + "\n", path)
-
-
-def _object(value: Any) -> dict[str, object]:
-    return dict(value) if isinstance(value, Mapping) else asdict(value)
-
-
-def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        value = value._asdict()
+    elif is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)

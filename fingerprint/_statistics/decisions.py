@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,9 +93,7 @@ class Decisions:
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return all of it as JSON, and write it to `path` where given."""
-        columns = {"names": list(self.names), "used": self.used.tolist(), "error": self.error.tolist()}
-        content = asdict(self) | columns | {"verdict": self.verdict}
-        return output.write_json(content, path)
+        return output.write_json(output.plain(self) | {"verdict": self.verdict}, path)
 
 
 def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: float) -> Decisions:

@@ -121,7 +121,7 @@ class Evaluation(Measures):
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
-        return output.write_measures_json(self, path)
+        return output.write_json(output.plain(self), path)
 
     def __str__(self) -> str:
         """Return a table for reading."""

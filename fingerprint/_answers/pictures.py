@@ -1,0 +1,118 @@
+"""Pictures of evidence: a real image beside a synthetic one, where they match, and where patches gain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from fingerprint._base.types import Array
+    from fingerprint._patches.gains import PatchEvidence
+
+SHOWN = 12  # rectangles that are drawn, those with the largest gains
+_HEIGHT = 384  # of a panel in pixels, at least
+_HOT = 6.0  # octaves at which the heat map is brightest
+_GAP = 8
+
+
+def heat(evidence: PatchEvidence, height: int, width: int) -> Array:
+    """Spread the gains of the patches over the pixels they cover.
+
+    Parameters
+    ----------
+    evidence : PatchEvidence
+        Of one pair.
+    height, width : int
+        Of the images in pixels.
+
+    Returns
+    -------
+    ndarray
+        (height, width) float64: mean gain in octaves of the patches over each pixel, 0 where there is none.
+    """
+    total, cover = np.zeros((2, height, width))
+    for r, y in enumerate(evidence.rows):
+        for c, x in enumerate(evidence.columns):
+            here = np.s_[y : y + evidence.size, x : x + evidence.size]
+            total[here] += evidence.gains[r, c]
+            cover[here] += 1
+    return total / np.maximum(cover, 1)
+
+
+def rectangles(evidence: PatchEvidence, count: int) -> list[tuple[int, int, int, int, float]]:
+    """Return the patches with the largest gains that do not cover each other by more than half.
+
+    Parameters
+    ----------
+    evidence : PatchEvidence
+        Of one pair.
+    count : int
+        How many at most.
+
+    Returns
+    -------
+    list of tuple
+        Upper and left edge in the real image, upper and left edge in the synthetic one, turned if `evidence.mirrored`
+        says so, and gain in octaves; the largest gain first.
+    """
+    found: list[tuple[int, int, int, int, float]] = []
+    for flat in np.argsort(-evidence.gains, axis=None, kind="stable"):
+        r, c = divmod(int(flat), evidence.gains.shape[1])
+        gain = float(evidence.gains[r, c])
+        if gain <= 0 or len(found) == count:
+            break
+        y, x = int(evidence.rows[r]), int(evidence.columns[c])
+        apart = (max(abs(y - other[0]), abs(x - other[1])) for other in found)
+        if all(2 * distance > evidence.size for distance in apart):
+            dy, dx = evidence.offsets[r, c].tolist()
+            found.append((y, x, y + dy, x + dx, gain))
+    return found
+
+
+def draw(real: Array, fake: Array, evidence: PatchEvidence) -> Image:
+    """Draw a real image, its synthetic match and the heat map of the gains side by side.
+
+    Parameters
+    ----------
+    real, fake : ndarray
+        (h, w) uint8 or uint16, of one size. The synthetic image is turned left to right if `evidence` says so.
+    evidence : PatchEvidence
+        Where they match.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB. Rectangles of one colour mark a patch and its match; the heat map lies over the real image.
+    """
+    from PIL import Image, ImageDraw
+
+    height, width = real.shape
+    zoom = -(-_HEIGHT // height)
+    turned = fake[:, ::-1] if evidence.mirrored else fake
+    warm = heat(evidence, height, width)[..., None]
+    strength = np.clip(warm / _HOT, 0, 1)
+    overlay = _grey(real)[..., None] * (1 - 0.7 * strength) + strength * 0.7 * np.array([255.0, 90.0, 0.0])
+    panels = [np.repeat(_grey(side)[..., None], 3, axis=2) for side in (real, turned)] + [overlay]
+    canvas = Image.new("RGB", (3 * width * zoom + 2 * _GAP, height * zoom), "white")
+    for n, panel in enumerate(panels):
+        shown = Image.fromarray(panel.astype(np.uint8)).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
+        canvas.paste(shown, (n * (width * zoom + _GAP), 0))
+    pen = ImageDraw.Draw(canvas)
+    for n, (y, x, top, left, _) in enumerate(rectangles(evidence, SHOWN)):
+        colour = f"hsl({360 * n // SHOWN}, 100%, 55%)"
+        for panel_number, (upper, edge) in enumerate(((y, x), (top, left))):
+            start = panel_number * (width * zoom + _GAP)
+            box = [edge * zoom, upper * zoom, (edge + evidence.size) * zoom - 1, (upper + evidence.size) * zoom - 1]
+            pen.rectangle([start + box[0], box[1], start + box[2], box[3]], outline=colour, width=2)
+    return canvas
+
+
+def _grey(image: Array) -> Array:
+    """Return an image in grey levels from 0 to 255, 16-bit ones stretched to their range."""
+    if image.dtype == np.uint8:
+        return image.astype(np.float64)
+    low, high = float(image.min()), float(image.max())
+    return np.asarray((image - low) * (255 / max(high - low, 1)))

@@ -1,0 +1,71 @@
+"""What a ranking is made of: its rows, their matches, and the rows of one patient."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Match(NamedTuple):
+    """A synthetic image that is evidence for a real one.
+
+    Parameters
+    ----------
+    name : str
+        Of the synthetic image.
+    distance : float or None
+        Of the whole images, in the view that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
+        it is not among the nearest.
+    gain : float or None
+        By how many octaves in total its patches match better than other real images do, see
+        `fingerprint._patches.gains.summarise_patches`. None where it is not among the best.
+    """
+
+    name: str
+    distance: float | None
+    gain: float | None = None
+
+
+class Row(NamedTuple):
+    """One real image and the evidence that it was used for training.
+
+    Parameters
+    ----------
+    rank : int
+        From 1, the most likely used.
+    name : str
+        Of the real image.
+    score : float
+        Higher = more likely used; see `Ranking`.
+    p_value, q_value : float or None
+        Where a reference was given, see `Ranking`.
+    group : str or None
+        Patient, where groups were given.
+    evidence : tuple of Match
+        The synthetic images that give it away: first the one that stands out most, then the best of the other kind.
+    """
+
+    rank: int
+    name: str
+    score: float
+    p_value: float | None
+    q_value: float | None
+    group: str | None
+    evidence: tuple[Match, ...]
+
+
+class Group(NamedTuple):
+    """The images of one patient.
+
+    Parameters
+    ----------
+    name : str
+        Of the group.
+    score : float
+        Mean score of its images: a patient is used with all images or with none, so that their evidence adds up.
+    rows : tuple of Row
+        Its images, most likely used first.
+    """
+
+    name: str
+    score: float
+    rows: tuple[Row, ...]
