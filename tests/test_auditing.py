@@ -196,11 +196,11 @@ def test_audit_is_written(tmp_path):
     assert "Data-copying statistic C_T = -1.55 (far below 0: copying), p = 0.061." in str(audit)
 
 
-def test_names_of_cells_that_json_does_not_know_become_text():
+def test_names_of_cells_become_plain():
     audit = audit_scores([3.0, 5.0], [1.0, 2.0], n_permutations=99)
     copying = data_copying([1.0], [2.0], cells=([(0, np.int64(1))], [(0, np.int64(1))]), minimum=1)
     found = json.loads(dataclasses.replace(audit, copying=copying).to_json())
-    assert found["copying"]["cells"][0]["name"] == [0, "1"]
+    assert found["copying"]["cells"][0]["name"] == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fingerprint._base.public import public
 
+
+@public
 class Match(NamedTuple):
     """A synthetic image that is evidence for a real one.
 
@@ -25,6 +28,7 @@ class Match(NamedTuple):
     gain: float | None = None
 
 
+@public
 class Row(NamedTuple):
     """One real image and the evidence that it was used for training.
 
@@ -53,6 +57,7 @@ class Row(NamedTuple):
     evidence: tuple[Match, ...]
 
 
+@public
 class Group(NamedTuple):
     """The images of one patient.
 
