@@ -20,25 +20,9 @@ from labelled import groups
 from table import publish
 
 import fingerprint
-from fingerprint._statistics.scores import METHODS
+from fingerprint import METHODS
 
-LABELS = {
-    "default": "**default**: whole images and patches",
-    "nearness": "whole images alone",
-    "patches": "patches alone",
-    "gan-leaks": "smallest distance (GAN-Leaks)",
-    "gan-leaks-calibrated": "smallest distance, calibrated (GAN-Leaks)",
-    "monte-carlo": "Monte Carlo (Hilprecht)",
-    "domias": "density ratio (DOMIAS)",
-    "adaptive": "distance / mean of 50 nearest (Carlini)",
-    "tiles": "largest tile distance (Carlini)",
-    "tiles-adaptive": "largest tile distance / mean of 50 nearest (Carlini)",
-    "correlation": "correlation to the nearest (Dar)",
-    "ssim": "largest SSIM (VCMI)",
-    "authenticity": "authenticity (Alaa)",
-    "votes": "retrieval votes",
-    "votes-ssim": "retrieval votes by SSIM (VCMI)",
-}
+LABELS = dict(METHODS) | {"default": f"**default**: {METHODS['default']}"}
 
 
 def measure(folder: Path, method: str, *, grouped: bool) -> fingerprint.Evaluation:

@@ -28,7 +28,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
 import fingerprint
-from fingerprint._statistics.scores import METHODS
+from fingerprint import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

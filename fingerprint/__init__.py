@@ -11,11 +11,11 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless t
 # what is public, by the module that it comes from; a name is loaded on its first use, which keeps the import light
 _EXPORTS = {
     "_answers.attribute": ("Attributed", "Attribution", "attribute"),
-    "_answers.audit": ("Audit", "audit"),
+    "_answers.audit": ("Audit", "audit", "audit_scores"),
     "_answers.compare": ("Comparison", "compare"),
     "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
     "_answers.evidence": ("Evidence",),
-    "_answers.rank": ("rank",),
+    "_answers.rank": ("METHODS", "rank"),
     "_answers.ranking": ("Ranking",),
     "_answers.rows": ("Group", "Match", "Row"),
     "_base.checks": ("InputError",),
@@ -26,6 +26,7 @@ _EXPORTS = {
     "_images.loading": ("blocks", "load"),
     "_images.slices": ("Slices",),
     "_patches.matches": ("NearestPatches", "nearest_patches", "patch_matches"),
+    "_statistics.copying": ("Copying", "CopyingCell", "data_copying"),
     "_statistics.decisions": ("Decisions",),
     "_statistics.evaluation": ("Evaluation", "Measures", "evaluate"),
     "_statistics.intervals": ("Estimate",),
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.attribute import attribute as attribute
     from fingerprint._answers.audit import Audit as Audit
     from fingerprint._answers.audit import audit as audit
+    from fingerprint._answers.audit import audit_scores as audit_scores
     from fingerprint._answers.compare import Comparison as Comparison
     from fingerprint._answers.compare import compare as compare
     from fingerprint._answers.detector import Detector as Detector
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.detector import fit as fit
     from fingerprint._answers.detector import load_detector as load_detector
     from fingerprint._answers.evidence import Evidence as Evidence
+    from fingerprint._answers.rank import METHODS as METHODS
     from fingerprint._answers.rank import rank as rank
     from fingerprint._answers.ranking import Ranking as Ranking
     from fingerprint._answers.rows import Group as Group
@@ -67,6 +70,9 @@ if TYPE_CHECKING:
     from fingerprint._patches.matches import NearestPatches as NearestPatches
     from fingerprint._patches.matches import nearest_patches as nearest_patches
     from fingerprint._patches.matches import patch_matches as patch_matches
+    from fingerprint._statistics.copying import Copying as Copying
+    from fingerprint._statistics.copying import CopyingCell as CopyingCell
+    from fingerprint._statistics.copying import data_copying as data_copying
     from fingerprint._statistics.decisions import Decisions as Decisions
     from fingerprint._statistics.evaluation import Evaluation as Evaluation
     from fingerprint._statistics.evaluation import Measures as Measures

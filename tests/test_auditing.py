@@ -13,9 +13,7 @@ from PIL import Image
 from scipy import stats
 
 import fingerprint
-from fingerprint import Audit, InputError
-from fingerprint._answers.audit import audit_scores
-from fingerprint._statistics.copying import data_copying
+from fingerprint import Audit, InputError, audit_scores, data_copying
 
 NAN = math.nan
 
@@ -177,7 +175,7 @@ def test_audit_is_written(tmp_path):
     audit = audit_scores([3.0, np.inf, 5.0], [1.0, 2.0, 4.0], n_permutations=99)
     assert isinstance(audit, Audit)
     assert "copying" not in audit.to_csv()
-    audit = dataclasses.replace(audit, copying=data_copying([1.0, 2.0], [3.0, 4.0], minimum=1))
+    audit = dataclasses.replace(audit, copying=data_copying([3.0, 4.0], [1.0, 2.0], minimum=1))
     text = audit.to_csv(tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == text
     rows = {row["quantity"]: row for row in csv.DictReader(io.StringIO(text))}
@@ -190,7 +188,7 @@ def test_audit_is_written(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == found
     assert (found["verdict"], found["null"], found["leaks"]) == (audit.verdict, audit.null, audit.leaks)
     assert found["copying"]["cells"] == [
-        {"name": "all", "z": audit.copying.z, "n_generated": 2, "n_held_out": 2, "counted": True}
+        {"name": "all", "z": audit.copying.z, "n_unused": 2, "n_fake": 2, "counted": True}
     ]
     assert found["leak_rate"] == {"value": None, "low": None, "high": None}
     assert "Data-copying statistic C_T = -1.55 (far below 0: copying), p = 0.061." in str(audit)
@@ -198,7 +196,7 @@ def test_audit_is_written(tmp_path):
 
 def test_names_of_cells_become_plain():
     audit = audit_scores([3.0, 5.0], [1.0, 2.0], n_permutations=99)
-    copying = data_copying([1.0], [2.0], cells=([(0, np.int64(1))], [(0, np.int64(1))]), minimum=1)
+    copying = data_copying([2.0], [1.0], cells=([(0, np.int64(1))], [(0, np.int64(1))]), minimum=1)
     found = json.loads(dataclasses.replace(audit, copying=copying).to_json())
     assert found["copying"]["cells"][0]["name"] == [0, 1]
 
@@ -267,7 +265,7 @@ def test_the_audit_is_that_of_the_scores_of_the_ranking() -> None:
 def test_the_copying_statistic_is_that_of_the_distances() -> None:
     near = fingerprint.distances(LEAKS, USED).min(axis=1)
     held_out = fingerprint.distances(UNUSED, USED).min(axis=1)
-    expected = data_copying(near, held_out)
+    expected = data_copying(held_out, near)
     assert fingerprint.audit(USED, UNUSED, LEAKS, n_permutations=99, block=40).copying == expected
 
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint import Estimate
-from fingerprint._answers.audit import audit_scores
+from fingerprint import Estimate, audit_scores
 from fingerprint._base.checks import InputError
 from fingerprint._statistics import evaluation, intervals
 from fingerprint._statistics.evaluation import MEASURES, evaluate

@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+import typing
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import fingerprint
+from fingerprint._statistics import scores
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = [name for name in fingerprint.__all__ if inspect.isfunction(getattr(fingerprint, name))]
@@ -98,6 +100,12 @@ def test_results_document_every_field(name: str) -> None:
     if not issubclass(cls, Exception):
         fields = [name for base in cls.__mro__[-2::-1] for name in documented(base.__doc__ or "", "Parameters")]
         assert fields == list(inspect.signature(cls).parameters)
+
+
+def test_methods_are_described_and_typed() -> None:
+    assert list(fingerprint.METHODS) == list(scores.METHODS) == list(typing.get_args(scores.MethodName))
+    assert all(fingerprint.METHODS.values())
+    assert len({*fingerprint.METHODS.values()}) == len(fingerprint.METHODS)
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.collect import Groups
     from fingerprint._base.types import Array, Floats, Ints
     from fingerprint._images.loading import Failure, Slices, Source
+    from fingerprint._statistics.scores import MethodName
 
 _COPYING = ("z", "p_value", "closer")
 
@@ -37,7 +38,7 @@ _COPYING = ("z", "p_value", "closer")
 @public
 @dataclass(frozen=True)
 class Audit:
-    """Result of `audit_scores`: whether the generator leaks which images it was trained on.
+    """Result of `audit` and `audit_scores`: whether the generator leaks which images it was trained on.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ def audit(
     fake: Source,
     *,
     groups: Groups | None = None,
-    method: str = "default",
+    method: MethodName = "default",
     level: float = 0.05,
     false_positive_rate: float = 0.05,
     power: float = 0.8,
@@ -203,7 +204,7 @@ def audit(
     method : str
         Score to use, see `fingerprint.rank`.
     level, false_positive_rate, power, confidence, n_permutations, seed
-        As for `fingerprint._answers.audit.audit_scores`.
+        As for `fingerprint.audit_scores`.
     size, recursive, on_error, block, threads, executor, progress
         As for `fingerprint.rank`.
 
@@ -217,7 +218,7 @@ def audit(
     Raises
     ------
     InputError
-        As `fingerprint.rank` and `fingerprint._answers.audit.audit_scores`.
+        As `fingerprint.rank` and `fingerprint.audit_scores`.
 
     Notes
     -----
@@ -270,9 +271,10 @@ def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Co
         for part in reading.blocks(fake)
         if len(part)
     ]
-    return data_copying(np.concatenate(generated), held_out)
+    return data_copying(held_out, np.concatenate(generated))
 
 
+@public
 def audit_scores(
     used_scores: ArrayLike,
     unused_scores: ArrayLike,
@@ -330,8 +332,9 @@ def audit_scores(
 
     Examples
     --------
-    >>> from fingerprint._answers.audit import audit_scores
-    >>> audit = audit_scores([5.1, 6.0, 7.2, 4.4, 6.6, 5.8], [3.9, 4.1, 5.0, 2.2, 3.0, 4.6], n_permutations=999)
+    >>> import fingerprint
+    >>> used, unused = [5.1, 6.0, 7.2, 4.4, 6.6, 5.8], [3.9, 4.1, 5.0, 2.2, 3.0, 4.6]
+    >>> audit = fingerprint.audit_scores(used, unused, n_permutations=999)
     >>> audit.leaks, round(audit.auc.value, 3)
     (True, 0.944)
     >>> print(audit.verdict)

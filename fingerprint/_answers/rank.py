@@ -18,11 +18,16 @@ from fingerprint._images import loading
 from fingerprint._statistics import scores
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Executor
 
     from fingerprint._answers.collect import Collected, Groups
     from fingerprint._images.loading import Source
     from fingerprint._patches.gains import PatchSummary
+    from fingerprint._statistics.scores import MethodName
+
+METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name, method in scores.METHODS.items()})
+"""From each `method` of `rank` to what it looks at; all but the first three are statistics of the literature."""
 
 
 @public
@@ -33,7 +38,7 @@ def rank(
     reference: Source | None = None,
     population: Source | None = None,
     groups: Groups | None = None,
-    method: str = "default",
+    method: MethodName = "default",
     k: int = 5,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
@@ -62,7 +67,7 @@ def rank(
         each reference, then each population) image. Whole images of one patient never serve as each other's yardstick.
     method : str
         ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
-        ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `_statistics.scores.METHODS`.
+        ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.METHODS`.
     k : int
         How many synthetic images to show for every real one.
     size : int or (int, int), optional

@@ -70,7 +70,7 @@ def _rank_arguments(command: ArgumentParser) -> None:
     command.add_argument("--reference", metavar="DIR", help="real images known to be unused: adds p- and q-values")
     shared.add_population(command)
     shared.add_reading(command)
-    command.add_argument("--method", default="default", metavar="NAME", help="default, or one of the literature")
+    shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
     command.add_argument("--rate", type=float, default=0.1, help="false discovery rate of the decision (default: 0.1)")
     command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
@@ -241,7 +241,7 @@ def _evaluate(options: Namespace) -> Outcome:
 
 def _audit_arguments(command: ArgumentParser) -> None:
     _add_sides(command)
-    command.add_argument("--method", default="default", metavar="NAME", help="as for rank")
+    shared.add_method(command)
     command.add_argument("--seed", type=int, default=0, help="of the permutations (default: 0)")
     command.add_argument(
         "--fail-above",

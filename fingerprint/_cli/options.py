@@ -53,6 +53,12 @@ def add_population(command: ArgumentParser) -> None:
     )
 
 
+def add_method(command: ArgumentParser) -> None:
+    """Add the choice of what scores real images."""
+    known = "; ".join(f"{name}: {what}" for name, what in fingerprint.METHODS.items())
+    command.add_argument("--method", default="default", metavar="NAME", help=known)
+
+
 def add_threads(command: ArgumentParser) -> None:
     """Add the number of threads."""
     command.add_argument("--threads", type=int, metavar="N", help="threads to use (default: one a core)")

@@ -1,4 +1,4 @@
-"""Data-copying: do generated images lie nearer to the training images than real ones that were held out."""
+"""Data-copying: do synthetic images lie nearer to the used images than unused ones do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
+from fingerprint._base.public import public
 from fingerprint._statistics import roc
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Floats
 
 
+@public
 @dataclass(frozen=True)
 class CopyingCell:
     """One cell of the data-copying statistic.
@@ -29,20 +31,21 @@ class CopyingCell:
     name : hashable
         Name of the cell.
     z : float
-        Mann-Whitney z of the cell; negative = generated images lie nearer to training images than held-out ones do.
-    n_generated, n_held_out : int
+        Mann-Whitney z of the cell; negative = synthetic images lie nearer to used images than unused ones do.
+    n_unused, n_fake : int
         Images in the cell.
     counted : bool
-        Whether the cell has enough generated and any held-out images to count.
+        Whether the cell has enough synthetic and any unused images to count.
     """
 
     name: Hashable
     z: float
-    n_generated: int
-    n_held_out: int
+    n_unused: int
+    n_fake: int
     counted: bool
 
 
+@public
 @dataclass(frozen=True)
 class Copying:
     """Result of `data_copying`.
@@ -51,12 +54,12 @@ class Copying:
     ----------
     z : float
         The statistic C_T, sign as in the paper: far below 0 = data-copying, about 0 = neither, far above 0 =
-        underfitting (the generated images lie further from the training images than real ones do).
+        underfitting (the synthetic images lie further from the used images than unused ones do).
     p_value : float
-        Probability of a statistic this low or lower when generated and held-out images are independent and equally far.
+        Probability of a statistic this low or lower when synthetic and unused images are independent and equally far.
     closer : float
-        Probability that a generated image lies nearer to the training images than a held-out one of the same cell;
-        0.5 = no copying, 1 = every generated image is nearer.
+        Probability that a synthetic image lies nearer to the used images than an unused one of the same cell;
+        0.5 = no copying, 1 = every synthetic image is nearer.
     cells : tuple of CopyingCell
         The cells it is made of.
     """
@@ -67,30 +70,31 @@ class Copying:
     cells: tuple[CopyingCell, ...]
 
 
+@public
 def data_copying(
-    generated: ArrayLike,
-    held_out: ArrayLike,
+    unused_distances: ArrayLike,
+    fake_distances: ArrayLike,
     *,
     cells: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
     minimum: int = 20,
 ) -> Copying:
-    """Return the data-copying statistic C_T: do generated images hug the training images more than held-out ones do.
+    """Return the data-copying statistic C_T: do synthetic images lie nearer to the used images than unused ones do.
 
-    Of each cell, Z_U is the Mann-Whitney U of the distances (pairs in which the generated image is the further one, a
+    Of each cell, Z_U is the Mann-Whitney U of the distances (pairs in which the synthetic image is the further one, a
     tie counting one half), less its mean and over its standard deviation when nothing differs. C_T is the mean of Z_U
-    over the cells with at least `minimum` generated images, weighted by their numbers of held-out images.
+    over the cells with at least `minimum` synthetic images, weighted by their numbers of unused images.
 
     Parameters
     ----------
-    generated : array_like
-        (m,) distance of every generated image to its nearest training image (in its cell).
-    held_out : array_like
-        (n,) distance of every held-out real image to its nearest training image (in its cell).
+    unused_distances : array_like
+        (n,) distance of every unused image to its nearest used image (in its cell).
+    fake_distances : array_like
+        (m,) distance of every synthetic image to its nearest used image (in its cell).
     cells : pair of sequences, optional
-        Cell of every generated image (m,) and of every held-out image (n,), say the nearest of k means of the training
+        Cell of every unused image (n,) and of every synthetic image (m,), say the nearest of k means of the used
         images. Without, all images lie in one cell, and C_T is Z_U.
     minimum : int
-        Generated images that a cell needs to count (tau times m in the paper).
+        Synthetic images that a cell needs to count (tau times m in the paper).
 
     Returns
     -------
@@ -116,29 +120,29 @@ def data_copying(
 
     Examples
     --------
-    >>> from fingerprint._statistics.copying import data_copying
-    >>> result = data_copying([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], minimum=1)
+    >>> import fingerprint
+    >>> result = fingerprint.data_copying([4.0, 5.0, 6.0], [1.0, 2.0, 3.0], minimum=1)
     >>> round(result.z, 3), result.closer
     (-1.964, 1.0)
     """
     from scipy.special import ndtr
 
-    near, far = _distances("generated", generated), _distances("held_out", held_out)
+    far, near = _distances("unused_distances", unused_distances), _distances("fake_distances", fake_distances)
     least = checks.integer("minimum", minimum, minimum=1)
     if cells is None:
         names: list[Hashable] = ["all"]
         cell = np.zeros(len(near) + len(far), np.int64)
     else:
-        first, second = checks.pair("cells", cells, len(near), len(far))
-        names = list(dict.fromkeys([*first, *second]))
-        cell = checks.units("cells", [*first, *second], len(near) + len(far))
+        others, fakes = checks.pair("cells", cells, len(far), len(near))
+        names = list(dict.fromkeys([*fakes, *others]))
+        cell = checks.units("cells", [*fakes, *others], len(near) + len(far))
     found, shares = [], []
     for number, name in enumerate(names):
         a, b = near[cell[: len(near)] == number], far[cell[len(near) :] == number]
         z, share = _mann_whitney(a, b) if len(a) and len(b) else (math.nan, math.nan)
-        found.append(CopyingCell(name, z, len(a), len(b), len(a) >= least and len(b) > 0))
+        found.append(CopyingCell(name, z, len(b), len(a), len(a) >= least and len(b) > 0))
         shares.append(share)
-    weights = np.array([one.n_held_out if one.counted else 0 for one in found], dtype=np.float64)
+    weights = np.array([one.n_unused if one.counted else 0 for one in found], dtype=np.float64)
     if not weights.any():
         return Copying(math.nan, math.nan, math.nan, tuple(found))
     weights /= weights.sum()

@@ -7,7 +7,7 @@ number is no proof that an image was not used: the generator may have learnt it 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -397,6 +397,8 @@ class Method:
 
     Parameters
     ----------
+    description : str
+        What it looks at and whose it is, in a few words.
     statistic : callable, optional
         From `Neighbours` to one number an image; None = whole images do not count.
     metrics : tuple of str
@@ -407,28 +409,48 @@ class Method:
         Whether local patches count, see `fingerprint._patches.gains.summarise_patches`.
     """
 
+    description: str
     statistic: Callable[[Neighbours], Array] | None
     metrics: tuple[str, ...] = ("euclidean",)
     k: int = 1
     patches: bool = False
 
 
+MethodName: TypeAlias = Literal[
+    "default",
+    "nearness",
+    "patches",
+    "gan-leaks",
+    "gan-leaks-calibrated",
+    "monte-carlo",
+    "domias",
+    "adaptive",
+    "tiles",
+    "tiles-adaptive",
+    "correlation",
+    "ssim",
+    "authenticity",
+    "votes",
+    "votes-ssim",
+]
 METHODS: Mapping[str, Method] = {
-    "default": Method(nearness, metrics=(), k=2, patches=True),
-    "nearness": Method(nearness, metrics=(), k=2),
-    "patches": Method(None, metrics=(), patches=True),
-    "gan-leaks": Method(gan_leaks),
-    "gan-leaks-calibrated": Method(gan_leaks_calibrated),
-    "monte-carlo": Method(monte_carlo),
-    "domias": Method(domias),
-    "adaptive": Method(adaptive, k=50),
-    "tiles": Method(gan_leaks, metrics=("tiles",)),
-    "tiles-adaptive": Method(adaptive, metrics=("tiles",), k=50),
-    "correlation": Method(gan_leaks, metrics=("correlation",)),
-    "ssim": Method(gan_leaks, metrics=("ssim",)),
-    "authenticity": Method(authenticity),
-    "votes": Method(retrieval_votes),
-    "votes-ssim": Method(retrieval_votes, metrics=("ssim",)),
+    "default": Method("whole images and patches", nearness, metrics=(), k=2, patches=True),
+    "nearness": Method("whole images alone", nearness, metrics=(), k=2),
+    "patches": Method("patches alone", None, metrics=(), patches=True),
+    "gan-leaks": Method("smallest distance (GAN-Leaks)", gan_leaks),
+    "gan-leaks-calibrated": Method("smallest distance, calibrated (GAN-Leaks)", gan_leaks_calibrated),
+    "monte-carlo": Method("Monte Carlo (Hilprecht)", monte_carlo),
+    "domias": Method("density ratio (DOMIAS)", domias),
+    "adaptive": Method("distance / mean of 50 nearest (Carlini)", adaptive, k=50),
+    "tiles": Method("largest tile distance (Carlini)", gan_leaks, metrics=("tiles",)),
+    "tiles-adaptive": Method(
+        "largest tile distance / mean of 50 nearest (Carlini)", adaptive, metrics=("tiles",), k=50
+    ),
+    "correlation": Method("correlation to the nearest (Dar)", gan_leaks, metrics=("correlation",)),
+    "ssim": Method("largest SSIM (VCMI)", gan_leaks, metrics=("ssim",)),
+    "authenticity": Method("authenticity (Alaa)", authenticity),
+    "votes": Method("retrieval votes", retrieval_votes),
+    "votes-ssim": Method("retrieval votes by SSIM (VCMI)", retrieval_votes, metrics=("ssim",)),
 }
 
 
