@@ -155,11 +155,11 @@ def test_predict_says_what_is_wrong(arguments, message) -> None:
     [
         (
             {"format": "x"},
-            r"path: expected a detector of version 2, got .*d.json of format 'x' and version 2; fit it anew",
+            r"path: expected format 'fingerprint Detector' of schema 3, got .*d.json of format 'x' and schema 3",
         ),
-        ({"version": 1}, r"of format 'fingerprint detector' and version 1; fit it anew"),
-        ({"weights": [1.0]}, r"path: expected a complete detector, got .*: ValueError inputs and weights differ"),
-        ({"expected": {}}, r"path: expected a complete detector, got .*: KeyError 'accuracy'"),
+        ({"schema": 1}, r"of format 'fingerprint Detector' and schema 1; make it anew"),
+        ({"weights": [1.0]}, r"path: expected a complete Detector, got .*: ValueError inputs and weights differ"),
+        ({"expected": {}}, r"path: expected a complete Detector, got .*: KeyError 'accuracy'"),
     ],
 )
 def test_load_says_what_is_wrong(tmp_path, change, message) -> None:
@@ -175,7 +175,7 @@ def test_load_rejects_other_files(tmp_path, text) -> None:
     path = tmp_path / "d.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(InputError, match="path: expected a"):
+    with pytest.raises(InputError, match="path: expected "):
         fingerprint.load_detector(path)
-    with pytest.raises(InputError, match=r"path: expected a file that Detector.save wrote, got 3"):
+    with pytest.raises(InputError, match=r"path: expected what Detector.to_json wrote, got 3"):
         fingerprint.load_detector(3.5)

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fingerprint._answers import collect
 from fingerprint._answers.collect import Reading
-from fingerprint._base import checks, output
+from fingerprint._base import checks, results
 from fingerprint._base.checks import InputError
-from fingerprint._base.failures import failed_lines
+from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import ListResult, Result, Table
 from fingerprint._statistics import comparable, logistic
 from fingerprint._statistics.evaluation import MEASURES, evaluate
 from fingerprint._statistics.intervals import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from concurrent.futures import Executor
     from os import PathLike
 
     from fingerprint._answers.collect import Groups
     from fingerprint._base.types import Array
-    from fingerprint._images.loading import Failure, Source
-
-_FORMAT, _VERSION = "fingerprint detector", 2
+    from fingerprint._images.loading import Source
 
 
 @public
@@ -53,8 +51,8 @@ class Prediction(NamedTuple):
 
 
 @public
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictions(ListResult[Prediction]):
     """Result of `Detector.predict`: a list of `Prediction`, in the order of the real images.
 
     Parameters
@@ -73,8 +71,11 @@ class Predictions:
     caution : str
         Why the probabilities mean little; empty where nothing is known to be wrong.
     failed : mapping of str to tuple of Failure
-        Files of ``"real"`` and ``"fake"`` that could not be used.
+        Files of ``"real"``, ``"fake"`` and, where it was given, ``"population"`` that could not be used.
     """
+
+    _row_type = Prediction
+    _by_row = ("names", "probabilities", "used")
 
     names: tuple[str, ...]
     probabilities: Array
@@ -82,19 +83,10 @@ class Predictions:
     n_fake: int
     share: float | None
     caution: str
-    failed: Mapping[str, tuple[Failure, ...]]
+    failed: Failures
 
-    def __len__(self) -> int:
-        """Return the number of real images."""
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Prediction:
-        """Return the answer for the image at a position, from 0."""
-        return Prediction(self.names[index], float(self.probabilities[index]), bool(self.used[index]))
-
-    def __iter__(self) -> Iterator[Prediction]:
-        """Iterate over the answers."""
-        return (self[i] for i in range(len(self)))
+    def _row(self, i: int) -> Prediction:
+        return Prediction(self.names[i], float(self.probabilities[i]), bool(self.used[i]))
 
     def __str__(self) -> str:
         """Return the numbers in one line, and what failed."""
@@ -102,21 +94,10 @@ class Predictions:
         caution = [f"Caution: {self.caution}"] * bool(self.caution)
         return "\n".join([*lines, *caution, *failed_lines(self.failed)])
 
-    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Return the columns name, probability and used (0 or 1) as CSV, and write it to `path` where given."""
-        rows = ([one.name, one.probability, int(one.used)] for one in self)
-        return output.write_csv(["name", "probability", "used"], rows, path)
-
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Return all of it as JSON, and write it to `path` where given."""
-        rows = [one._asdict() for one in self]
-        numbers = {"n_fake": self.n_fake, "share": self.share, "caution": self.caution}
-        return output.write_json(numbers | {"rows": rows, "failed": self.failed}, path)
-
 
 @public
-@dataclass(frozen=True)
-class Detector:
+@dataclass(frozen=True, eq=False, repr=False)
+class Detector(Result):
     """A logistic regression on a few statistics, learnt by `fit`.
 
     The log odds that an image was used are ``intercept + sum(weights * (statistics - centres) / spreads)``. No weight
@@ -153,6 +134,8 @@ class Detector:
     24
     """
 
+    schema = 3
+
     inputs: tuple[str, ...]
     weights: tuple[float, ...]
     centres: tuple[float, ...]
@@ -165,6 +148,7 @@ class Detector:
     penalty: float
     expected: Mapping[str, Estimate]
 
+    @recorded
     def predict(
         self,
         real: Source,
@@ -254,9 +238,11 @@ class Detector:
         path : path
             File to write.
         """
-        expected = {name: list(estimate) for name, estimate in self.expected.items()}
-        content = {"format": _FORMAT, "version": _VERSION} | output.plain(self) | {"expected": expected}
-        output.write_json(content, path)
+        self.to_json(path)
+
+    def _table(self) -> Table:
+        rows = zip(self.inputs, self.weights, self.centres, self.spreads, strict=True)
+        return ["input", "weight", "centre", "spread"], rows
 
     def __str__(self) -> str:
         """Return the weights and what to expect, for reading."""
@@ -272,6 +258,7 @@ class Detector:
 
 
 @public
+@recorded
 def fit(
     used: Source,
     unused: Source,
@@ -416,20 +403,7 @@ def load_detector(path: str | PathLike[str]) -> Detector:
     >>> fingerprint.load_detector(path) == detector
     True
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, TypeError, ValueError) as error:
-        raise InputError(f"path: expected a file that Detector.save wrote, got {path!r}: {error}") from None
-    kind = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
-    if kind != (_FORMAT, _VERSION):
-        raise InputError(
-            f"path: expected a detector of version {_VERSION}, got {path} of format {kind[0]!r} and version "
-            f"{kind[1]!r}; fit it anew"
-        )
-    try:
-        return _restored(content)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"path: expected a complete detector, got {path}: {type(error).__name__} {error}") from None
+    return results.read(Detector, path, _restored)
 
 
 def _restored(content: dict[str, Any]) -> Detector:
@@ -438,14 +412,18 @@ def _restored(content: dict[str, Any]) -> Detector:
         raise ValueError("inputs and weights differ in number")
     return Detector(
         inputs=tuple(map(str, content["inputs"])),
-        **lists,
+        weights=lists["weights"],
+        centres=lists["centres"],
+        spreads=lists["spreads"],
         intercept=float(content["intercept"]),
         n_fake=int(content["n_fake"]),
         n_used=int(content["n_used"]),
         n_unused=int(content["n_unused"]),
         n_population=int(content["n_population"]),
         penalty=float(content["penalty"]),
-        expected={
-            name: Estimate(*(math.nan if v is None else v for v in content["expected"][name])) for name in MEASURES
-        },
+        expected={name: _estimate(**content["expected"][name]) for name in MEASURES},
     )
+
+
+def _estimate(value: float | None, low: float | None, high: float | None) -> Estimate:
+    return Estimate(*(math.nan if number is None else number for number in (value, low, high)))

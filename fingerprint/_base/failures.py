@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
 
 from fingerprint._base.public import public
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 @public
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """A file that could not be used.
 
     Parameters
@@ -28,7 +24,10 @@ class Failure:
     reason: str
 
 
-def failed_lines(failed: Mapping[str, Sequence[Failure]]) -> list[str]:
+Failures: TypeAlias = Mapping[str, tuple[Failure, ...]]  # by the argument that named the collection
+
+
+def failed_lines(failed: Failures) -> list[str]:
     """Return a line for each file that could not be used, by collection."""
     return [
         f"failed, {side}: {failure.name}: {failure.reason}" for side, failures in failed.items() for failure in failures
