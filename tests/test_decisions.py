@@ -304,7 +304,7 @@ def test_results_can_be_read_and_written(tmp_path) -> None:
     assert [row[1] == "1" for row in rows[1:]] == decided.used.tolist()
     assert (tmp_path / "d.csv").read_text() == decided.to_csv()
     content = json.loads(decided.to_json())
-    assert content["used"] == decided.used.tolist()
+    assert [row["used"] for row in content["rows"]] == decided.used.tolist()
     assert content["verdict"] == decided.verdict
     assert str(decided) == f"{decided.verdict}\n{decided.rule}"
     assert replace(decided, used=np.zeros(200, bool)).verdict.startswith("No evidence")

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from fingerprint._answers.collect import Reading
-from fingerprint._base import checks, concurrency, output
+from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
-from fingerprint._base.failures import failed_lines
+from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import ListResult, Table
 from fingerprint._evidence import engine, scales, summary
 from fingerprint._images import loading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Executor
-    from os import PathLike
 
     from fingerprint._base.types import Array
     from fingerprint._evidence.summary import Reals
@@ -41,16 +41,19 @@ class Attributed(NamedTuple):
         The training set that it stems from; None = undecided.
     margin : float
         By how much more that set explains than the next one.
+    scores : tuple of float
+        (s,) score of every set, see `Attribution`.
     """
 
     name: str
     source: str | None
     margin: float
+    scores: tuple[float, ...]
 
 
 @public
-@dataclass(frozen=True)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(ListResult[Attributed]):
     """Result of `attribute`: a list of `Attributed`, in the order of the generated images.
 
     Parameters
@@ -73,27 +76,29 @@ class Attribution:
         Files that could not be used, by ``"generated"`` and the names of the sets.
     """
 
+    _row_type = Attributed
+    _by_row = ("names", "scores", "margins", "n_real", "sources")
+
     names: tuple[str, ...]
     sources: tuple[str, ...]
     scores: Array
     margins: Array
     least_margin: float
     n_real: tuple[int, ...]
-    failed: Mapping[str, tuple[Failure, ...]]
+    failed: Failures
 
-    def __len__(self) -> int:
-        """Return the number of generated images."""
-        return len(self.names)
+    def _row(self, i: int) -> Attributed:
+        margin = float(self.margins[i])
+        source = self.sources[int(self.scores[i].argmax())] if margin >= self.least_margin else None
+        return Attributed(self.names[i], source, margin, tuple(self.scores[i].tolist()))
 
-    def __getitem__(self, index: int) -> Attributed:
-        """Return the answer for the image at a position, from 0."""
-        margin = float(self.margins[index])
-        source = self.sources[int(self.scores[index].argmax())] if margin >= self.least_margin else None
-        return Attributed(self.names[index], source, margin)
+    def _content(self) -> dict[str, object]:
+        sizes = dict(zip(self.sources, self.n_real, strict=True))
+        rows = [one._asdict() | {"scores": dict(zip(self.sources, one.scores, strict=True))} for one in self]
+        return super()._content() | {"n_real": sizes, "rows": rows}
 
-    def __iter__(self) -> Iterator[Attributed]:
-        """Iterate over the answers."""
-        return (self[i] for i in range(len(self)))
+    def _table(self) -> Table:
+        return ["name", "source", "margin", *self.sources], ([*one[:3], *one.scores] for one in self)
 
     def __str__(self) -> str:
         """Return how many images go to each set, and what failed."""
@@ -102,25 +107,9 @@ class Attribution:
         lines += [f"{answers.count(None):6} of {len(self)} undecided"] * (None in answers)
         return "\n".join([*lines, *failed_lines(self.failed)])
 
-    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Return name, source, margin and the score of every set as CSV, and write it to `path` where given."""
-        rows = (
-            [one.name, one.source or "", one.margin, *row] for one, row in zip(self, self.scores.tolist(), strict=True)
-        )
-        return output.write_csv(["name", "source", "margin", *self.sources], rows, path)
-
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Return all of it as JSON, and write it to `path` where given."""
-        rows = [
-            one._asdict() | {"scores": dict(zip(self.sources, row, strict=True))}
-            for one, row in zip(self, self.scores.tolist(), strict=True)
-        ]
-        sizes = dict(zip(self.sources, self.n_real, strict=True))
-        content = {"n_real": sizes, "least_margin": self.least_margin, "rows": rows}
-        return output.write_json(content | {"failed": self.failed}, path)
-
 
 @public
+@recorded
 def attribute(
     generated: Source,
     sources: Mapping[str, Source],

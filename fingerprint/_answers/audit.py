@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerprint._answers import collect
 from fingerprint._answers.collect import Reading
-from fingerprint._base import checks, output
+from fingerprint._base import checks
 from fingerprint._base.checks import InputError
-from fingerprint._base.failures import failed_lines
+from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import Result, Table
 from fingerprint._distances import neighbours
 from fingerprint._statistics import roc, scores
 from fingerprint._statistics.copying import Copying, data_copying
 from fingerprint._statistics.intervals import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
     from concurrent.futures import Executor
-    from os import PathLike
 
     from numpy.typing import ArrayLike
 
     from fingerprint._answers.collect import Groups
     from fingerprint._base.types import Array, Floats, Ints
-    from fingerprint._images.loading import Failure, Slices, Source
+    from fingerprint._images.loading import Slices, Source
     from fingerprint._statistics.scores import MethodName
 
 _COPYING = ("z", "p_value", "closer")
 
 
 @public
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit(Result):
     """Result of `audit` and `audit_scores`: whether the generator leaks which images it was trained on.
 
     Parameters
@@ -71,8 +72,10 @@ class Audit:
     copying : Copying or None
         The data-copying statistic, where it was worked out.
     failed : mapping of str to tuple of Failure
-        Files that could not be used, where images were read.
+        Files of ``"used"``, ``"unused"`` and ``"fake"`` that could not be used; empty where scores were given.
     """
+
+    _derived = ("leaks", "verdict", "null")
 
     auc: Estimate
     p_value: float
@@ -91,7 +94,7 @@ class Audit:
     n_permutations: int
     seed: int
     copying: Copying | None = None
-    failed: Mapping[str, tuple[Failure, ...]] = field(default_factory=dict)
+    failed: Failures = field(default_factory=dict)
 
     @property
     def leaks(self) -> bool:
@@ -131,24 +134,11 @@ class Audit:
             )
         return text
 
-    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Return name, value and interval of every number as CSV, and write it to `path` where given."""
-        rows: list[Sequence[object]] = []
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, Estimate):
-                rows.append([one.name, *value])
-            elif isinstance(value, (int, float)):
-                rows.append([one.name, value, "", ""])
+    def _table(self) -> Table:
+        columns, rows = super()._table()
         if self.copying is not None:
-            rows.extend([f"copying_{name}", getattr(self.copying, name), "", ""] for name in _COPYING)
-        return output.write_csv(["quantity", "value", "low", "high"], rows, path)
-
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
-        return output.write_json(
-            output.plain(self) | {"leaks": self.leaks, "verdict": self.verdict, "null": self.null}, path
-        )
+            rows = [*rows, *([f"copying_{name}", getattr(self.copying, name), None, None] for name in _COPYING)]
+        return columns, rows
 
     def __str__(self) -> str:
         """Return the verdict, the numbers and the null for reading."""
@@ -160,13 +150,13 @@ class Audit:
                 f"({100 * self.leak_rate.low:.1f} to {100 * self.leak_rate.high:.1f} %)."
             )
         if self.copying is not None:
-            z, p_value = self.copying.z, self.copying.p_value
-            lines.append(f"Data-copying statistic C_T = {z:.2f} (far below 0: copying), p = {p_value:.2g}.")
+            lines.append(str(self.copying))
         lines.append(self.null)
         return "\n".join([*lines, *failed_lines(self.failed)])
 
 
 @public
+@recorded
 def audit(
     used: Source,
     unused: Source,
@@ -275,6 +265,7 @@ def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Co
 
 
 @public
+@recorded
 def audit_scores(
     used_scores: ArrayLike,
     unused_scores: ArrayLike,

@@ -9,25 +9,25 @@ import numpy as np
 
 from fingerprint._answers import collect
 from fingerprint._answers.collect import Reading
-from fingerprint._base import checks, output
-from fingerprint._base.failures import failed_lines
+from fingerprint._base import checks
+from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import Result
 from fingerprint._statistics import comparable, intervals, roc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from concurrent.futures import Executor
-    from os import PathLike
 
     from fingerprint._answers.collect import Groups
     from fingerprint._base.types import Array
-    from fingerprint._images.loading import Failure, Source
+    from fingerprint._images.loading import Source
     from fingerprint._statistics.intervals import Estimate
 
 
 @public
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
     """Result of `compare`: which of two generators leaks more.
 
     Parameters
@@ -48,8 +48,10 @@ class Comparison:
     n_bootstrap, seed : int
         Bootstrap samples behind them, and the seed.
     failed : mapping of str to tuple of Failure
-        Files that could not be used.
+        Files of ``"real"``, ``"fake_a"``, ``"fake_b"`` and, where it was given, ``"unused"`` that could not be used.
     """
+
+    _derived = ("verdict",)
 
     difference: Estimate
     auc_a: Estimate | None
@@ -61,7 +63,7 @@ class Comparison:
     confidence: float
     n_bootstrap: int
     seed: int
-    failed: Mapping[str, tuple[Failure, ...]]
+    failed: Failures
 
     @property
     def verdict(self) -> str:
@@ -78,18 +80,9 @@ class Comparison:
         lines = [self.verdict]
         return "\n".join([*lines, *failed_lines(self.failed)])
 
-    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Return quantity, value, low and high as CSV, and write it to `path` where given."""
-        names = ("difference", "auc_a", "auc_b", "auc_difference")
-        rows = ([name, *getattr(self, name)] for name in names if getattr(self, name) is not None)
-        return output.write_csv(["quantity", "value", "low", "high"], rows, path)
-
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Return all of it as JSON, and write it to `path` where given."""
-        return output.write_json(output.plain(self) | {"verdict": self.verdict}, path)
-
 
 @public
+@recorded
 def compare(
     fake_a: Source,
     fake_b: Source,

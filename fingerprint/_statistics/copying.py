@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
+from fingerprint._base.results import Result
 from fingerprint._statistics import roc
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 
 @public
-@dataclass(frozen=True)
-class CopyingCell:
+class CopyingCell(NamedTuple):
     """One cell of the data-copying statistic.
 
     Parameters
@@ -46,8 +46,8 @@ class CopyingCell:
 
 
 @public
-@dataclass(frozen=True)
-class Copying:
+@dataclass(frozen=True, eq=False, repr=False)
+class Copying(Result):
     """Result of `data_copying`.
 
     Parameters
@@ -68,6 +68,10 @@ class Copying:
     p_value: float
     closer: float
     cells: tuple[CopyingCell, ...]
+
+    def __str__(self) -> str:
+        """Return the statistic in one line."""
+        return f"Data-copying statistic C_T = {self.z:.2f} (far below 0: copying), p = {self.p_value:.2g}."
 
 
 @public

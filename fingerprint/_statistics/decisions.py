@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fingerprint._base import histogram, output
+from fingerprint._base import histogram
 from fingerprint._base.public import public
+from fingerprint._base.results import ListResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from os import PathLike
+    from collections.abc import Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._patches.gains import PatchSummary
@@ -24,9 +24,28 @@ _WIDER, _TAIL = 8, 4  # sums of gains: that many times the usual rank, but no mo
 
 
 @public
-@dataclass(frozen=True)
-class Decisions:
-    """Which images are called used, and what that rests on.
+class Decision(NamedTuple):
+    """The decision on one image.
+
+    Parameters
+    ----------
+    name : str
+        Of the real image.
+    used : bool
+        Whether it is called used. False is no proof that it was not.
+    error : float
+        Smallest false discovery rate at which it is called used.
+    """
+
+    name: str
+    used: bool
+    error: float
+
+
+@public
+@dataclass(frozen=True, eq=False, repr=False)
+class Decisions(ListResult[Decision]):
+    """Which images are called used, and what that rests on: a list of `Decision`.
 
     Parameters
     ----------
@@ -52,6 +71,10 @@ class Decisions:
     (True, 0)
     """
 
+    _row_type = Decision
+    _by_row = ("names", "used", "error")
+    _derived = ("verdict",)
+
     names: tuple[str, ...]
     used: Array
     error: Array
@@ -70,30 +93,12 @@ class Decisions:
             "on average. The others may have been used as well."
         )
 
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> tuple[str, bool, float]:
-        """Return name, decision and error of the image at a position, from 0."""
-        return self.names[index], bool(self.used[index]), float(self.error[index])
-
-    def __iter__(self) -> Iterator[tuple[str, bool, float]]:
-        """Iterate over name, decision and error, most likely used first."""
-        return (self[i] for i in range(len(self)))
+    def _row(self, i: int) -> Decision:
+        return Decision(self.names[i], bool(self.used[i]), float(self.error[i]))
 
     def __str__(self) -> str:
         """Return the verdict and the rule."""
         return f"{self.verdict}\n{self.rule}"
-
-    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Return the columns name, used (0 or 1) and error as CSV, and write it to `path` where given."""
-        rows = ([name, int(used), error] for name, used, error in self)
-        return output.write_csv(["name", "used", "error"], rows, path)
-
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Return all of it as JSON, and write it to `path` where given."""
-        return output.write_json(output.plain(self) | {"verdict": self.verdict}, path)
 
 
 def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: float) -> Decisions:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint._base import checks, output
+from fingerprint._base import checks
 from fingerprint._base.checks import InputError
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import Result, Table
 from fingerprint._statistics import intervals
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Hashable, Iterator, Sequence
 
     from numpy.typing import ArrayLike
@@ -26,8 +27,8 @@ _RATES = {"tpr_at_1_percent_fpr": 0.01, "tpr_at_01_percent_fpr": 0.001}
 
 
 @public
-@dataclass(frozen=True)
-class Measures:
+@dataclass(frozen=True, eq=False, repr=False)
+class Measures(Result):
     """Agreement between truth and prediction; in every measure higher is better.
 
     Parameters
@@ -66,13 +67,17 @@ class Measures:
     tpr_at_1_percent_fpr: Estimate
     tpr_at_01_percent_fpr: Estimate
 
+    def __str__(self) -> str:
+        """Return one line a measure, for reading."""
+        return "\n".join(f"{_label(name):<20} {getattr(self, name)}" for name in MEASURES)
 
-MEASURES = tuple(field.name for field in fields(Measures))
+
+MEASURES = tuple(field.name for field in fields(Measures) if field.compare)
 _N_DECISION = MEASURES.index("roc_auc")
 
 
 @public
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Measures):
     """Result of `evaluate`: the measures, each with its interval, and what trivial answers reach on the same truth.
 
@@ -110,18 +115,13 @@ class Evaluation(Measures):
     n_bootstrap: int
     seed: int
 
-    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return one line a measure as CSV with a header, and write it to `path` where given."""
+    def _table(self) -> Table:
         header = ["measure", "value", "low", "high", "all_ones", "coin", "coin_low", "coin_high"]
         rows = (
             [name, *getattr(self, name), getattr(self.all_ones, name).value, *getattr(self.coin, name)]
             for name in MEASURES
         )
-        return output.write_csv(header, rows, path)
-
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return all of it as JSON, what is not defined as null, and write it to `path` where given."""
-        return output.write_json(output.plain(self), path)
+        return header, rows
 
     def __str__(self) -> str:
         """Return a table for reading."""
@@ -133,8 +133,8 @@ class Evaluation(Measures):
         ]
         for name in MEASURES:
             ones = getattr(self.all_ones, name).value
-            label, trivial = _LABELS.get(name, name.replace("_", " ")), "-" if math.isnan(ones) else f"{ones:.3f}"
-            lines.append(f"{label:<20} {getattr(self, name)!s:<24} {trivial:<10}{getattr(self.coin, name)}")
+            trivial = "-" if math.isnan(ones) else f"{ones:.3f}"
+            lines.append(f"{_label(name):<20} {getattr(self, name)!s:<24} {trivial:<10}{getattr(self.coin, name)}")
         return "\n".join(lines)
 
 
@@ -148,7 +148,12 @@ _LABELS = {
 }
 
 
+def _label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " "))
+
+
 @public
+@recorded
 def evaluate(
     truth: ArrayLike,
     predicted_or_scores: ArrayLike,
@@ -225,7 +230,7 @@ def evaluate(
     start = checks.integer("seed", seed, minimum=0)
     level = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
 
-    def measured(called: Array | None, ranked: Array | None) -> dict[str, Estimate]:
+    def measured(called: Array | None, ranked: Array | None) -> dict[str, Any]:
         single, many = np.ones((1, unit.max() + 1), np.int64), intervals.resampled(unit.max() + 1, draws, start)
         values = _weighted(labels, called, ranked, unit, iter([single]))[:, 0]
         resampled = _weighted(labels, called, ranked, unit, many)
