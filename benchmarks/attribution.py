@@ -29,8 +29,8 @@ def shares(labelled: Labelled, count: int, draws: int, matrices: dict[str, np.nd
         rng = np.random.default_rng(number)
         used, unused = (rng.permutation(np.flatnonzero(labelled.used == label))[:count] for label in (True, False))
         sets = {"used": take(labelled.real, used), "unused": take(labelled.real, unused)}
-        answers = fingerprint.attribute(labelled.fake, sets)
-        found.setdefault("**attribute**", []).append(np.mean([answer.source == "used" for answer in answers]))
+        answers = fingerprint.attribute(sets, labelled.fake)
+        found.setdefault("**attribute**", []).append(np.mean([answer.training_set == "used" for answer in answers]))
         for metric, matrix in matrices.items():
             nearer = matrix[used].min(axis=0) < matrix[unused].min(axis=0)
             found.setdefault(f"nearest image, {metric}", []).append(nearer.mean())

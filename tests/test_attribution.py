@@ -1,4 +1,4 @@
-"""Attribution: from which training set a generated image stems."""
+"""Attribution: from which training set a synthetic image stems."""
 
 import csv
 import json
@@ -13,35 +13,35 @@ import fingerprint
 from fingerprint import InputError, phantoms
 
 SETS = {"a": images(30, 1), "b": images(30, 2), "c": images(90, 3)}
-GENERATED = np.concatenate([blurred(SETS[name], 20, seed, 40) for seed, name in enumerate("abc")])
+FAKE = np.concatenate([blurred(SETS[name], 20, seed, 40) for seed, name in enumerate("abc")])
 TRUTH = np.repeat(list("abc"), 20)
 
 
 def test_every_image_goes_to_its_set() -> None:
-    found = fingerprint.attribute(GENERATED, SETS)
-    assert np.mean([one.source == truth for one, truth in zip(found, TRUTH, strict=True)]) > 0.8
+    found = fingerprint.attribute(SETS, FAKE)
+    assert np.mean([one.training_set == truth for one, truth in zip(found, TRUTH, strict=True)]) > 0.8
     assert found.scores.shape == (60, 3)
     assert found.n_real == (30, 30, 90)
 
 
 def test_a_larger_set_does_not_win_by_its_size() -> None:
     strangers = images(200, 9)
-    found = fingerprint.attribute(strangers, SETS)
-    share = np.mean([one.source == "c" for one in found])
+    found = fingerprint.attribute(SETS, strangers)
+    share = np.mean([one.training_set == "c" for one in found])
     assert 0.15 < share < 0.5
 
 
 def test_the_order_of_the_sets_changes_nothing() -> None:
-    found = fingerprint.attribute(GENERATED, SETS)
-    turned = fingerprint.attribute(GENERATED, dict(reversed(SETS.items())))
-    assert [one.source for one in turned] == [one.source for one in found]
+    found = fingerprint.attribute(SETS, FAKE)
+    turned = fingerprint.attribute(dict(reversed(SETS.items())), FAKE)
+    assert [one.training_set for one in turned] == [one.training_set for one in found]
     np.testing.assert_allclose(turned.scores[:, ::-1], found.scores, rtol=0, atol=1e-12)
 
 
 def test_scores_are_energies_beyond_chance() -> None:
-    found = fingerprint.attribute(GENERATED, SETS)
+    found = fingerprint.attribute(SETS, FAKE)
     real = np.concatenate(list(SETS.values()))
-    cosines = 1 - whitened(real, range(len(real)), GENERATED)
+    cosines = 1 - whitened(real, range(len(real)), FAKE)
     for j, column in enumerate(cosines.T):
         chance = sum(c * c for c in column if c < 0) / len(column)
         for i, (first, last) in enumerate([(0, 30), (30, 60), (60, 150)]):
@@ -51,54 +51,54 @@ def test_scores_are_energies_beyond_chance() -> None:
 
 def test_a_copy_is_explained_better_than_any_stranger() -> None:
     sets = {"few": phantoms.thorax(10, seed=1, size=64), "many": phantoms.thorax(80, seed=2, size=64)}
-    copies = fingerprint.attribute(np.concatenate([sets["few"][:5], sets["many"][:5]]), sets)
-    assert [one.source for one in copies] == ["few"] * 5 + ["many"] * 5
-    strangers = fingerprint.attribute(phantoms.thorax(30, seed=3, size=64), sets)
+    copies = fingerprint.attribute(sets, np.concatenate([sets["few"][:5], sets["many"][:5]]))
+    assert [one.training_set for one in copies] == ["few"] * 5 + ["many"] * 5
+    strangers = fingerprint.attribute(sets, phantoms.thorax(30, seed=3, size=64))
     assert copies.scores.max(axis=1).min() > max(0.8, strangers.scores.max())
 
 
 def test_the_same_bits_whatever_the_blocks_threads_and_executor() -> None:
-    whole = fingerprint.attribute(GENERATED, SETS, threads=1)
+    whole = fingerprint.attribute(SETS, FAKE, threads=1)
     with ThreadPoolExecutor(2) as pool:
         for options in ({"block": 1}, {"block": 7, "threads": 3}, {"block": 20, "executor": pool}):
-            np.testing.assert_array_equal(fingerprint.attribute(GENERATED, SETS, **options).scores, whole.scores)
-    stream = fingerprint.attribute(iter([GENERATED[:11], GENERATED[11:]]), SETS)
+            np.testing.assert_array_equal(fingerprint.attribute(SETS, FAKE, **options).scores, whole.scores)
+    stream = fingerprint.attribute(SETS, iter([FAKE[:11], FAKE[11:]]))
     np.testing.assert_array_equal(stream.scores, whole.scores)
 
 
 def test_identical_real_images_explain_by_their_correlation() -> None:
     one = SETS["a"][:1]
-    found = fingerprint.attribute(one, {"a": np.repeat(one, 3, axis=0), "b": one})
+    found = fingerprint.attribute({"a": np.repeat(one, 3, axis=0), "b": one}, one)
     assert found.scores.tolist() == [[3.0, 1.0]]
 
 
 def test_progress_goes_to_stderr(capsys) -> None:
-    fingerprint.attribute(GENERATED[:3], SETS, progress=True)
+    fingerprint.attribute(SETS, FAKE[:3], progress=True)
     out, err = capsys.readouterr()
     assert out == ""
     assert "3/3" in err
 
 
 def test_small_margins_are_undecided() -> None:
-    found = fingerprint.attribute(GENERATED, SETS, least_margin=0.5)
-    assert [one.source is None for one in found] == (found.margins < 0.5).tolist()
+    found = fingerprint.attribute(SETS, FAKE, least_margin=0.5)
+    assert [one.training_set is None for one in found] == (found.margins < 0.5).tolist()
     ordered = np.sort(found.scores, axis=1)
     assert found.margins.tolist() == (ordered[:, 2] - ordered[:, 1]).tolist()
-    undecided = sum(one.source is None for one in found)
+    undecided = sum(one.training_set is None for one in found)
     assert 0 < undecided < 60
     assert f"{undecided:6} of 60 undecided" in str(found)
-    assert "undecided" not in str(fingerprint.attribute(GENERATED, SETS))
+    assert "undecided" not in str(fingerprint.attribute(SETS, FAKE))
 
 
 def test_results_can_be_read_and_written(tmp_path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    found = fingerprint.attribute(GENERATED, {**SETS, "d": [SETS["a"][:30], broken]}, least_margin=0.3)
+    found = fingerprint.attribute({**SETS, "d": [SETS["a"][:30], broken]}, FAKE, least_margin=0.3)
     rows = list(csv.reader(found.to_csv(tmp_path / "a.csv").splitlines()))
-    assert rows[0] == ["name", "source", "margin", "a", "b", "c", "d"]
-    assert [row[1] or None for row in rows[1:]] == [one.source for one in found]
-    lost = fingerprint.attribute([GENERATED[:2], broken], SETS, block=1)
-    assert (len(lost), [failure.name for failure in lost.failed["generated"]]) == (2, [str(broken)])
+    assert rows[0] == ["name", "training_set", "margin", "a", "b", "c", "d"]
+    assert [row[1] or None for row in rows[1:]] == [one.training_set for one in found]
+    lost = fingerprint.attribute(SETS, [FAKE[:2], broken], block=1)
+    assert (len(lost), [failure.name for failure in lost.failed["fake"]]) == (2, [str(broken)])
     content = json.loads(found.to_json(tmp_path / "a.json"))
     assert content["rows"][0]["scores"]["a"] == found.scores[0, 0]
     assert content["failed"]["d"][0]["reason"]
@@ -110,16 +110,22 @@ def test_results_can_be_read_and_written(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sources": {"a": SETS["a"]}}, r"sources: expected a mapping from name to images of at least two sets"),
-        ({"sources": [SETS["a"], SETS["b"]]}, r"sources: expected a mapping"),
+        (
+            {"training_sets": {"a": SETS["a"]}},
+            r"training_sets: expected a mapping from name to images of at least two",
+        ),
+        ({"training_sets": [SETS["a"], SETS["b"]]}, r"training_sets: expected a mapping"),
         ({"least_margin": -1}, r"least_margin: expected a number of at least 0, got -1"),
-        ({"generated": "nowhere"}, r"generated: "),
-        ({"generated": iter([])}, r"generated: expected at least one usable image, got none"),
-        ({"sources": {"a": SETS["a"], "b": iter([])}}, r"sources\['b'\]: expected at least one usable image, got none"),
-        ({"sources": {"a": SETS["a"], "b": SETS["b"][:, :8]}}, r"sources: .*16x16.*8x16"),
-        ({"sources": {"a": SETS["a"], "b": "nowhere"}}, r"sources\['b'\]: "),
+        ({"fake": "nowhere"}, r"fake: "),
+        ({"fake": iter([])}, r"fake: expected at least one usable image, got none"),
+        (
+            {"training_sets": {"a": SETS["a"], "b": iter([])}},
+            r"training_sets\['b'\]: expected at least one usable image, got none",
+        ),
+        ({"training_sets": {"a": SETS["a"], "b": SETS["b"][:, :8]}}, r"training_sets: .*16x16.*8x16"),
+        ({"training_sets": {"a": SETS["a"], "b": "nowhere"}}, r"training_sets\['b'\]: "),
     ],
 )
 def test_errors_say_what_is_wrong(arguments, message) -> None:
     with pytest.raises(InputError, match=message):
-        fingerprint.attribute(**({"generated": GENERATED, "sources": SETS} | arguments))
+        fingerprint.attribute(**({"fake": FAKE, "training_sets": SETS} | arguments))

@@ -14,28 +14,28 @@ from fingerprint._statistics import roc
 
 
 def test_the_generator_that_leaks_more_is_found_with_and_without_unused() -> None:
-    found = fingerprint.compare(LEAKS, SAFE, USED, unused=UNUSED, n_bootstrap=200)
+    found = fingerprint.compare(USED, LEAKS, SAFE, unused=UNUSED, n_bootstrap=200)
     assert found.difference.low > 0
     assert found.auc_a.value > 0.7 > found.auc_b.value
     assert found.auc_difference.value == pytest.approx(found.auc_a.value - found.auc_b.value)
     assert found.verdict.startswith("The first generator leaks more (")
-    turned = fingerprint.compare(SAFE, LEAKS, USED, unused=UNUSED, n_bootstrap=200)
+    turned = fingerprint.compare(USED, SAFE, LEAKS, unused=UNUSED, n_bootstrap=200)
     assert turned.difference.value == pytest.approx(-found.difference.value)
     assert turned.verdict.startswith("The second generator leaks more (")
-    alone = fingerprint.compare(LEAKS, SAFE, USED, n_bootstrap=200)
+    alone = fingerprint.compare(USED, LEAKS, SAFE, n_bootstrap=200)
     assert alone.auc_a is alone.auc_b is alone.auc_difference is None
     assert alone.verdict.startswith("The first generator comes nearer (")
     assert "A better generator comes nearer as well" in alone.verdict
 
 
 def test_equal_generators_show_no_difference_whatever_their_numbers() -> None:
-    found = fingerprint.compare(SAFE[:30], images(300, 8), USED, unused=UNUSED, n_bootstrap=200)
+    found = fingerprint.compare(USED, SAFE[:30], images(300, 8), unused=UNUSED, n_bootstrap=200)
     assert found.difference.low < 0 < found.difference.high
     assert found.verdict.startswith("No difference shown")
     assert found.n_fake == 30
-    alone = fingerprint.compare(SAFE[:40], images(400, 9), USED, n_bootstrap=200)
+    alone = fingerprint.compare(USED, SAFE[:40], images(400, 9), n_bootstrap=200)
     assert abs(alone.difference.value) < 0.2
-    same = fingerprint.compare(SAFE, SAFE, USED, n_bootstrap=200)
+    same = fingerprint.compare(USED, SAFE, SAFE, n_bootstrap=200)
     assert same.difference == (0, 0, 0)
     assert same.verdict.startswith("Neither generator")
 
@@ -48,7 +48,7 @@ def test_the_bootstrap_draws_whole_patients() -> None:
     assert (weights[1:, 0] + weights[1:, 3] == 2).all()
     assert (weights[1:, 5] + weights[1:, 6] == 2).all()
     groups = [f"p{i // 5}" for i in range(60)]
-    wide = fingerprint.compare(LEAKS, SAFE, USED, unused=UNUSED, groups=groups, n_bootstrap=200)
+    wide = fingerprint.compare(USED, LEAKS, SAFE, unused=UNUSED, groups=groups, n_bootstrap=200)
     assert wide.n_unused == 30
 
 
@@ -62,8 +62,8 @@ def test_weighted_auc_is_the_auc_of_the_copies() -> None:
 def test_comparisons_can_be_read_and_written(tmp_path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    found = fingerprint.compare([LEAKS, broken], [SAFE, broken], USED, unused=UNUSED, n_bootstrap=100)
-    assert [len(found.failed[side]) for side in ("real", "unused", "fake_a", "fake_b")] == [0, 0, 1, 1]
+    found = fingerprint.compare(USED, [LEAKS, broken], [SAFE, broken], unused=UNUSED, n_bootstrap=100)
+    assert [len(found.failed[side]) for side in ("used", "unused", "fake_a", "fake_b")] == [0, 0, 1, 1]
     assert "failed, fake_b: " in str(found)
     rows = list(csv.reader(found.to_csv(tmp_path / "c.csv").splitlines()))
     assert [row[0] for row in rows[:5]] == ["quantity", "difference", "auc_a", "auc_b", "auc_difference"]
@@ -71,7 +71,7 @@ def test_comparisons_can_be_read_and_written(tmp_path) -> None:
     content = json.loads(found.to_json(tmp_path / "c.json"))
     assert content["difference"]["low"] == found.difference.low
     assert content["verdict"] == found.verdict
-    alone = fingerprint.compare(LEAKS, SAFE, USED, n_bootstrap=100)
+    alone = fingerprint.compare(USED, LEAKS, SAFE, n_bootstrap=100)
     assert "auc" not in alone.to_csv()
 
 
@@ -81,10 +81,10 @@ def test_comparisons_can_be_read_and_written(tmp_path) -> None:
         ({"confidence": 1}, r"confidence: expected a number from 0.5 to 0.999, got 1"),
         ({"n_bootstrap": 9}, r"n_bootstrap: expected an integer of at least 100, got 9"),
         ({"seed": -1}, r"seed: expected an integer of at least 0"),
-        ({"real": "nowhere"}, r"real: "),
+        ({"used": "nowhere"}, r"used: "),
         ({"unused": "nowhere"}, r"unused: "),
     ],
 )
 def test_compare_says_what_is_wrong(arguments, message) -> None:
     with pytest.raises(InputError, match=message):
-        fingerprint.compare(**({"fake_a": LEAKS, "fake_b": SAFE, "real": USED} | arguments))
+        fingerprint.compare(**({"fake_a": LEAKS, "fake_b": SAFE, "used": USED} | arguments))

@@ -260,7 +260,7 @@ def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
 
 def test_the_argument_can_be_named() -> None:
     with raises("fake: expected an existing folder or file, got 'nowhere'"):
-        loading.load("nowhere", argument="fake")
+        loading.read("nowhere", argument="fake")
     with raises("real: expected an existing folder or file, got 'nowhere'"):
         loading.plan("nowhere", block=2, argument="real")
 

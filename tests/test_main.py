@@ -257,6 +257,6 @@ def test_decide_compare_and_attribute_print_what_the_functions_find(folders, cap
     assert run("decide", real, fake, "--rate", 0.2) == 0
     assert capsys.readouterr().out == f"{fingerprint.rank(real, fake).decide(false_discovery_rate=0.2)}\n"
     assert run("compare", real, fake, unused) == 0
-    assert capsys.readouterr().out == f"{fingerprint.compare(fake, unused, real)}\n"
+    assert capsys.readouterr().out == f"{fingerprint.compare(real, fake, unused)}\n"
     assert run("attribute", real, unused, fake) == 0
-    assert capsys.readouterr().out == f"{fingerprint.attribute(fake, {str(real): real, str(unused): unused})}\n"
+    assert capsys.readouterr().out == f"{fingerprint.attribute({str(real): real, str(unused): unused}, fake)}\n"

@@ -19,6 +19,12 @@ from fingerprint._statistics import scores
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = [name for name in fingerprint.__all__ if inspect.isfunction(getattr(fingerprint, name))]
+EXPORTED = [
+    thing
+    for module in (fingerprint, fingerprint.challenge, fingerprint.phantoms)
+    for thing in (getattr(module, name) for name in module.__all__)
+    if inspect.isfunction(thing) or inspect.isclass(thing)
+]
 CLASSES = [name for name in fingerprint.__all__ if inspect.isclass(getattr(fingerprint, name))]
 
 
@@ -48,12 +54,11 @@ def test_type_checkers_see_the_names_that_are_loaded_on_first_use() -> None:
     assert {*seen, "challenge", "phantoms"} == set(fingerprint.__all__)
 
 
-@pytest.mark.parametrize("module", [fingerprint, fingerprint.challenge, fingerprint.phantoms])
-def test_what_is_exported_stands_under_the_public_module(module) -> None:
-    for thing in (getattr(module, name) for name in module.__all__):
-        if inspect.isclass(thing) or inspect.isfunction(thing):
-            assert thing.__module__ == module.__name__
-            assert pickle.loads(pickle.dumps(thing)) is thing
+@pytest.mark.parametrize("thing", EXPORTED, ids=lambda thing: thing.__name__)
+def test_what_is_exported_stands_under_the_public_module(thing) -> None:
+    assert getattr(sys.modules[thing.__module__], thing.__name__) is thing
+    assert thing.__module__ in ("fingerprint", "fingerprint.challenge", "fingerprint.phantoms")
+    assert pickle.loads(pickle.dumps(thing)) is thing
 
 
 def test_a_pickle_loads_where_nothing_has_been_imported() -> None:
@@ -63,10 +68,10 @@ def test_a_pickle_loads_where_nothing_has_been_imported() -> None:
     assert run.stdout.decode().splitlines() == ["Failure(name='a.png', reason='broken')", "line 1: p; r"]
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_the_examples_of_classes_are_right(name: str) -> None:
-    # what collects the examples of a module passes over classes that stand under another one
-    for test in doctest.DocTestFinder().find(getattr(fingerprint, name), name, module=False):
+@pytest.mark.parametrize("thing", EXPORTED, ids=lambda thing: thing.__name__)
+def test_examples_are_right(thing) -> None:
+    # what collects the examples of a module passes over what stands under another one
+    for test in doctest.DocTestFinder().find(thing, thing.__name__, module=False, globs={thing.__name__: thing}):
         assert doctest.DocTestRunner().run(test).failed == 0
 
 

@@ -1,4 +1,4 @@
-"""Attribution: from which of several training sets does each generated image stem."""
+"""Attribution: from which of several training sets does each synthetic image stem."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
 from fingerprint._evidence import engine, scales, summary
 from fingerprint._images import loading
+from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
     from fingerprint._evidence.summary import Reals
     from fingerprint._images.loading import Failure, Source
 
@@ -31,13 +32,13 @@ _Explained: TypeAlias = "tuple[tuple[str, ...], tuple[Failure, ...], Array]"  # 
 
 @public
 class Attributed(NamedTuple):
-    """The answer for one generated image.
+    """The answer for one synthetic image.
 
     Parameters
     ----------
     name : str
-        Of the generated image.
-    source : str or None
+        Of the synthetic image.
+    training_set : str or None
         The training set that it stems from; None = undecided.
     margin : float
         By how much more that set explains than the next one.
@@ -46,7 +47,7 @@ class Attributed(NamedTuple):
     """
 
     name: str
-    source: str | None
+    training_set: str | None
     margin: float
     scores: tuple[float, ...]
 
@@ -54,16 +55,16 @@ class Attributed(NamedTuple):
 @public
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(ListResult[Attributed]):
-    """Result of `attribute`: a list of `Attributed`, in the order of the generated images.
+    """Result of `attribute`: a list of `Attributed`, in the order of the synthetic images.
 
     Parameters
     ----------
     names : tuple of str
-        (n,) generated images.
-    sources : tuple of str
+        (n,) synthetic images.
+    training_sets : tuple of str
         (s,) training sets.
     scores : ndarray
-        (n, s) float64: which share of what sets a generated image apart the images of a set explain, beyond what as
+        (n, s) float64: which share of what sets a synthetic image apart the images of a set explain, beyond what as
         many explain by chance. About 0 where it has nothing in common with the set, about 1 for a copy; higher = more
         likely from there.
     margins : ndarray
@@ -73,14 +74,14 @@ class Attribution(ListResult[Attributed]):
     n_real : tuple of int
         (s,) images of each set.
     failed : mapping of str to tuple of Failure
-        Files that could not be used, by ``"generated"`` and the names of the sets.
+        Files that could not be used, by the names of the training sets and ``"fake"``.
     """
 
     _row_type = Attributed
-    _by_row = ("names", "scores", "margins", "n_real", "sources")
+    _by_row = ("names", "scores", "margins", "n_real", "training_sets")
 
     names: tuple[str, ...]
-    sources: tuple[str, ...]
+    training_sets: tuple[str, ...]
     scores: Array
     margins: Array
     least_margin: float
@@ -89,21 +90,21 @@ class Attribution(ListResult[Attributed]):
 
     def _row(self, i: int) -> Attributed:
         margin = float(self.margins[i])
-        source = self.sources[int(self.scores[i].argmax())] if margin >= self.least_margin else None
-        return Attributed(self.names[i], source, margin, tuple(self.scores[i].tolist()))
+        best = self.training_sets[int(self.scores[i].argmax())] if margin >= self.least_margin else None
+        return Attributed(self.names[i], best, margin, tuple(self.scores[i].tolist()))
 
     def _content(self) -> dict[str, object]:
-        sizes = dict(zip(self.sources, self.n_real, strict=True))
-        rows = [one._asdict() | {"scores": dict(zip(self.sources, one.scores, strict=True))} for one in self]
+        sizes = dict(zip(self.training_sets, self.n_real, strict=True))
+        rows = [one._asdict() | {"scores": dict(zip(self.training_sets, one.scores, strict=True))} for one in self]
         return super()._content() | {"n_real": sizes, "rows": rows}
 
     def _table(self) -> Table:
-        return ["name", "source", "margin", *self.sources], ([*one[:3], *one.scores] for one in self)
+        return ["name", "training_set", "margin", *self.training_sets], ([*one[:3], *one.scores] for one in self)
 
     def __str__(self) -> str:
         """Return how many images go to each set, and what failed."""
-        answers = [one.source for one in self]
-        lines = [f"{answers.count(source):6} of {len(self)} from {source}" for source in self.sources]
+        answers = [one.training_set for one in self]
+        lines = [f"{answers.count(name):6} of {len(self)} from {name}" for name in self.training_sets]
         lines += [f"{answers.count(None):6} of {len(self)} undecided"] * (None in answers)
         return "\n".join([*lines, *failed_lines(self.failed)])
 
@@ -111,27 +112,27 @@ class Attribution(ListResult[Attributed]):
 @public
 @recorded
 def attribute(
-    generated: Source,
-    sources: Mapping[str, Source],
+    training_sets: Mapping[str, Source],
+    fake: Source,
     *,
     least_margin: float = 0.0,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
-    on_error: str = "collect",
-    block: int = 256,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> Attribution:
-    """Tell for generated images which of several training sets their generator was trained on.
+    """Tell for synthetic images which of several training sets their generator was trained on.
 
     Parameters
     ----------
-    generated
-        Generated images of unknown origin, as the synthetic ones of `fingerprint.rank`: a stream.
-    sources : mapping
-        From the name of a training set to its real images, as the real ones of `fingerprint.rank`. At least two. They
-        may differ in size.
+    training_sets : mapping
+        From the name of a training set to its real images, as the real ones of `fingerprint.rank`. At least two; they
+        need not have equally many images.
+    fake
+        Synthetic images of unknown origin, as for `fingerprint.rank`: a stream.
     least_margin : float
         Leave images undecided whose best set does not explain so much more of them than the next one.
     size, recursive, on_error, block, threads, executor, progress
@@ -140,8 +141,8 @@ def attribute(
     Returns
     -------
     Attribution
-        For every generated image a score for each set, and a decision. How often it is right depends on the generators:
-        try it on generated images whose set is known.
+        For every synthetic image a score for each set, and a decision. How often it is right depends on the generators:
+        try it on synthetic images whose set is known.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def attribute(
     -----
     Images are compared by what sets the real ones of all sets apart, see `_evidence.whitening.Whitening`, on the
     scales of `_evidence.scales.pyramid`. In that space images of different people are close to orthogonal, so that the
-    squared cosines of a generated image with those of a set add up to its energy in the subspace they span, the
+    squared cosines of a synthetic image with those of a set add up to its energy in the subspace they span, the
     statistic of the adaptive subspace detector (Kraut, Scharf & McWhorter, Adaptive Subspace Detectors, IEEE
     Transactions on Signal Processing 2001). A generator mixes what it learnt, so all images of a set count, not the
     nearest alone. It does not learn negatives: cosines below 0 are what chance brings, above 0 as often as below, and
@@ -162,31 +163,32 @@ def attribute(
     --------
     >>> import fingerprint
     >>> real = fingerprint.phantoms.thorax(20, size=64)
-    >>> generated = fingerprint.phantoms.generate(real[:10], 6, leak=1)[0]
-    >>> found = fingerprint.attribute(generated, {"a": real[:10], "b": real[10:]})
-    >>> [one.source for one in found]
+    >>> fake = fingerprint.phantoms.generate(real[:10], 6, leak=1)[0]
+    >>> found = fingerprint.attribute({"a": real[:10], "b": real[10:]}, fake)
+    >>> [one.training_set for one in found]
     ['a', 'a', 'a', 'a', 'a', 'a']
     """
-    given: object = sources
-    if not isinstance(given, Mapping) or len(given) < 2:
+    given: object = training_sets
+    if not isinstance(given, Mapping) or len(given) < 2 or "fake" in given:
         raise InputError(
-            f"sources: expected a mapping from name to images of at least two sets, got {checks.describe(sources)}"
+            "training_sets: expected a mapping from name to images of at least two sets, none of them called 'fake', "
+            f"got {checks.describe(training_sets)}"
         )
     least = checks.number("least_margin", least_margin, minimum=0)
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    known = {name: reading.load(source, argument=f"sources[{name!r}]") for name, source in sources.items()}
-    real = loading.concatenate(*known.values(), argument="sources")
+    known = {name: reading.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
+    real = loading.concatenate(*known.values(), argument="training_sets")
     compared = scales.pyramid(real.height, real.width)
     workers = concurrency.resolve(threads)
     explainer = _Explainer(
         summary.prepare(real.pixels, compared, threads=workers), tuple(len(part) for part in known.values())
     )
-    tasks = reading.plan(generated, expect=real, argument="generated")
+    tasks = reading.plan(fake, expect=real, argument="fake")
     done = engine.in_order(explainer, explainer.shard, tasks, threads=workers, executor=executor)
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]
-    total = loading.count(generated, recursive=recursive, argument="generated") if progress else None
+    total = loading.count(fake, recursive=recursive, argument="fake") if progress else None
     with concurrency.bar(progress, unit="image", total=total) as advance:
         for part_names, part_failed, part_scores in done:
             names += part_names
@@ -194,23 +196,23 @@ def attribute(
             found.append(part_scores)
             advance(len(part_names) + len(part_failed))
     if not names:
-        raise loading.none_usable(generated, failed, argument="generated")
+        raise loading.none_usable(fake, failed, argument="fake")
     every = np.concatenate(found)
     ordered = np.sort(every, axis=1)
     return Attribution(
         names=tuple(names),
-        sources=tuple(map(str, known)),
+        training_sets=tuple(map(str, known)),
         scores=every,
         margins=ordered[:, -1] - ordered[:, -2],
         least_margin=least,
         n_real=explainer.sizes,
-        failed={"generated": tuple(failed)} | {str(name): part.failed for name, part in known.items()},
+        failed={str(name): part.failed for name, part in known.items()} | {"fake": tuple(failed)},
     )
 
 
 @dataclass(frozen=True)
 class _Explainer:
-    """Read blocks of generated images and say how much of them each set explains; can be pickled."""
+    """Read blocks of synthetic images and say how much of them each set explains; can be pickled."""
 
     real: Reals
     sizes: tuple[int, ...]

@@ -18,6 +18,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
 from fingerprint._distances import neighbours
+from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import roc, scores
 from fingerprint._statistics.copying import Copying, data_copying
 from fingerprint._statistics.intervals import Estimate
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fingerprint._answers.collect import Groups
-    from fingerprint._base.types import Array, Floats, Ints
+    from fingerprint._base.types import Array, Floats, Ints, OnError
     from fingerprint._images.loading import Slices, Source
     from fingerprint._statistics.scores import MethodName
 
@@ -172,8 +173,8 @@ def audit(
     seed: int = 0,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
-    on_error: str = "collect",
-    block: int = 256,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,

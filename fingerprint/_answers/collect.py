@@ -21,7 +21,7 @@ from fingerprint._statistics import scores
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
     from fingerprint._evidence.summary import Reals, Summary
     from fingerprint._images.loading import Failure, Source, Task
     from fingerprint._statistics.scores import Method, Neighbours
@@ -43,7 +43,7 @@ class Reading:
 
     size: int | tuple[int, int] | None
     recursive: bool
-    on_error: str
+    on_error: OnError
     block: int
     threads: int | None
     executor: Executor | None
@@ -51,7 +51,7 @@ class Reading:
 
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
-        return loading.load(source, threads=self.threads, argument=argument, **self._files)
+        return loading.read(source, threads=self.threads, argument=argument, **self._files)
 
     def blocks(self, source: Source) -> Iterator[Slices]:
         """Read a collection block by block."""

@@ -14,13 +14,14 @@ from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import Result
+from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import comparable, intervals, roc
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from fingerprint._answers.collect import Groups
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.intervals import Estimate
 
@@ -39,7 +40,7 @@ class Comparison(Result):
         Probability that a used image scores higher than an unused one, under either generator.
     auc_difference : Estimate or None
         The first less the second, with its interval.
-    n_real, n_unused : int
+    n_used, n_unused : int
         Images compared.
     n_fake : int
         Synthetic images that both sides were brought down to.
@@ -57,7 +58,7 @@ class Comparison(Result):
     auc_a: Estimate | None
     auc_b: Estimate | None
     auc_difference: Estimate | None
-    n_real: int
+    n_used: int
     n_unused: int
     n_fake: int
     confidence: float
@@ -84,9 +85,9 @@ class Comparison(Result):
 @public
 @recorded
 def compare(
+    used: Source,
     fake_a: Source,
     fake_b: Source,
-    real: Source,
     *,
     unused: Source | None = None,
     groups: Groups | None = None,
@@ -95,8 +96,8 @@ def compare(
     seed: int = 0,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
-    on_error: str = "collect",
-    block: int = 256,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -105,16 +106,16 @@ def compare(
 
     Parameters
     ----------
+    used
+        Real images that both generators were trained on, as for `fingerprint.rank`.
     fake_a, fake_b
         Synthetic images of the two generators, each as for `fingerprint.rank`. Their numbers may differ: the larger
         side counts as an average over all its subsets of the size of the smaller.
-    real
-        Images that both were trained on.
     unused : optional
         Images of the same kind that neither was trained on. Without them the comparison cannot tell a leak from a
         generator that is merely better.
     groups : mapping, callable or sequence, optional
-        Patient of every real image, see `fingerprint.rank`; a sequence names first `real`, then `unused`. The bootstrap
+        Patient of every real image, see `fingerprint.rank`; a sequence names first `used`, then `unused`. The bootstrap
         then draws whole patients.
     confidence : float
         Of the intervals, 0.5 to 0.999.
@@ -140,37 +141,37 @@ def compare(
     >>> demo = fingerprint.phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
     >>> used, unused = demo.real.pixels[demo.used], demo.real.pixels[~demo.used]
     >>> tight = fingerprint.phantoms.generate(used, 60, leak=0)[0]
-    >>> fingerprint.compare(demo.fake, tight, used, unused=unused).difference.value > 0
+    >>> fingerprint.compare(used, demo.fake, tight, unused=unused).difference.value > 0
     True
     """
     level = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
     draws = checks.integer("n_bootstrap", n_bootstrap, minimum=100)
     start = checks.integer("seed", seed, minimum=0)
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    known = reading.load(real, argument="real")
+    known = reading.load(used, argument="used")
     others = None if unused is None else reading.load(unused, argument="unused")
     both = [
         collect.collect(
-            known, fake, reading, k=comparable.KEPT, reference=others, groups=groups, called=("real", "unused", name)
+            known, fake, reading, k=comparable.KEPT, reference=others, groups=groups, called=("used", "unused", name)
         )
         for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]
-    n_real, total = len(known), len(both[0].known)
+    n_used, total = len(known), len(both[0].known)
     count, found = comparable.side_by_side([seen.neighbours for seen in both])
-    weights = _weights(both[0].real.groups, n_real, draws, start)
+    weights = _weights(both[0].real.groups, n_used, draws, start)
     nearer = found[0] - found[1]
-    difference = _means(weights[:, :n_real], nearer[:n_real])
+    difference = _means(weights[:, :n_used], nearer[:n_used])
     aucs = None
     if others is not None:
-        difference = difference - _means(weights[:, n_real:], nearer[n_real:])
-        aucs = [roc.weighted(weights, row, n_real) for row in found]
+        difference = difference - _means(weights[:, n_used:], nearer[n_used:])
+        aucs = [roc.weighted(weights, row, n_used) for row in found]
     return Comparison(
         difference=_estimate(difference, level),
         auc_a=None if aucs is None else _estimate(aucs[0], level),
         auc_b=None if aucs is None else _estimate(aucs[1], level),
         auc_difference=None if aucs is None else _estimate(aucs[0] - aucs[1], level),
-        n_real=n_real,
-        n_unused=total - n_real,
+        n_used=n_used,
+        n_unused=total - n_used,
         n_fake=count,
         confidence=level,
         n_bootstrap=draws,
@@ -184,11 +185,11 @@ def _estimate(values: Array, confidence: float) -> Estimate:
     return intervals.of(float(values[0]), values[1:], confidence)
 
 
-def _weights(units: Array, n_real: int, draws: int, seed: int) -> Array:
+def _weights(units: Array, n_used: int, draws: int, seed: int) -> Array:
     """Return how often each image is drawn, (1 + draws, n): once each, then units with replacement on each side."""
     rng = np.random.default_rng(seed)
     sides = []
-    for side in (units[:n_real], units[n_real:]):
+    for side in (units[:n_used], units[n_used:]):
         members, code = np.unique(side, return_inverse=True)
         if len(members):
             drawn = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)

@@ -17,6 +17,7 @@ from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Result, Table
+from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import comparable, logistic
 from fingerprint._statistics.evaluation import MEASURES, evaluate
 from fingerprint._statistics.intervals import Estimate
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._answers.collect import Groups
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
 
 
@@ -159,8 +160,8 @@ class Detector(Result):
         groups: Groups | None = None,
         size: int | tuple[int, int] | None = None,
         recursive: bool = False,
-        on_error: str = "collect",
-        block: int = 256,
+        on_error: OnError = "collect",
+        block: int = BLOCK,
         threads: int | None = None,
         executor: Executor | None = None,
         progress: bool = False,
@@ -270,8 +271,8 @@ def fit(
     seed: int = 0,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
-    on_error: str = "collect",
-    block: int = 256,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,

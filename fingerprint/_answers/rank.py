@@ -15,6 +15,7 @@ from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 from fingerprint._images import loading
+from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import scores
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from fingerprint._answers.collect import Collected, Groups
+    from fingerprint._base.types import OnError
     from fingerprint._images.loading import Source
     from fingerprint._patches.gains import PatchSummary
     from fingerprint._statistics.scores import MethodName
@@ -42,8 +44,8 @@ def rank(
     k: int = 5,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
-    on_error: str = "collect",
-    block: int = 128,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _SOURCES = {
-    *("real", "fake", "reference", "population", "used", "unused", "fake_a", "fake_b", "generated", "sources"),
+    *("real", "fake", "reference", "population", "used", "unused", "fake_a", "fake_b", "training_sets"),
     *("used_scores", "unused_scores", "truth", "predicted_or_scores"),
 }
 _WITHOUT_EFFECT = {"block", "threads", "executor", "progress"}  # on the result

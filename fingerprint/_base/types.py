@@ -1,6 +1,6 @@
-"""Types of arrays, for annotations. Shape and meaning stand in the docstrings."""
+"""Types of arrays and of choices, for annotations. Shape and meaning stand in the docstrings."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,3 +8,5 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+OnError: TypeAlias = Literal["collect", "raise"]  # what to do about a file that cannot be used

@@ -275,13 +275,15 @@ def _compare_arguments(command: ArgumentParser) -> None:
 
 def _compare(options: Namespace) -> Outcome:
     found = fingerprint.compare(
-        options.fake_a, options.fake_b, options.used, unused=options.unused, **shared.reading(options)
+        options.used, options.fake_a, options.fake_b, unused=options.unused, **shared.reading(options)
     )
     return Outcome(str(found), found, failed=any(found.failed.values()))
 
 
 def _attribute_arguments(command: ArgumentParser) -> None:
-    command.add_argument("sources", metavar="SET", nargs="+", help="folders of real images, one for each training set")
+    command.add_argument(
+        "training_sets", metavar="SET", nargs="+", help="folders of real images, one for each training set"
+    )
     shared.add_folders(command, fake="synthetic images of unknown origin")
     shared.add_reading(command, groups=False)
     command.add_argument("--least-margin", type=float, default=0.0, help="leave smaller leads undecided (default: 0)")
@@ -289,8 +291,8 @@ def _attribute_arguments(command: ArgumentParser) -> None:
 
 
 def _attribute(options: Namespace) -> Outcome:
-    sources = {path: path for path in options.sources}
-    found = fingerprint.attribute(options.fake, sources, least_margin=options.least_margin, **shared.reading(options))
+    sets = {path: path for path in options.training_sets}
+    found = fingerprint.attribute(sets, options.fake, least_margin=options.least_margin, **shared.reading(options))
     return Outcome(str(found), found, failed=any(found.failed.values()))
 
 

@@ -247,8 +247,8 @@ def distances(
     if _is_features(real) or _is_features(fake):
         a, b = _features("real", real), _features("fake", fake)
     else:
-        slices = loading.load(real, on_error="raise", threads=workers, argument="real")
-        others = loading.load(fake, on_error="raise", threads=workers, argument="fake")
+        slices = loading.read(real, on_error="raise", threads=workers, argument="real")
+        others = loading.read(fake, on_error="raise", threads=workers, argument="fake")
         loading.agree(slices.layout, others, argument="fake")
         a, b = slices.pixels, others.pixels
     left = prepare(a, metric, threads=workers)

@@ -104,7 +104,7 @@ def nearest(
     checks.choice("metric", metric, distance.IMAGE_METRICS)
     checks.integer("k", k, minimum=1)
     workers = concurrency.resolve(threads)
-    slices = loading.load(real, threads=workers, argument="real")
+    slices = loading.read(real, threads=workers, argument="real")
     left = distance.prepare(slices.pixels, metric, threads=workers)
 
     def step(task: Task) -> tuple[Slices, Array | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
+from fingerprint._base.types import OnError
 from fingerprint._images import block_tasks, formats, sources
 from fingerprint._images.block_tasks import How, Task
 from fingerprint._images.slices import Layout, Slices
@@ -38,10 +39,12 @@ __all__ = [
     "none_usable",
     "pick",
     "plan",
+    "read",
 ]
 
 
-_LOAD_BLOCK = 32  # images one thread decodes at a time in `load`
+BLOCK = 128  # images that are read and compared at a time
+_LOAD_BLOCK = 32  # images one thread decodes at a time in `read`
 
 
 @public
@@ -49,11 +52,10 @@ def load(
     source: Source,
     *,
     size: int | tuple[int, int] | None = None,
-    on_error: str = "collect",
+    on_error: OnError = "collect",
     recursive: bool = False,
     threads: int | None = None,
     progress: bool = False,
-    argument: str = "source",
 ) -> Slices:
     """Read a collection of grey images into memory.
 
@@ -79,8 +81,6 @@ def load(
         Threads to decode on; one for each available core by default. Never changes the result.
     progress : bool
         Show a bar on stderr.
-    argument : str
-        What error messages call the source.
 
     Returns
     -------
@@ -99,7 +99,29 @@ def load(
     >>> fingerprint.load(np.zeros((3, 8, 6), np.uint16))
     <Slices: 3 images of 8x6, uint16>
     """
-    how = How(argument, _size(size), checks.choice("on_error", on_error, ("collect", "raise")), bool(recursive))
+    return read(
+        source,
+        size=size,
+        on_error=on_error,
+        recursive=recursive,
+        threads=threads,
+        progress=progress,
+        argument="source",
+    )
+
+
+def read(
+    source: Source,
+    *,
+    size: int | tuple[int, int] | None = None,
+    on_error: OnError = "collect",
+    recursive: bool = False,
+    threads: int | None = None,
+    progress: bool = False,
+    argument: str,
+) -> Slices:
+    """Do what `load` does; `argument` is what error messages call the source."""
+    how = How(argument, _size(size), checks.choice("on_error", on_error, get_args(OnError)), bool(recursive))
     workers = concurrency.resolve(threads)
     if isinstance(source, Slices) and size is None and len(source):
         return source
@@ -134,9 +156,9 @@ def _uniform(tasks: Iterator[Task], how: How, threads: int, advance: Callable[[i
 def blocks(
     source: Source,
     *,
-    block: int = 256,
+    block: int = BLOCK,
     size: int | tuple[int, int] | None = None,
-    on_error: str = "collect",
+    on_error: OnError = "collect",
     recursive: bool = False,
     threads: int | None = None,
 ) -> Iterator[Slices]:
@@ -194,7 +216,7 @@ def plan(
     *,
     block: int,
     size: int | tuple[int, int] | None = None,
-    on_error: str = "collect",
+    on_error: OnError = "collect",
     recursive: bool = False,
     expect: Layout | Slices | None = None,
     argument: str = "source",
@@ -226,7 +248,7 @@ def plan(
         At the call where the source or an argument is wrong; else by the task that comes to it.
     """
     checks.integer("block", block, minimum=1)
-    checks.choice("on_error", on_error, ("collect", "raise"))
+    checks.choice("on_error", on_error, get_args(OnError))
     layout = expect.layout if isinstance(expect, Slices) else expect
     how = How(argument, _size(size), on_error, bool(recursive), layout)
     return sources.tasks_of(sources.entries_of(source, how), how, block)

@@ -185,7 +185,7 @@ def patch_matches(
     array([[6, 0]], dtype=int32)
     """
     workers = concurrency.resolve(threads)
-    slices = loading.load(real, on_error="raise", threads=workers, argument="real")
+    slices = loading.read(real, on_error="raise", threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
     limit = _limit(slices, search, tolerance)
     patches = Patches.of(slices.pixels, search)
@@ -265,7 +265,7 @@ def nearest_patches(
     (np.float64(0.0), array([0, 2]))
     """
     workers = concurrency.resolve(threads)
-    slices = loading.load(real, threads=workers, argument="real")
+    slices = loading.read(real, threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
     patches = Patches.of(slices.pixels, search)
     limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
