@@ -24,8 +24,8 @@ from labelled import Labelled, by_patient, read, take
 
 import fingerprint
 from fingerprint._base.histogram import edges as bin_edges
-from fingerprint._statistics import scores
-from fingerprint._statistics.scores import Neighbours
+from fingerprint._statistics import attacks
+from fingerprint._statistics.neighbourhood import Neighbourhood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def split(labelled: Labelled, rng: np.random.Generator) -> Split:
     return Split(np.array(parts[0]), np.array(parts[1]), np.sort(shuffled[:FAKES]), shuffled[FAKES:])
 
 
-def neighbours(fake: np.ndarray, real: np.ndarray) -> Neighbours:
+def neighbours(fake: np.ndarray, real: np.ndarray) -> Neighbourhood:
     """Return what the statistics of the literature see, from whole matrices of distances."""
     edges = bin_edges()
     others = np.sort(np.where(np.eye(len(real), dtype=bool), np.inf, real), axis=1)[:, : min(50, len(real) - 1)]
@@ -67,7 +67,7 @@ def neighbours(fake: np.ndarray, real: np.ndarray) -> Neighbours:
     votes = np.bincount(voted, minlength=len(fake))
     copied = fake[voted, np.arange(fake.shape[1])] < others[voted, 0]
     copies = np.bincount(voted[copied], minlength=len(fake))
-    return Neighbours(np.sort(fake, axis=1)[:, :50], others, counts, votes, copies, fake.shape[1])
+    return Neighbourhood(np.sort(fake, axis=1)[:, :50], others, counts, votes, copies, fake.shape[1])
 
 
 def best_cut(values: np.ndarray, used: np.ndarray) -> float:
@@ -84,27 +84,27 @@ def literature(matrices: dict, used: np.ndarray, parts: Split) -> Iterator[Answe
                  neighbours(fake[np.ix_(test, rest)], real[np.ix_(test, test)]))
         for metric, (fake, real) in matrices.items()
     }  # fmt: skip
-    near = scores.gan_leaks(seen["ssim"][1])
+    near = attacks.gan_leaks(seen["ssim"][1])
     between = matrices["ssim"][1][np.ix_(test, test)][~np.eye(len(test), dtype=bool)]
     yield "largest SSIM above every real-real SSIM (VCMI)", near, near > -between.min()
     yield "largest SSIM above mean + 3 sd of real-real SSIM (VCMI)", near, near > -between.mean() + 3 * between.std()
-    votes = scores.retrieval_votes(seen["ssim"][1])
+    votes = attacks.retrieval_votes(seen["ssim"][1])
     yield "best match of a synthetic image by SSIM (VCMI)", votes, votes > 0
-    copies = scores.authenticity(seen["euclidean"][1])
+    copies = attacks.authenticity(seen["euclidean"][1])
     yield "copied by a synthetic image (authenticity, Alaa)", copies, copies > 0
-    near = scores.gan_leaks(seen["correlation"][1])
+    near = attacks.gan_leaks(seen["correlation"][1])
     training, validation = dev[used[dev]], dev[~used[dev]]
     null = -matrices["correlation"][1][np.ix_(training, validation)].min(axis=1)
     yield "correlation above 95 % of training-to-validation (Dar)", near, near > np.quantile(null, 0.95)
-    for name, statistic in (("Monte Carlo (Hilprecht)", scores.monte_carlo), ("DOMIAS", scores.domias)):
+    for name, statistic in (("Monte Carlo (Hilprecht)", attacks.monte_carlo), ("DOMIAS", attacks.domias)):
         found = statistic(seen["euclidean"][1])
         yield f"{name}, above the median", found, found > np.median(found)
     for name, statistic, metric in (
-        ("smallest distance (GAN-Leaks)", scores.gan_leaks, "euclidean"),
-        ("smallest distance, calibrated (GAN-Leaks)", scores.gan_leaks_calibrated, "euclidean"),
-        ("distance / mean of 50 nearest (Carlini)", scores.adaptive, "euclidean"),
-        ("tile distance (Carlini)", scores.gan_leaks, "tiles"),
-        ("tile distance / mean of 50 nearest (Carlini)", scores.adaptive, "tiles"),
+        ("smallest distance (GAN-Leaks)", attacks.gan_leaks, "euclidean"),
+        ("smallest distance, calibrated (GAN-Leaks)", attacks.gan_leaks_calibrated, "euclidean"),
+        ("distance / mean of 50 nearest (Carlini)", attacks.adaptive, "euclidean"),
+        ("tile distance (Carlini)", attacks.gan_leaks, "tiles"),
+        ("tile distance / mean of 50 nearest (Carlini)", attacks.adaptive, "tiles"),
     ):
         learnt, found = (statistic(part) for part in seen[metric])
         yield f"{name}, cut by development", found, found >= best_cut(learnt, used[dev])

@@ -26,7 +26,7 @@ _EXPORTS = {
     "_images.loading": ("blocks", "load"),
     "_images.slices": ("Slices",),
     "_patches.matches": ("NearestPatches", "nearest_patches", "patch_matches"),
-    "_statistics.copying": ("Copying", "CopyingCell", "data_copying"),
+    "_statistics.data_copying": ("Copying", "CopyingCell", "data_copying"),
     "_statistics.decisions": ("Decisions",),
     "_statistics.evaluation": ("Evaluation", "Measures", "evaluate"),
     "_statistics.intervals": ("Estimate",),
@@ -70,9 +70,9 @@ if TYPE_CHECKING:
     from fingerprint._patches.matches import NearestPatches as NearestPatches
     from fingerprint._patches.matches import nearest_patches as nearest_patches
     from fingerprint._patches.matches import patch_matches as patch_matches
-    from fingerprint._statistics.copying import Copying as Copying
-    from fingerprint._statistics.copying import CopyingCell as CopyingCell
-    from fingerprint._statistics.copying import data_copying as data_copying
+    from fingerprint._statistics.data_copying import Copying as Copying
+    from fingerprint._statistics.data_copying import CopyingCell as CopyingCell
+    from fingerprint._statistics.data_copying import data_copying as data_copying
     from fingerprint._statistics.decisions import Decisions as Decisions
     from fingerprint._statistics.evaluation import Evaluation as Evaluation
     from fingerprint._statistics.evaluation import Measures as Measures

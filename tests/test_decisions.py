@@ -16,7 +16,7 @@ from fingerprint import InputError
 from fingerprint._answers.ranking import Match, Ranking
 from fingerprint._base import histogram
 from fingerprint._patches import gains
-from fingerprint._statistics import decisions, scores
+from fingerprint._statistics import decisions, neighbourhood, p_values
 
 RUNS = 3 if numba.config.DISABLE_JIT else 30  # of the whole of it; interpreted, they only show that it runs
 unit = st.floats(0, 1)
@@ -24,9 +24,9 @@ unit = st.floats(0, 1)
 
 def ranking(values, reference=None) -> Ranking:
     values = -np.sort(-np.asarray(values, np.float64))
-    p = None if reference is None else scores.p_values(values, np.asarray(reference))
+    p = None if reference is None else p_values.p_values(values, np.asarray(reference))
     names = tuple(f"{i}.png" for i in range(len(values)))
-    q = None if p is None else scores.q_values(p)
+    q = None if p is None else p_values.q_values(p)
     return Ranking(names, values, ((Match("f", 0.0),),) * len(values), p, q, None, 1, {}, {})
 
 
@@ -35,11 +35,13 @@ def two_groups(rng, n=200, apart=6.0, share=0.5):
     return np.where(used, apart, 0.0) + rng.normal(size=n), used
 
 
-def neighbours(distances) -> scores.Neighbours:
+def neighbours(distances) -> neighbourhood.Neighbourhood:
     """Return what a view shows of real images at these distances from the synthetic ones."""
     none, no_votes = np.empty((len(distances), 0)), np.zeros(len(distances), np.int64)
     nearest = np.sort(distances, axis=1)[:, :1]
-    return scores.Neighbours(nearest, none, histogram.count(distances), no_votes, no_votes, distances.shape[1])
+    return neighbourhood.Neighbourhood(
+        nearest, none, histogram.count(distances), no_votes, no_votes, distances.shape[1]
+    )
 
 
 def summary(sums) -> gains.PatchSummary:

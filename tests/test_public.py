@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import fingerprint
-from fingerprint._statistics import scores
+from fingerprint._statistics import methods
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = [name for name in fingerprint.__all__ if inspect.isfunction(getattr(fingerprint, name))]
@@ -109,7 +109,7 @@ def test_results_document_every_field(name: str) -> None:
 
 
 def test_methods_are_described_and_typed() -> None:
-    assert list(fingerprint.METHODS) == list(scores.METHODS) == list(typing.get_args(scores.MethodName))
+    assert list(fingerprint.METHODS) == list(methods.METHODS) == list(typing.get_args(methods.MethodName))
     assert all(fingerprint.METHODS.values())
     assert len({*fingerprint.METHODS.values()}) == len(fingerprint.METHODS)
 

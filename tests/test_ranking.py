@@ -15,7 +15,7 @@ from PIL import Image
 import fingerprint
 from fingerprint import InputError, phantoms
 from fingerprint._images.loading import Slices
-from fingerprint._statistics import scores
+from fingerprint._statistics import attacks, default, methods, p_values
 
 RNG = np.random.default_rng(8)
 
@@ -111,7 +111,7 @@ def test_a_reference_gives_valid_p_values_and_q_values() -> None:
     assert ranking.p_values[:3].tolist() == [1 / 20] * 3
     assert (ranking.p_values >= 1 / 20).all()
     assert (np.diff(ranking.p_values) >= 0).all()
-    assert ranking.q_values.tolist() == scores.q_values(ranking.p_values).tolist()
+    assert ranking.q_values.tolist() == p_values.q_values(ranking.p_values).tolist()
     assert ranking.params["reference"] == 19
     assert fingerprint.rank(REAL, FAKE).p_values is None
 
@@ -127,7 +127,7 @@ def test_unused_images_have_uniform_p_values() -> None:
         assert abs((p <= level).mean() - level) < 0.08
 
 
-@pytest.mark.parametrize("method", scores.METHODS)
+@pytest.mark.parametrize("method", methods.METHODS)
 def test_every_method_finds_identical_copies_without_a_warning(method) -> None:
     fake = np.concatenate([patients(60, seed=2), REAL[[5]], REAL[[5]]])
     with warnings.catch_warnings():
@@ -137,7 +137,7 @@ def test_every_method_finds_identical_copies_without_a_warning(method) -> None:
     copied = next(row for row in ranking if row.name == "5")
     assert copied.evidence[0].distance == 0
     # the others count synthetic images, of which a copy is only one
-    if scores.METHODS[method].statistic in (scores.gan_leaks, scores.adaptive, scores.nearness):
+    if methods.METHODS[method].statistic in (attacks.gan_leaks, attacks.adaptive, default.nearness):
         assert copied.rank == 1
     assert ranking.params["method"] == method
 

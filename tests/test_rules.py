@@ -16,7 +16,7 @@ import pytest
 import fingerprint
 from fingerprint import phantoms
 from fingerprint._images.loading import Slices
-from fingerprint._statistics import scores
+from fingerprint._statistics import default, methods
 
 RNG = np.random.default_rng(7)
 DEMO = phantoms.demo(n_used=3, n_unused=3, n_fake=12, size=32)
@@ -119,6 +119,11 @@ def test_rule_8_scores_say_their_direction_and_what_a_low_one_means() -> None:
     assert "Higher = more likely" in fingerprint.Ranking.__doc__
     assert "low score is no proof" in fingerprint.Ranking.__doc__
     assert "low score is no proof" in fingerprint.rank(DEMO.real, DEMO.fake).summary()
-    statistics = {method.statistic for method in scores.METHODS.values()} - {None}
-    for statistic in (*statistics, scores.combine, scores.surprises, fingerprint._patches.gains.PatchSummary.scores):
+    statistics = {method.statistic for method in methods.METHODS.values()} - {None}
+    for statistic in (
+        *statistics,
+        default.average_scales,
+        default.tail_scores,
+        fingerprint._patches.gains.PatchSummary.scores,
+    ):
         assert "higher = more likely" in " ".join(statistic.__doc__.split())

@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import false_discovery_control, norm
 
 from fingerprint._base.histogram import edges as bin_edges
-from fingerprint._statistics import scores
-from fingerprint._statistics.scores import METHODS, Neighbours
+from fingerprint._statistics import attacks, default, methods, p_values
+from fingerprint._statistics.methods import METHODS
+from fingerprint._statistics.neighbourhood import Neighbourhood
 
 RNG = np.random.default_rng(20)
 N, M, K = 30, 80, 50
@@ -25,7 +26,7 @@ def neighbours(fake=FAKE, real=REAL, *, k=K, keep=50, grouped=False, copies=None
     others = np.array([sorted(np.delete(row, i)) for i, row in enumerate(real)]).reshape(len(real), -1)[:, :keep]
     counts = np.array([np.bincount(np.searchsorted(edges, row, side="right"), minlength=len(edges)) for row in fake])
     votes = np.bincount(fake.argmin(axis=0), minlength=len(fake))
-    return Neighbours(
+    return Neighbourhood(
         np.sort(fake, axis=1)[:, :k], others, counts, votes, votes if copies is None else copies, fake.shape[1], grouped
     )
 
@@ -34,24 +35,26 @@ SEEN = neighbours()
 
 
 def test_gan_leaks_is_minus_the_smallest_distance() -> None:
-    assert scores.gan_leaks(SEEN).tolist() == [-min(row) for row in FAKE]
+    assert attacks.gan_leaks(SEEN).tolist() == [-min(row) for row in FAKE]
 
 
 def test_gan_leaks_calibrated_subtracts_the_smallest_distance_to_another_real() -> None:
     expected = [min(np.delete(REAL[i], i)) - min(FAKE[i]) for i in range(N)]
-    assert scores.gan_leaks_calibrated(SEEN).tolist() == expected
+    assert attacks.gan_leaks_calibrated(SEEN).tolist() == expected
 
 
 def test_gan_leaks_calibrated_without_other_reals_is_gan_leaks() -> None:
     alone = neighbours(FAKE[:1], REAL[:1, :1])
-    assert scores.gan_leaks_calibrated(alone) == scores.gan_leaks(alone)
-    strangers = Neighbours(SEEN.nearest, np.full((N, 3), np.inf), SEEN.counts, SEEN.votes, SEEN.copies, M, grouped=True)
-    assert scores.gan_leaks_calibrated(strangers).tolist() == scores.gan_leaks(SEEN).tolist()
+    assert attacks.gan_leaks_calibrated(alone) == attacks.gan_leaks(alone)
+    strangers = Neighbourhood(
+        SEEN.nearest, np.full((N, 3), np.inf), SEEN.counts, SEEN.votes, SEEN.copies, M, grouped=True
+    )
+    assert attacks.gan_leaks_calibrated(strangers).tolist() == attacks.gan_leaks(SEEN).tolist()
 
 
 def test_monte_carlo_counts_within_the_median_smallest_distance_rounded_up() -> None:
     radius = min(edge for edge in bin_edges() if edge > np.median(FAKE.min(axis=1)))
-    assert scores.monte_carlo(SEEN).tolist() == [sum(row < radius) / M for row in FAKE]
+    assert attacks.monte_carlo(SEEN).tolist() == [sum(row < radius) / M for row in FAKE]
     assert radius / np.median(FAKE.min(axis=1)) < 1 + 1 / 16
 
 
@@ -64,41 +67,43 @@ def test_domias_is_the_log_ratio_of_kernel_densities() -> None:
 
     expected = [math.log(density(fake[i])) - math.log(density(np.delete(real[i], i))) for i in range(N)]
     # distances to synthetic images are known to within half a bin, 1/32 of a doubling
-    np.testing.assert_allclose(scores.domias(neighbours(fake, real)), expected, atol=0.15)
+    np.testing.assert_allclose(attacks.domias(neighbours(fake, real)), expected, atol=0.15)
 
 
 def test_domias_of_a_whole_image_does_not_underflow() -> None:
     far = neighbours(FAKE * 1e3, REAL / 1e3)
-    assert np.isfinite(scores.domias(far)).all()
+    assert np.isfinite(attacks.domias(far)).all()
 
 
 def test_domias_without_other_reals_is_the_density_of_synthetic_ones() -> None:
     near_and_far = np.array([[1.0, 1, 9], [8, 9, 9]])
-    seen = Neighbours(
+    seen = Neighbourhood(
         near_and_far, np.empty((2, 0)), neighbours(near_and_far, np.ones((2, 2))).counts, *2 * (np.ones(2),), 3
     )
-    near, far = scores.domias(seen)
+    near, far = attacks.domias(seen)
     assert near > far
 
 
 def test_adaptive_divides_by_the_mean_of_the_50_nearest() -> None:
     expected = [-min(row) / np.mean(sorted(row)[:50]) for row in FAKE]
-    np.testing.assert_allclose(scores.adaptive(neighbours(k=60)), expected, rtol=1e-14)
+    np.testing.assert_allclose(attacks.adaptive(neighbours(k=60)), expected, rtol=1e-14)
 
 
 def test_adaptive_of_fewer_than_50_uses_all_of_them() -> None:
     few = neighbours(FAKE[:, :3])
-    padded = Neighbours(np.pad(few.nearest, ((0, 0), (0, 47)), constant_values=np.inf), *list(vars(few).values())[1:])
-    np.testing.assert_allclose(scores.adaptive(padded), [-min(r) / np.mean(r) for r in FAKE[:, :3]], rtol=1e-14)
+    padded = Neighbourhood(
+        np.pad(few.nearest, ((0, 0), (0, 47)), constant_values=np.inf), *list(vars(few).values())[1:]
+    )
+    np.testing.assert_allclose(attacks.adaptive(padded), [-min(r) / np.mean(r) for r in FAKE[:, :3]], rtol=1e-14)
 
 
 def test_adaptive_of_nothing_but_copies_is_0() -> None:
-    assert scores.adaptive(neighbours(np.zeros((2, 3)), np.ones((2, 2)))).tolist() == [0, 0]
+    assert attacks.adaptive(neighbours(np.zeros((2, 3)), np.ones((2, 2)))).tolist() == [0, 0]
 
 
 def test_votes_and_copies_are_counts() -> None:
-    assert scores.retrieval_votes(SEEN).tolist() == [sum(FAKE.argmin(axis=0) == i) for i in range(N)]
-    assert scores.authenticity(neighbours(copies=np.arange(N))).tolist() == list(range(N))
+    assert attacks.retrieval_votes(SEEN).tolist() == [sum(FAKE.argmin(axis=0) == i) for i in range(N)]
+    assert attacks.authenticity(neighbours(copies=np.arange(N))).tolist() == list(range(N))
 
 
 @pytest.mark.parametrize(("grouped", "first", "last"), [(False, 5, 29), (True, 0, 10)])
@@ -107,41 +112,41 @@ def test_nearness_compares_with_similar_real_images(grouped: bool, first: int, l
         np.median(np.log2(np.maximum(sorted(np.delete(REAL[i], i))[first:last], 1e-12))) - math.log2(min(FAKE[i]))
         for i in range(N)
     ]
-    np.testing.assert_allclose(scores.nearness(neighbours(grouped=grouped)), expected, rtol=1e-12)
+    np.testing.assert_allclose(default.nearness(neighbours(grouped=grouped)), expected, rtol=1e-12)
 
 
 def test_nearness_passes_over_the_nearest_10_of_many() -> None:
     real = np.abs(np.subtract.outer(*2 * (RNG.uniform(0, 50, 70),)))
     fake = RNG.uniform(1, 9, (70, 5))
     expected = [np.median(np.log2(sorted(np.delete(real[i], i))[10:50])) - math.log2(min(fake[i])) for i in range(70)]
-    np.testing.assert_allclose(scores.nearness(neighbours(fake, real)), expected, rtol=1e-12)
+    np.testing.assert_allclose(default.nearness(neighbours(fake, real)), expected, rtol=1e-12)
 
 
 def test_nearness_has_its_zero_and_its_unit() -> None:
     real = 4.0 - 4.0 * np.eye(5)
     fake = np.array([[4.0], [2], [1], [8], [16]])
-    assert scores.nearness(neighbours(fake, real)).tolist() == [0, 1, 2, -1, -2]
+    assert default.nearness(neighbours(fake, real)).tolist() == [0, 1, 2, -1, -2]
 
 
 def test_nearness_is_the_same_for_every_power_of_the_distance() -> None:
-    squared = scores.nearness(neighbours(FAKE**2, REAL**2))
-    np.testing.assert_allclose(squared, 2 * scores.nearness(SEEN), rtol=1e-12)
+    squared = default.nearness(neighbours(FAKE**2, REAL**2))
+    np.testing.assert_allclose(squared, 2 * default.nearness(SEEN), rtol=1e-12)
 
 
 def test_nearness_of_one_image_is_calibrated_by_its_next_nearest_synthetic_images() -> None:
     alone = neighbours(np.array([[1.0, 4.0, 4.0, 16.0]]), np.zeros((1, 1)))
-    assert scores.nearness(alone).tolist() == [2]
-    assert scores.nearness(neighbours(np.array([[3.0]]), np.zeros((1, 1)))).tolist() == [0]
-    padded = Neighbours(
+    assert default.nearness(alone).tolist() == [2]
+    assert default.nearness(neighbours(np.array([[3.0]]), np.zeros((1, 1)))).tolist() == [0]
+    padded = Neighbourhood(
         np.array([[3.0, np.inf]]), np.full((1, 2), np.inf), *list(vars(alone).values())[2:-1], grouped=True
     )
-    assert scores.nearness(padded).tolist() == [0]
+    assert default.nearness(padded).tolist() == [0]
 
 
 def test_nearness_of_an_identical_copy_is_finite_and_largest() -> None:
     fake = FAKE.copy()
     fake[7, 3] = 0
-    found = scores.nearness(neighbours(fake))
+    found = default.nearness(neighbours(fake))
     assert found.argmax() == 7
     assert np.isfinite(found).all()
 
@@ -150,48 +155,48 @@ def test_combine_weighs_kinds_by_the_inverse_of_their_spread() -> None:
     rows = RNG.normal(size=(3, 40)) * [[1], [5], [0.1]]
     spread = [np.quantile(row, 0.25) - np.quantile(row, 0.05) for row in rows]
     expected = sum(row / s for row, s in zip(rows, spread, strict=True)) / sum(1 / s for s in spread)
-    np.testing.assert_allclose(scores.combine(rows), expected, rtol=1e-12)
+    np.testing.assert_allclose(default.average_scales(rows), expected, rtol=1e-12)
 
 
 def test_surprises_are_logarithms_of_normal_tails() -> None:
     rows = RNG.normal(size=(2, 60)) * [[1], [7]]
-    for row, found in zip(rows, scores.surprises(rows), strict=True):
+    for row, found in zip(rows, default.tail_scores(rows), strict=True):
         middle = np.quantile(row, 0.25)
         tails = norm.sf(row, loc=middle, scale=middle - np.quantile(row, 0.05))
         np.testing.assert_allclose(found, -np.log10(tails), rtol=1e-9)
 
 
 def test_surprises_without_spread_are_0_and_of_copies_finite() -> None:
-    assert scores.surprises(np.ones((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert np.isfinite(scores.surprises(np.array([[0.0, 1, 2, 3, 1e6]]))).all()
+    assert default.tail_scores(np.ones((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert np.isfinite(default.tail_scores(np.array([[0.0, 1, 2, 3, 1e6]]))).all()
 
 
 def test_a_rare_surprise_among_equal_evidence_is_one() -> None:
     rows = np.zeros((1, 50))
     rows[0, 7] = 5
-    assert scores.surprises(rows)[0].argmax() == 7
-    assert scores.surprises(rows)[0, 7] > 10
+    assert default.tail_scores(rows)[0].argmax() == 7
+    assert default.tail_scores(rows)[0, 7] > 10
 
 
 def test_strong_evidence_of_half_of_the_images_does_not_drown_in_the_other_kind() -> None:
     noise, strong = RNG.normal(size=(2, 200))
     strong[:100] += 50
-    found = scores.surprises(np.stack([noise, strong])).sum(axis=0)
+    found = default.tail_scores(np.stack([noise, strong])).sum(axis=0)
     assert found[:100].min() > found[100:].max()
 
 
 def test_combine_without_spread_weighs_alike() -> None:
-    assert scores.combine(np.array([[1.0, 1, 1], [0, 2, 4]])).tolist() == [0.5, 1.5, 2.5]
+    assert default.average_scales(np.array([[1.0, 1, 1], [0, 2, 4]])).tolist() == [0.5, 1.5, 2.5]
 
 
 @given(arrays(np.float64, 12, elements=st.integers(-3, 3)), arrays(np.float64, 9, elements=st.integers(-3, 3)))
 def test_p_values_count_the_null(found, null) -> None:
-    assert scores.p_values(found, null).tolist() == [(1 + sum(null >= s)) / 10 for s in found]
+    assert p_values.p_values(found, null).tolist() == [(1 + sum(null >= s)) / 10 for s in found]
 
 
 @given(arrays(np.float64, st.integers(1, 20), elements=st.integers(1, 30).map(lambda i: i / 30)))
 def test_q_values_are_those_of_benjamini_and_hochberg(p) -> None:
-    np.testing.assert_allclose(scores.q_values(p), false_discovery_control(p), rtol=1e-14)
+    np.testing.assert_allclose(p_values.q_values(p), false_discovery_control(p), rtol=1e-14)
 
 
 WHOLE = {name: method for name, method in METHODS.items() if method.statistic}
@@ -199,32 +204,32 @@ WHOLE = {name: method for name, method in METHODS.items() if method.statistic}
 
 @pytest.mark.parametrize("method", WHOLE.values(), ids=WHOLE)
 def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(method) -> None:
-    one = scores.score(method, [SEEN])
+    one = methods.score(method, [SEEN])
     assert one.shape == (N,)
     assert np.isfinite(one).all()
-    np.testing.assert_allclose(scores.score(method, [SEEN, SEEN]), one, rtol=1e-12)
+    np.testing.assert_allclose(methods.score(method, [SEEN, SEEN]), one, rtol=1e-12)
 
 
 def test_what_is_within_chance_does_not_surprise() -> None:
     evidence = RNG.normal(size=(2, 40))
-    wide = scores.surprises(evidence, np.array([0.0, 1000.0]))
-    assert wide[0].tolist() == scores.surprises(evidence)[0].tolist()
+    wide = default.tail_scores(evidence, np.array([0.0, 1000.0]))
+    assert wide[0].tolist() == default.tail_scores(evidence)[0].tolist()
     assert wide[1] == pytest.approx(-math.log10(0.5), abs=0.01)
-    assert scores.surprises(np.ones((1, 4)), 20.0).tolist() == [[0.0] * 4]
+    assert default.tail_scores(np.ones((1, 4)), 20.0).tolist() == [[0.0] * 4]
 
 
 def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     parts = RNG.normal(size=N)
-    whole = scores.nearness(SEEN)
-    default, patches = METHODS["default"], METHODS["patches"]
-    assert scores.kinds(default, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
-    both = scores.surprises(np.stack([whole, parts]), scores.CHANCE)
-    assert scores.score(default, [SEEN], parts).tolist() == (both[0] + both[1]).tolist()
-    assert scores.score(default, [SEEN]).tolist() == whole.tolist()
+    whole = default.nearness(SEEN)
+    both, patches = METHODS["default"], METHODS["patches"]
+    assert methods.kinds(both, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
+    tails = default.tail_scores(np.stack([whole, parts]), default.CHANCE)
+    assert methods.score(both, [SEEN], parts).tolist() == (tails[0] + tails[1]).tolist()
+    assert methods.score(both, [SEEN]).tolist() == whole.tolist()
     alone = neighbours(FAKE[:1], REAL[:1, :1])
-    assert scores.score(default, [alone], np.array([3.0])).tolist() == (scores.nearness(alone) + 3).tolist()
-    assert scores.score(patches, [SEEN], parts).tolist() == parts.tolist()
-    assert scores.score(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
+    assert methods.score(both, [alone], np.array([3.0])).tolist() == (default.nearness(alone) + 3).tolist()
+    assert methods.score(patches, [SEEN], parts).tolist() == parts.tolist()
+    assert methods.score(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
 
 
 @pytest.mark.parametrize("method", [m for name, m in WHOLE.items() if "votes" not in name and name != "authenticity"])

@@ -19,8 +19,8 @@ from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
 from fingerprint._distances import neighbours
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import roc, scores
-from fingerprint._statistics.copying import Copying, data_copying
+from fingerprint._statistics import methods, roc
+from fingerprint._statistics.data_copying import Copying, data_copying
 from fingerprint._statistics.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.collect import Groups
     from fingerprint._base.types import Array, Floats, Ints, OnError
     from fingerprint._images.loading import Slices, Source
-    from fingerprint._statistics.scores import MethodName
+    from fingerprint._statistics.methods import MethodName
 
 _COPYING = ("z", "p_value", "closer")
 
@@ -224,7 +224,7 @@ def audit(
     >>> found.leaks, found.auc.value > 0.5
     (True, True)
     """
-    chosen = scores.METHODS[checks.choice("method", method, scores.METHODS)]
+    chosen = methods.METHODS[checks.choice("method", method, methods.METHODS)]
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     members, others = reading.load(used, argument="used"), reading.load(unused, argument="unused")
     seen = collect.collect(

@@ -16,7 +16,7 @@ from fingerprint._evidence import engine, scales
 from fingerprint._evidence import summary as summaries
 from fingerprint._images import loading
 from fingerprint._images.loading import Slices
-from fingerprint._statistics import scores
+from fingerprint._statistics import methods, neighbourhood
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array, OnError
     from fingerprint._evidence.summary import Reals, Summary
     from fingerprint._images.loading import Failure, Source, Task
-    from fingerprint._statistics.scores import Method, Neighbours
+    from fingerprint._statistics.methods import Method
+    from fingerprint._statistics.neighbourhood import Neighbourhood
 
 Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
@@ -82,7 +83,7 @@ class Collected:
         All of them, prepared for the comparison, and then the population.
     summary : Summary
         What the pass left behind about those that are known.
-    neighbours : list of Neighbours
+    neighbours : list of Neighbourhood
         What the statistics see, one entry for each view.
     failed : dict
         From the name of a collection to its `Failure`s.
@@ -93,7 +94,7 @@ class Collected:
     groups: tuple[str, ...] | None
     real: Reals
     summary: Summary
-    neighbours: list[Neighbours]
+    neighbours: list[Neighbourhood]
     failed: dict[str, tuple[Failure, ...]]
 
     @property
@@ -103,7 +104,7 @@ class Collected:
 
     def score(self, method: Method) -> Array:
         """Return (n,) float64 scores of all real images; higher = more likely used."""
-        return scores.score(method, self.neighbours, self.patches)
+        return methods.score(method, self.neighbours, self.patches)
 
 
 def collect(
@@ -162,7 +163,7 @@ def collect(
         groups=None if patients is None else tuple(patients[:count]),
         real=prepared,
         summary=summary,
-        neighbours=scores.neighbours(prepared, summary),
+        neighbours=neighbourhood.neighbourhoods(prepared, summary),
         failed=failed,
     )
 

@@ -15,7 +15,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import Result
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import comparable, intervals, roc
+from fingerprint._statistics import fixed_count, intervals, roc
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -152,12 +152,12 @@ def compare(
     others = None if unused is None else reading.load(unused, argument="unused")
     both = [
         collect.collect(
-            known, fake, reading, k=comparable.KEPT, reference=others, groups=groups, called=("used", "unused", name)
+            known, fake, reading, k=fixed_count.KEPT, reference=others, groups=groups, called=("used", "unused", name)
         )
         for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]
     n_used, total = len(known), len(both[0].known)
-    count, found = comparable.side_by_side([seen.neighbours for seen in both])
+    count, found = fixed_count.side_by_side([seen.neighbours for seen in both])
     weights = _weights(both[0].real.groups, n_used, draws, start)
     nearer = found[0] - found[1]
     difference = _means(weights[:, :n_used], nearer[:n_used])

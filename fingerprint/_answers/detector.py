@@ -18,7 +18,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Result, Table
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import comparable, logistic
+from fingerprint._statistics import fixed_count, logistic
 from fingerprint._statistics.evaluation import MEASURES, evaluate
 from fingerprint._statistics.intervals import Estimate
 
@@ -197,8 +197,8 @@ class Detector(Result):
         if share is not None:
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
         reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-        seen = collect.collect(real, fake, reading, k=comparable.KEPT, population=population, groups=groups)
-        names = comparable.input_names(seen.summary.views)
+        seen = collect.collect(real, fake, reading, k=fixed_count.KEPT, population=population, groups=groups)
+        names = fixed_count.input_names(seen.summary.views)
         if names != self.inputs:
             raise InputError(
                 f"real: expected images with the statistics {', '.join(self.inputs)}, as the detector was fitted on, "
@@ -209,7 +209,7 @@ class Detector(Result):
                 f"fake: expected at least {self.n_fake} synthetic images, as the detector was fitted with, got "
                 f"{seen.summary.n_fake}; fit with n_fake={seen.summary.n_fake}"
             )
-        values = (comparable.inputs(seen.neighbours, self.n_fake) - np.array(self.centres)) / np.array(self.spreads)
+        values = (fixed_count.inputs(seen.neighbours, self.n_fake) - np.array(self.centres)) / np.array(self.spreads)
         logits = logistic.logits_of(values, np.array([self.intercept, *self.weights]))
         if share is not None:
             logits = logistic.moved(logits, share)
@@ -331,7 +331,7 @@ def fit(
         used,
         fake,
         reading,
-        k=comparable.KEPT,
+        k=fixed_count.KEPT,
         reference=unused,
         population=population,
         groups=groups,
@@ -346,12 +346,12 @@ def fit(
     available = seen.summary.n_fake
     compared = available
     if n_fake is not None:
-        compared = checks.integer("n_fake", n_fake, minimum=comparable.FEWER, maximum=available)
+        compared = checks.integer("n_fake", n_fake, minimum=fixed_count.FEWER, maximum=available)
     labels = (np.arange(total) < n_used).astype(np.int64)
     units = seen.real.groups[:total]
     if min(len(np.unique(units[labels == label])) for label in (0, 1)) < 2:
         raise InputError("groups: expected at least two patients among used and among unused images, got one; add some")
-    values = comparable.inputs(seen.neighbours, compared)
+    values = fixed_count.inputs(seen.neighbours, compared)
     left_out = np.full(total, n_used / total)
     for inside, outside in logistic.folds(labels, units, start):
         left_out[outside] = logistic.sigmoid(
@@ -360,7 +360,7 @@ def fit(
     measured = evaluate(labels, left_out, threshold=0.5, groups=None if seen.groups is None else units.tolist())
     model = logistic.learn(values, labels, units, start)
     return Detector(
-        inputs=comparable.input_names(seen.summary.views),
+        inputs=fixed_count.input_names(seen.summary.views),
         weights=tuple(model.coefficients[1:].tolist()),
         centres=tuple(model.centres.tolist()),
         spreads=tuple(model.spreads.tolist()),

@@ -16,7 +16,7 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import scores
+from fingerprint._statistics import default, methods, p_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from fingerprint._base.types import OnError
     from fingerprint._images.loading import Source
     from fingerprint._patches.gains import PatchSummary
-    from fingerprint._statistics.scores import MethodName
+    from fingerprint._statistics.methods import MethodName
 
-METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name, method in scores.METHODS.items()})
+METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name, method in methods.METHODS.items()})
 """From each `method` of `rank` to what it looks at; all but the first three are statistics of the literature."""
 
 
@@ -105,10 +105,10 @@ def rank(
     >>> print(ranking.to_csv().splitlines()[0])
     rank,name,score,group,nearest,distance,matched,gain
     """
-    checks.choice("method", method, scores.METHODS)
+    checks.choice("method", method, methods.METHODS)
     checks.integer("k", k, minimum=1)
     checks.integer("block", block, minimum=1)
-    chosen = scores.METHODS[method]
+    chosen = methods.METHODS[method]
     seen = collect.collect(
         real,
         fake,
@@ -123,15 +123,15 @@ def rank(
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
-    kinds = scores.kinds(chosen, seen.neighbours, seen.patches)
+    kinds = methods.kinds(chosen, seen.neighbours, seen.patches)
     found = seen.score(chosen)
     patches_lead = np.zeros(len(found), bool)
     if len(kinds) == 2:
-        whole, parts = scores.surprises(kinds, scores.CHANCE)
+        whole, parts = default.tail_scores(kinds, default.CHANCE)
         patches_lead = parts > whole
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
-    tested = None if reference is None else scores.p_values(mine, null)
+    tested = None if reference is None else p_values.p_values(mine, null)
     params = {
         "method": method,
         "views": [view.name for view in seen.summary.views],
@@ -147,7 +147,7 @@ def rank(
         scores=mine[order],
         matches=tuple(_matches(seen, i, k, patches_first=bool(patches_lead[i])) for i in order),
         p_values=None if tested is None else tested[order],
-        q_values=None if tested is None else scores.q_values(tested)[order],
+        q_values=None if tested is None else p_values.q_values(tested)[order],
         groups=None if patients is None else tuple(patients[i] for i in order),
         n_fake=seen.summary.n_fake,
         failed=MappingProxyType(seen.failed),

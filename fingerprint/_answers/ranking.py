@@ -16,7 +16,7 @@ from fingerprint._base.failures import failed_lines
 from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._patches import gains, real_side
-from fingerprint._statistics import decisions, scores
+from fingerprint._statistics import decisions, methods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -75,13 +75,11 @@ class Ranking:
 
     Higher = more likely used. A low score is no proof that an image was not used.
 
-    The default score adds two kinds of evidence. Whole images, compared by what sets them apart from others of their
-    kind (`_evidence.whitening.Whitening`): how often the distance to the nearest synthetic image must be doubled to
-    reach similar real images (`_statistics.scores.nearness`). Patches: how much better they match in one synthetic
-    image than in other real ones (`fingerprint._patches.gains.summarise_patches`). The images that have little of it
-    put each on one scale, at least 0: minus the decimal logarithm of a tail probability, see
-    `_statistics.scores.surprises`. An image like most of its collection has a score of about 1; one far above stands
-    out. Scores of different methods, collections, or numbers of synthetic images are not comparable.
+    The default score adds two kinds of evidence. Whole images: log2 of the distance to similar real images over the
+    distance to the nearest synthetic image, after taking away what all images of their kind share. Patches: how much
+    better they match in one synthetic image than in other real ones. Each becomes a tail score of at least 0, so that
+    both add. An image like most of its collection has a score of about 1; one far above stands out. Scores of different
+    methods, collections, or numbers of synthetic images must not be compared.
 
     Parameters
     ----------
@@ -242,7 +240,7 @@ class Ranking:
             return decisions.by_reference(self.names, self.scores, self.q_values, rate)
         if self.origin is None:
             raise InputError("decide: without a reference, a ranking has to be made by rank")
-        seen, method = self.origin.collected, scores.METHODS[str(self.params["method"])]
+        seen, method = self.origin.collected, methods.METHODS[str(self.params["method"])]
         chances = decisions.chance(
             seen.neighbours if method.statistic is not None else (), seen.summary.patches if method.patches else None
         )

@@ -1,4 +1,4 @@
-"""Neighbours: the nearest synthetic images of every real image, from a stream, without the whole matrix."""
+"""Neighbourhood: the nearest synthetic images of every real image, from a stream, without the whole matrix."""
 
 from __future__ import annotations
 

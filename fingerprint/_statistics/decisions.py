@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
     from fingerprint._patches.gains import PatchSummary
-    from fingerprint._statistics.scores import Neighbours
+    from fingerprint._statistics.neighbourhood import Neighbourhood
 
 _PATIENT = 20  # one in so many synthetic images may show one and the same patient
 _ALIKE = 2  # one in so many is still as far away as its number leads one to expect
@@ -167,7 +167,7 @@ def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, 
     return Decisions(names, error <= rate, error, rate, None, rule)
 
 
-def chance(seen: Sequence[Neighbours], patches: PatchSummary | None = None) -> Array:
+def chance(seen: Sequence[Neighbourhood], patches: PatchSummary | None = None) -> Array:
     """Return how likely chance brings a synthetic image so near, extrapolated from those farther away.
 
     The p-values of the kinds of evidence are combined by the rule of Bonferroni, which holds whatever they have to do
@@ -175,7 +175,7 @@ def chance(seen: Sequence[Neighbours], patches: PatchSummary | None = None) -> A
 
     Parameters
     ----------
-    seen : sequence of Neighbours
+    seen : sequence of Neighbourhood
         Of n real images, one for each view; possibly none.
     patches : PatchSummary, optional
         Of the same images. One of both has to be there.
@@ -190,7 +190,7 @@ def chance(seen: Sequence[Neighbours], patches: PatchSummary | None = None) -> A
     return np.asarray(np.minimum(len(kinds) * np.min(kinds, axis=0), 1.0))
 
 
-def whole_images(seen: Sequence[Neighbours]) -> Array:
+def whole_images(seen: Sequence[Neighbourhood]) -> Array:
     """Return p-values of the distance to the nearest synthetic image.
 
     Around any point, the number of independent images within a small distance r grows as a power of r, the local
@@ -201,7 +201,7 @@ def whole_images(seen: Sequence[Neighbours]) -> Array:
 
     Parameters
     ----------
-    seen : sequence of Neighbours
+    seen : sequence of Neighbourhood
         Of n real images, one for each view.
 
     Returns

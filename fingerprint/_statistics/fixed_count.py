@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import histogram
-from fingerprint._statistics import scores
+from fingerprint._statistics import default
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._evidence.scales import View
-    from fingerprint._statistics.scores import Neighbours
+    from fingerprint._statistics.neighbourhood import Neighbourhood
 
 KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
 FEWER = 10  # prominence: how much nearer the nearest comes when there are ten times as many synthetic images
@@ -31,12 +31,12 @@ def input_names(views: Sequence[View]) -> tuple[str, ...]:
     return (*(f"nearness ({view.name})" for view in views), "prominence")
 
 
-def inputs(seen: Sequence[Neighbours], n_fake: int) -> Array:
+def inputs(seen: Sequence[Neighbourhood], n_fake: int) -> Array:
     """Return the statistics of a detector, as if there were `n_fake` synthetic images.
 
     Parameters
     ----------
-    seen : sequence of Neighbours
+    seen : sequence of Neighbourhood
         One for each view, of n real images.
     n_fake : int
         At most as many as there are.
@@ -48,19 +48,19 @@ def inputs(seen: Sequence[Neighbours], n_fake: int) -> Array:
     """
     columns, prominence = [], np.zeros(len(seen[0].nearest))
     for view in seen:
-        similar = scores.nearness(view) + _log2(view.nearest[:, 0])
+        similar = default.nearness(view) + _log2(view.nearest[:, 0])
         nearest = expected_nearest(view, n_fake, least=similar - _NEAREST)
         columns.append(similar - nearest)
         prominence += expected_nearest(view, max(1, n_fake // FEWER), least=similar - _NEAREST) - nearest
     return np.stack([*columns, prominence / len(seen)], axis=1)
 
 
-def side_by_side(every: Sequence[Sequence[Neighbours]]) -> tuple[int, Array]:
+def side_by_side(every: Sequence[Sequence[Neighbourhood]]) -> tuple[int, Array]:
     """Return scores of the same real images in several collections of synthetic ones, on one scale.
 
     Parameters
     ----------
-    every : sequence of sequence of Neighbours
+    every : sequence of sequence of Neighbourhood
         One for each collection, of the same n real images.
 
     Returns
@@ -72,10 +72,10 @@ def side_by_side(every: Sequence[Sequence[Neighbours]]) -> tuple[int, Array]:
     """
     count = min(seen[0].n_fake for seen in every)
     evidence = [inputs(seen, count)[:, :-1].T for seen in every]
-    return count, scores.combine(np.concatenate(evidence, axis=1)).reshape(len(every), -1)
+    return count, default.average_scales(np.concatenate(evidence, axis=1)).reshape(len(every), -1)
 
 
-def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -math.inf) -> Array:
+def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = -math.inf) -> Array:
     """Return the expected logarithm of the distance to the nearest of `count` random synthetic images.
 
     Of all subsets of `count` out of N images the share in which the r-th nearest is the nearest is
@@ -84,7 +84,7 @@ def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -ma
 
     Parameters
     ----------
-    seen : Neighbours
+    seen : Neighbourhood
         Of n real images.
     count : int
         1 to the number of synthetic images.
@@ -100,7 +100,7 @@ def expected_nearest(seen: Neighbours, count: int, *, least: Array | float = -ma
     --------
     >>> import numpy as np
     >>> distances = np.array([[1.0, 2.0, 4.0]])
-    >>> seen = scores.Neighbours(distances, *4 * (np.zeros((1, 0)),), n_fake=3)
+    >>> seen = neighbourhood.Neighbourhood(distances, *4 * (np.zeros((1, 0)),), n_fake=3)
     >>> expected_nearest(seen, 2).round(6)  # 0 in two of three pairs, 1 in the third
     array([0.333333])
     """

@@ -1,0 +1,139 @@
+"""The default score: the nearness of whole images, the gains of patches, and the scale on which the two add."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._statistics.neighbourhood import log2
+
+if TYPE_CHECKING:
+    from fingerprint._base.types import Array
+    from fingerprint._statistics.neighbourhood import Neighbourhood
+
+
+_LOW, _MIDDLE = 0.05, 0.25  # quantiles of what images without much evidence have
+
+
+# least standard deviation, as log2 ratios. Whole images: a tenth nearer than usual is no evidence. Patches: a structure
+# that happens to match lies in up to nine patches, which overlap, and may gain 2 in each
+CHANCE = np.array([np.log2(10 / 9), 20.0])
+
+
+_LEFT_OUT, _SIMILAR, _SIMILAR_GROUPED = 10, 40, 10  # other real images, see `nearness`
+
+
+def nearness(seen: Neighbourhood) -> Array:
+    """Return log2 of the distance to similar real images over the distance to the nearest synthetic image.
+
+    Every image is compared with real images like it: a smooth slice lies near to everything, so its nearest synthetic
+    image must be nearer still. Similar real images are the 10 nearest of other patients. If patients are not known,
+    they are the 40 after the nearest 10, because the very nearest may be slices of one patient. Of small collections
+    at most a fifth is left out. The median counts, which one duplicate does not move. An image without any other is
+    compared with its next nearest synthetic images.
+
+    Parameters
+    ----------
+    seen : Neighbourhood
+        Of n real images.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 log2 ratio: 0 = as near as similar real images are, 1 = half as far; higher = more likely used.
+    """
+    rank = np.arange(seen.others.shape[1])
+    known = np.isfinite(seen.others).sum(axis=1, keepdims=True)
+    left_out = 0 if seen.grouped else np.minimum(_LEFT_OUT, known // 5)
+    taken = _SIMILAR_GROUPED if seen.grouped else _SIMILAR
+    similar = (rank >= left_out) & (rank < np.minimum(left_out + taken, known))
+    expected = _median_of(log2(seen.others), similar)
+    alone = ~similar.any(axis=1)
+    next_nearest = np.isfinite(seen.nearest)
+    next_nearest[:, 0] = next_nearest.sum(axis=1) == 1
+    expected[alone] = _median_of(log2(seen.nearest), next_nearest)[alone]
+    return np.asarray(expected - log2(seen.nearest[:, 0]))
+
+
+def tail_scores(statistics: Array, least: Array | float = 0.0) -> Array:
+    """Return -log10 of the probability of at least each statistic where nothing leaks; independent kinds add.
+
+    The probability is that of a normal distribution. Its middle is the 25 % quantile of all images, its standard
+    deviation the distance from there to the 5 % quantile. Images with much evidence move neither, even if they are half
+    of all, and a lack of evidence of one kind hardly counts against another. Sums of such logarithms: Fisher,
+    Statistical Methods for Research Workers, 1925. The normal distribution is a scale here and makes no p-value; those
+    come from a reference.
+
+    Parameters
+    ----------
+    statistics : ndarray
+        (n_kinds, n) float64, higher = more likely used.
+    least : ndarray or float
+        (n_kinds,) smallest standard deviation: what lies within it is no evidence, however rare.
+
+    Returns
+    -------
+    ndarray
+        (n_kinds, n) float64, at least 0; higher = more likely used. 0 for a kind without any spread (a single image,
+        identical images).
+
+    Examples
+    --------
+    >>> tail_scores(np.array([[0.0, 1.0, 2.0, 3.0, 30.0]])).round(1)
+    array([[  0. ,   0.3,   1. ,   2.2, 287.3]])
+    """
+    from scipy.special import log_ndtr
+
+    spread = _spread(statistics)
+    spread = np.where(spread > 0, np.maximum(spread, least), 0.0)[:, None]
+    middle = np.quantile(statistics, _MIDDLE, axis=1)[:, None]
+    deviations = np.divide(statistics - middle, spread, out=np.zeros_like(statistics), where=spread > 0)
+    return np.where(spread > 0, -log_ndtr(-deviations) / np.log(10), 0.0)
+
+
+def average_scales(statistics: Array) -> Array:
+    """Average the statistics of several scales, each weighted by the inverse of its spread where nothing leaks.
+
+    The spread is the distance between the 5 % and the 25 % quantile. Strong evidence does not widen it, even if half of
+    the images have it. No weight is learnt from labels. If a scale has no spread at all (a single image, identical
+    images), all weigh alike.
+
+    Parameters
+    ----------
+    statistics : ndarray
+        (n_scales, n) float64; higher = more likely used.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64 in the units of the statistics; higher = more likely used.
+
+    Examples
+    --------
+    >>> average_scales(np.array([[0.0, 1.0, 2.0], [0.0, 10.0, 20.0]])).round(2)
+    array([0.  , 1.82, 3.64])
+    """
+    spread = _spread(statistics)
+    weights = 1 / spread if spread.all() else np.ones(len(spread))
+    # a sum over rows in fixed order: the same bits on every machine, which a matrix product does not promise
+    total = np.zeros(statistics.shape[1])
+    for weight, row in zip(weights / weights.sum(), statistics, strict=True):
+        total += weight * row
+    return total
+
+
+def _spread(statistics: Array) -> Array:
+    """Return the distance between two low quantiles; where they are equal, the mean distance from them."""
+    low, middle = np.quantile(statistics, (_LOW, _MIDDLE), axis=1)
+    return np.asarray(np.where(middle > low, middle - low, np.abs(statistics - middle[:, None]).mean(axis=1)))
+
+
+def _median_of(values: Array, chosen: Array) -> Array:
+    """Return the median of each row's chosen values, which are consecutive and ascending; 0 where none is chosen."""
+    if not values.shape[1]:
+        return np.zeros(len(values))
+    rows, count = np.arange(len(values)), chosen.sum(axis=1)
+    lower = chosen.argmax(axis=1) + np.maximum(count - 1, 0) // 2
+    upper = lower + (count > 0) * (1 - count % 2)
+    return np.where(count > 0, (values[rows, lower] + values[rows, upper]) / 2, 0.0)

@@ -1,0 +1,131 @@
+"""The methods of `rank`: each names its statistic, its metrics and whether patches count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from fingerprint._statistics import attacks
+from fingerprint._statistics.default import CHANCE, average_scales, nearness, tail_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fingerprint._base.types import Array
+    from fingerprint._statistics.neighbourhood import Neighbourhood
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to score real images.
+
+    Parameters
+    ----------
+    description : str
+        What it looks at and whose it is, in a few words.
+    statistic : callable, optional
+        From `Neighbourhood` to one number an image; None = whole images do not count.
+    metrics : tuple of str
+        Metrics of full-resolution images to compute it on; empty = the views of `fingerprint._evidence.scales.pyramid`.
+    k : int
+        Nearest synthetic images that it needs.
+    patches : bool
+        Whether local patches count, see `fingerprint._patches.gains.summarise_patches`.
+    """
+
+    description: str
+    statistic: Callable[[Neighbourhood], Array] | None
+    metrics: tuple[str, ...] = ("euclidean",)
+    k: int = 1
+    patches: bool = False
+
+
+MethodName: TypeAlias = Literal[
+    "default",
+    "nearness",
+    "patches",
+    "gan-leaks",
+    "gan-leaks-calibrated",
+    "monte-carlo",
+    "domias",
+    "adaptive",
+    "tiles",
+    "tiles-adaptive",
+    "correlation",
+    "ssim",
+    "authenticity",
+    "votes",
+    "votes-ssim",
+]
+
+
+METHODS: Mapping[str, Method] = {
+    "default": Method("whole images and patches", nearness, metrics=(), k=2, patches=True),
+    "nearness": Method("whole images alone", nearness, metrics=(), k=2),
+    "patches": Method("patches alone", None, metrics=(), patches=True),
+    "gan-leaks": Method("smallest distance (GAN-Leaks)", attacks.gan_leaks),
+    "gan-leaks-calibrated": Method("smallest distance, calibrated (GAN-Leaks)", attacks.gan_leaks_calibrated),
+    "monte-carlo": Method("Monte Carlo (Hilprecht)", attacks.monte_carlo),
+    "domias": Method("density ratio (DOMIAS)", attacks.domias),
+    "adaptive": Method("distance / mean of 50 nearest (Carlini)", attacks.adaptive, k=50),
+    "tiles": Method("largest tile distance (Carlini)", attacks.gan_leaks, metrics=("tiles",)),
+    "tiles-adaptive": Method(
+        "largest tile distance / mean of 50 nearest (Carlini)", attacks.adaptive, metrics=("tiles",), k=50
+    ),
+    "correlation": Method("correlation to the nearest (Dar)", attacks.gan_leaks, metrics=("correlation",)),
+    "ssim": Method("largest SSIM (VCMI)", attacks.gan_leaks, metrics=("ssim",)),
+    "authenticity": Method("authenticity (Alaa)", attacks.authenticity),
+    "votes": Method("retrieval votes", attacks.retrieval_votes),
+    "votes-ssim": Method("retrieval votes by SSIM (VCMI)", attacks.retrieval_votes, metrics=("ssim",)),
+}
+
+
+def kinds(method: Method, seen: Sequence[Neighbourhood], patches: Array | None = None) -> Array:
+    """Return the statistic of each kind of evidence that a method uses, whole images first, then patches.
+
+    Parameters
+    ----------
+    method : Method
+        What to compute.
+    seen : sequence of Neighbourhood
+        One for each scale.
+    patches : ndarray, optional
+        (n,) float64 statistic of patches; without it, whole images alone count.
+
+    Returns
+    -------
+    ndarray
+        (1 or 2, n) float64; higher = more likely used.
+    """
+    rows = []
+    if method.statistic is not None:
+        by_scale = [method.statistic(scale) for scale in seen]
+        rows.append(average_scales(np.stack(by_scale)) if len(by_scale) > 1 else by_scale[0])
+    if method.patches and patches is not None:
+        rows.append(patches)
+    return np.stack(rows)
+
+
+def score(method: Method, seen: Sequence[Neighbourhood], patches: Array | None = None) -> Array:
+    """Return one score for each real image: the only statistic, or the sum of the tail scores of both.
+
+    If nothing can stand out, for want of images to compare with, it is the sum of the statistics themselves.
+
+    Parameters
+    ----------
+    method, seen, patches
+        As for `kinds`.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64; higher = more likely used.
+    """
+    statistics = kinds(method, seen, patches)
+    if len(statistics) == 1:
+        return np.asarray(statistics[0])
+    tails = tail_scores(statistics, CHANCE)
+    whole, parts = tails if tails.any() else statistics
+    return np.asarray(whole + parts)

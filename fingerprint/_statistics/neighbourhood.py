@@ -1,0 +1,73 @@
+"""Neighbourhood: what one scale shows about real images, which every statistic of whole images sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fingerprint._base.types import Array
+    from fingerprint._evidence.summary import Reals, Summary
+
+
+# below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
+SMALLEST_DISTANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """What one scale shows about n real images.
+
+    Parameters
+    ----------
+    nearest : ndarray
+        (n, k) float64: ascending distances to the nearest synthetic images; infinite where there are fewer than k.
+    others : ndarray
+        (n, m) float64: ascending distances to the nearest other real images, of other groups where groups are known;
+        infinite where there are fewer than m.
+    counts : ndarray
+        (n, n_bins) int64: synthetic images by bin of distance, see `fingerprint._base.histogram`.
+    votes : ndarray
+        (n,) int64: synthetic images whose nearest real image this is.
+    copies : ndarray
+        (n,) int64: those votes that come from nearer than the nearest other real image.
+    n_fake : int
+        Number of synthetic images.
+    grouped : bool
+        Whether `others` leaves out the images of the same group.
+    """
+
+    nearest: Array
+    others: Array
+    counts: Array
+    votes: Array
+    copies: Array
+    n_fake: int
+    grouped: bool = False
+
+
+def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
+    """Return what the statistics see, one entry for each view.
+
+    Parameters
+    ----------
+    real : Reals
+        The real images.
+    summary : Summary
+        Of the synthetic images, compared with these real ones; of the first of them, if `Summary.first` cut it.
+
+    Returns
+    -------
+    list of Neighbourhood
+        In the order of ``summary.views``.
+    """
+    others = real.others[:, : summary.distances.shape[1]]
+    columns = zip(summary.distances, others, summary.counts, summary.votes, summary.copies, strict=True)
+    return [Neighbourhood(*column, summary.n_fake, real.grouped) for column in columns]
+
+
+def log2(distances: Array) -> Array:
+    """Return the logarithms of distances to base 2, of an identical copy the smallest that counts."""
+    return np.log2(np.maximum(distances, SMALLEST_DISTANCE))
