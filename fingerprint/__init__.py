@@ -20,14 +20,15 @@ _EXPORTS = {
     "_answers.rows": ("Group", "Match", "Row"),
     "_base.checks": ("InputError",),
     "_base.failures": ("Failure",),
+    "_base.provenance": ("Provenance",),
     "_base.version": ("__version__",),
     "_distances.distance": ("distances",),
-    "_distances.neighbours": ("Nearest", "nearest"),
+    "_distances.neighbours": ("Nearest", "NearestImages", "Neighbour", "nearest"),
     "_images.loading": ("blocks", "load"),
     "_images.slices": ("Slices",),
-    "_patches.matches": ("NearestPatches", "nearest_patches", "patch_matches"),
+    "_patches.matches": ("MatchedPatches", "NearestPatches", "PatchMatch", "nearest_patches", "patch_matches"),
     "_statistics.data_copying": ("Copying", "CopyingCell", "data_copying"),
-    "_statistics.decisions": ("Decisions",),
+    "_statistics.decisions": ("Decision", "Decisions"),
     "_statistics.evaluation": ("Evaluation", "Measures", "evaluate"),
     "_statistics.intervals": ("Estimate",),
     "challenge": ("challenge",),
@@ -61,18 +62,24 @@ if TYPE_CHECKING:
     from fingerprint._answers.rows import Row as Row
     from fingerprint._base.checks import InputError as InputError
     from fingerprint._base.failures import Failure as Failure
+    from fingerprint._base.provenance import Provenance as Provenance
     from fingerprint._distances.distance import distances as distances
     from fingerprint._distances.neighbours import Nearest as Nearest
+    from fingerprint._distances.neighbours import NearestImages as NearestImages
+    from fingerprint._distances.neighbours import Neighbour as Neighbour
     from fingerprint._distances.neighbours import nearest as nearest
     from fingerprint._images.loading import blocks as blocks
     from fingerprint._images.loading import load as load
     from fingerprint._images.slices import Slices as Slices
+    from fingerprint._patches.matches import MatchedPatches as MatchedPatches
     from fingerprint._patches.matches import NearestPatches as NearestPatches
+    from fingerprint._patches.matches import PatchMatch as PatchMatch
     from fingerprint._patches.matches import nearest_patches as nearest_patches
     from fingerprint._patches.matches import patch_matches as patch_matches
     from fingerprint._statistics.data_copying import Copying as Copying
     from fingerprint._statistics.data_copying import CopyingCell as CopyingCell
     from fingerprint._statistics.data_copying import data_copying as data_copying
+    from fingerprint._statistics.decisions import Decision as Decision
     from fingerprint._statistics.decisions import Decisions as Decisions
     from fingerprint._statistics.evaluation import Evaluation as Evaluation
     from fingerprint._statistics.evaluation import Measures as Measures

@@ -20,7 +20,7 @@ def check_nearest(result, matrix, names, k):
     order = np.array(naive.nearest(matrix, names, loading.natural_key, k))
     np.testing.assert_array_equal(result.indices, order)
     np.testing.assert_array_equal(result.distances, np.take_along_axis(matrix, order, axis=1))
-    assert result.names == tuple(tuple(names[i] for i in row) for row in order)
+    assert result.fakes == tuple(tuple(names[i] for i in row) for row in order)
 
 
 @pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
@@ -53,8 +53,8 @@ def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
 def test_nearest_with_fewer_synthetic_images_than_k():
     result = nearest(noise(2), noise(3, seed=1), k=10)
     assert result.distances.shape == result.indices.shape == (2, 3)
-    assert len(result) == len(result.real) == 2
-    assert result[0] == list(zip(result.names[0], result.distances[0].tolist(), strict=True))
+    assert len(result) == len(result.names) == 2
+    assert result[0].neighbours == tuple(zip(result.fakes[0], result.distances[0].tolist(), strict=True))
 
 
 def test_nearest_finds_a_copy_at_distance_zero():
@@ -99,9 +99,12 @@ def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path, monkeypatch
             Image.fromarray(pixels).save(tmp_path / side / f"{side}{i}.png")
         (tmp_path / side / f"{side}1.png").write_bytes(b"no picture")
     result = nearest(tmp_path / "real", tmp_path / "fake", k=5)
-    assert result.real == ("real0.png", "real2.png")
-    assert result.names[0] == ("fake0.png", "fake2.png")
-    assert [failure.name for failure in result.failed] == ["real1.png", "fake1.png"]
+    assert result.names == ("real0.png", "real2.png")
+    assert result.fakes[0] == ("fake0.png", "fake2.png")
+    assert {side: [one.name for one in lost] for side, lost in result.failed.items()} == {
+        "real": ["real1.png"],
+        "fake": ["fake1.png"],
+    }
     with pytest.raises(InputError, match=r"real1\.png"):
         distances(tmp_path / "real", tmp_path / "fake")
 
@@ -147,4 +150,4 @@ def test_names_of_images_no_longer_near_are_forgotten():
     assert best.names() == (("fake_1",),)
     assert list(best._names.values()) == ["fake_1"]
     found = nearest(real, Slices(np.repeat(fake, len(names), axis=0), names), k=1)
-    assert (found.names, found.indices.tolist()) == ((("fake_1",),), [[39]])
+    assert (found.fakes, found.indices.tolist()) == ((("fake_1",),), [[39]])

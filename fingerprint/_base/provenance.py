@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.output import plain
+from fingerprint._base.public import public
 from fingerprint._base.version import __version__
 
 P = ParamSpec("P")
@@ -24,6 +25,7 @@ _SOURCES = {
 _WITHOUT_EFFECT = {"block", "threads", "executor", "progress"}  # on the result
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class Provenance(Frozen):
     """When, by which version, from what and how a result was made.

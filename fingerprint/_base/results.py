@@ -26,7 +26,7 @@ RowT = TypeVar("RowT")
 T = TypeVar("T", bound="Result")
 
 _LINES, _WIDTH = 14, 100  # of a repr
-_ROWS = 10  # of a table in a notebook
+SHOWN = 10  # rows of a table for people
 _ORIGIN = ("version", "date", "sources", "settings")
 
 
@@ -51,9 +51,9 @@ class Result(Frozen):
 
     def _repr_html_(self) -> str:
         columns, rows = self._table()
-        shown = [[_cell(value) for value in row] for row in islice(rows, _ROWS + 1)]
-        if len(shown) > _ROWS:
-            shown[_ROWS:] = [["…", *[""] * (len(columns) - 1)]]
+        shown = [[_cell(value) for value in row] for row in islice(rows, SHOWN + 1)]
+        if len(shown) > SHOWN:
+            shown[SHOWN:] = [["…", *[""] * (len(columns) - 1)]]
         lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in shown]
         head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
         body = "".join(f"<tr>{line}</tr>" for line in lines)
@@ -153,13 +153,9 @@ class ListResult(Result, Sequence[RowT]):
     """
 
     _row_type: ClassVar[Any]  # a named tuple
-    _named_by: ClassVar[str] = "names"  # field with the name of every row
     _by_row: ClassVar[tuple[str, ...]] = ()  # fields that the rows hold, so that they stand in the JSON once
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        names: tuple[str, ...] = getattr(self, self._named_by)
-        return names
+    names: tuple[str, ...]
 
     @abstractmethod
     def _row(self, i: int) -> RowT:
@@ -167,7 +163,7 @@ class ListResult(Result, Sequence[RowT]):
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self._names)
+        return len(self.names)
 
     @overload
     def __getitem__(self, index: int) -> RowT: ...
@@ -185,7 +181,7 @@ class ListResult(Result, Sequence[RowT]):
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a row of this name."""
-        return name in self._names
+        return name in self.names
 
     def _content(self) -> dict[str, object]:
         return {k: v for k, v in super()._content().items() if k not in self._by_row} | {"rows": list(self)}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fingerprint._base import checks, concurrency
+from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._distances import distance
 from fingerprint._images import loading
 
@@ -22,43 +25,85 @@ _MERGED = 1024  # synthetic images whose distances wait until they are merged in
 
 
 @public
-@dataclass(frozen=True)
-class Nearest:
-    """The nearest synthetic images of every real image.
+class Neighbour(NamedTuple):
+    """One of the synthetic images that are nearest to a real one.
 
     Parameters
     ----------
+    name : str
+        Of the synthetic image.
+    distance : float
+        By the metric of the search; smaller = more alike.
+    """
+
+    name: str
+    distance: float
+
+
+@public
+class NearestImages(NamedTuple):
+    """The nearest synthetic images of one real image.
+
+    Parameters
+    ----------
+    name : str
+        Of the real image.
+    neighbours : tuple of Neighbour
+        Nearest first.
+    """
+
+    name: str
+    neighbours: tuple[Neighbour, ...]
+
+
+@public
+@dataclass(frozen=True, eq=False, repr=False)
+class Nearest(ListResult[NearestImages]):
+    """The nearest synthetic images of every real image: a list of `NearestImages`.
+
+    Parameters
+    ----------
+    names : tuple of str
+        (n,) real images.
     metric : str
         Metric of the distances.
-    real : tuple of str
-        Names of the n real images.
-    names : tuple of tuple of str
-        For each real image, the names of its k nearest synthetic images, nearest first.
+    fakes : tuple of tuple of str
+        (n, k) names of the nearest synthetic images of each, nearest first.
     indices : ndarray
         (n, k) int64, positions of these among all usable synthetic images in the order they came.
     distances : ndarray
         (n, k) float64, ascending along each row; smaller = more alike.
-    failed : tuple of Failure
-        Files of either side that could not be used.
+    failed : mapping of str to tuple of Failure
+        Files of ``"real"`` and ``"fake"`` that could not be used.
     """
 
+    _row_type = NearestImages
+    _by_row = ("names", "fakes", "distances")
+
+    names: tuple[str, ...]
     metric: str
-    real: tuple[str, ...]
-    names: tuple[tuple[str, ...], ...]
+    fakes: tuple[tuple[str, ...], ...]
     indices: Array
     distances: Array
-    failed: tuple[Failure, ...] = ()
+    failed: Failures = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        """Return the number of real images."""
-        return len(self.real)
+    def _row(self, i: int) -> NearestImages:
+        return NearestImages(self.names[i], tuple(map(Neighbour, self.fakes[i], self.distances[i].tolist())))
 
-    def __getitem__(self, i: int) -> list[tuple[str, float]]:
-        """Return the (name, distance) pairs of real image i, nearest first."""
-        return list(zip(self.names[i], self.distances[i].tolist(), strict=True))
+    def _table(self) -> Table:
+        rows = ([one.name, place, *found] for one in self for place, found in enumerate(one.neighbours, 1))
+        return ["name", "place", "nearest", "distance"], rows
+
+    def __str__(self) -> str:
+        """Return the nearest synthetic image of the first real ones, and what failed."""
+        shown = [f"  {one.name}: {one.neighbours[0].name} ({one.neighbours[0].distance:.4g})" for one in self[:SHOWN]]
+        lines = [f"{len(self)} real images, each with its {self.indices.shape[1]} nearest by {self.metric}", *shown]
+        lines += [f"  … {len(self) - SHOWN} more"] * (len(self) > SHOWN)
+        return "\n".join([*lines, *failed_lines(self.failed)])
 
 
 @public
+@recorded
 def nearest(
     real: Source,
     fake: Source,
@@ -124,7 +169,8 @@ def nearest(
     best.merge()
     if not best.seen:
         raise loading.none_usable(fake, failed, argument="fake")
-    return Nearest(metric, slices.names, best.names(), best.indices, best.distances, (*slices.failed, *failed))
+    lost = {"real": slices.failed, "fake": tuple(failed)}
+    return Nearest(slices.names, metric, best.names(), best.indices, best.distances, lost)
 
 
 class _Best:

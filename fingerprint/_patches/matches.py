@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fingerprint._base import checks, concurrency, naming
 from fingerprint._base.checks import InputError
+from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
 from fingerprint._patches.patch_search import Patches, Search
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fingerprint._base.types import Array
-    from fingerprint._images.loading import Failure, Slices, Source
+    from fingerprint._images.loading import Slices, Source
 
 MEASURES = ("rmse", "ncc")
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
@@ -27,19 +30,62 @@ _BLOCK = 32  # synthetic images read at a time
 
 
 @public
-@dataclass(frozen=True)
-class NearestPatches:
-    """For every patch of every real image, the best match among all synthetic images.
+class PatchMatch(NamedTuple):
+    """The best match of one patch.
+
+    Parameters
+    ----------
+    row, column : int
+        Upper and left edge of the patch in the real image, in pixels.
+    fake : str or None
+        The synthetic image; None where the patch is flat or found no window at all.
+    distance : float
+        As in `NearestPatches`; infinite where there is no match.
+    down, right : int
+        How many pixels further the match lies.
+    mirrored : bool
+        Whether the match is in the synthetic image turned left to right.
+    """
+
+    row: int
+    column: int
+    fake: str | None
+    distance: float
+    down: int
+    right: int
+    mirrored: bool
+
+
+@public
+class MatchedPatches(NamedTuple):
+    """The patches of one real image with their best matches.
+
+    Parameters
+    ----------
+    name : str
+        Of the real image.
+    patches : tuple of PatchMatch
+        Row by row.
+    """
+
+    name: str
+    patches: tuple[PatchMatch, ...]
+
+
+@public
+@dataclass(frozen=True, eq=False, repr=False)
+class NearestPatches(ListResult[MatchedPatches]):
+    """For every patch of every real image, the best match among all synthetic images: a list of `MatchedPatches`.
 
     The patches of an image form a grid, (n_rows, n_columns). A patch that is flat, or found no window at all, has the
     distance infinity.
 
     Parameters
     ----------
+    names : tuple of str
+        (n,) real images.
     search : Search
         How the patches were cut and compared.
-    real : tuple of str
-        Names of the n real images.
     fakes : tuple of str
         Names of the synthetic images that `indices` refers to, in natural order.
     rows, columns : ndarray
@@ -58,12 +104,15 @@ class NearestPatches:
         (n, n_rows, n_columns) bool: True where the match is in the synthetic image turned left to right.
     n_fake : int
         Number of synthetic images searched.
-    failed : tuple of Failure
-        Files of either side that could not be used.
+    failed : mapping of str to tuple of Failure
+        Files of ``"real"`` and ``"fake"`` that could not be used.
     """
 
+    _row_type = MatchedPatches
+    _by_row = ("names", "fakes", "rows", "columns", "informative", "distances", "indices", "offsets", "mirrored")
+
+    names: tuple[str, ...]
     search: Search
-    real: tuple[str, ...]
     fakes: tuple[str, ...]
     rows: Array
     columns: Array
@@ -73,11 +122,29 @@ class NearestPatches:
     offsets: Array
     mirrored: Array
     n_fake: int
-    failed: tuple[Failure, ...] = ()
+    failed: Failures = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        """Return the number of real images."""
-        return len(self.real)
+    def _row(self, i: int) -> MatchedPatches:
+        found = []
+        for r, c in np.ndindex(self.indices.shape[1:]):
+            index, (down, right) = int(self.indices[i, r, c]), self.offsets[i, r, c].tolist()
+            name = self.fakes[index] if index >= 0 else None
+            place = int(self.rows[r]), int(self.columns[c])
+            distance, mirrored = float(self.distances[i, r, c]), bool(self.mirrored[i, r, c])
+            found.append(PatchMatch(*place, name, distance, down, right, mirrored))
+        return MatchedPatches(self.names[i], tuple(found))
+
+    def _table(self) -> Table:
+        return ["name", *PatchMatch._fields], ([one.name, *patch] for one in self for patch in one.patches)
+
+    def __str__(self) -> str:
+        """Return how many patches of the first real images have a match, and what failed."""
+        found = (self.indices >= 0).reshape(len(self), -1).sum(axis=1).tolist()
+        patches = self.indices[0].size if len(self) else 0
+        lines = [f"{len(self)} real images of {patches} patches, searched for in {self.n_fake} synthetic images"]
+        lines += [f"  {self.names[i]}: {count} patches with a match" for i, count in enumerate(found[:SHOWN])]
+        lines += [f"  … {len(self) - SHOWN} more"] * (len(self) > SHOWN)
+        return "\n".join([*lines, *failed_lines(self.failed)])
 
     def merge(self, other: NearestPatches) -> NearestPatches:
         """Return the best matches among the synthetic images of both, which are about the same real images.
@@ -100,7 +167,7 @@ class NearestPatches:
         InputError
             If the real images or the search differ.
         """
-        if (self.search, self.real) != (other.search, other.real):
+        if (self.search, self.names) != (other.search, other.names):
             raise InputError("other: expected the same real images and the same search, got different ones")
         names, (mine, theirs) = naming.united([(part.fakes, part.indices) for part in (self, other)])
         rank = {tuple(offset): i for i, offset in enumerate(self.search.offsets.tolist())}
@@ -119,7 +186,8 @@ class NearestPatches:
             offsets=np.where(take[..., None], other.offsets, self.offsets),
             mirrored=np.where(take, other.mirrored, self.mirrored),
             n_fake=self.n_fake + other.n_fake,
-            failed=(*self.failed, *other.failed),
+            provenance=None,  # it has none that says how to make the whole
+            failed={side: (*self.failed[side], *other.failed[side]) for side in self.failed},
         )
 
 
@@ -212,6 +280,7 @@ def patch_matches(
 
 
 @public
+@recorded
 def nearest_patches(
     real: Source,
     fake: Source,
@@ -273,14 +342,16 @@ def nearest_patches(
     def step(task: Callable[[], Slices]) -> NearestPatches:
         return _nearest(patches, slices.names, task(), limits)
 
-    found = replace(_nearest(patches, slices.names, slices[:0], limits), failed=slices.failed)
+    found = replace(_nearest(patches, slices.names, slices[:0], limits), failed={"real": slices.failed, "fake": ()})
     tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake")
     with concurrency.bar(progress, unit="image") as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             found = found.merge(part)
             advance(part.n_fake)
     if not found.n_fake:
-        raise InputError(f"fake: expected at least one usable image, got none; {len(found.failed)} files failed")
+        raise InputError(
+            f"fake: expected at least one usable image, got none; {len(found.failed['fake'])} files failed"
+        )
     return found
 
 
@@ -302,7 +373,7 @@ def _nearest(patches: Patches, names: tuple[str, ...], part: Slices, limits: Arr
     fakes, indices = naming.referenced([part.names[i] for i in in_order], which.reshape(shape))
     return NearestPatches(
         search=search,
-        real=names,
+        names=names,
         fakes=fakes,
         rows=patches.rows,
         columns=patches.columns,
@@ -312,7 +383,7 @@ def _nearest(patches: Patches, names: tuple[str, ...], part: Slices, limits: Arr
         offsets=np.where(found[..., None], offsets[where % len(offsets)], 0).reshape(*shape, 2),
         mirrored=(found & (where >= len(offsets))).reshape(shape),
         n_fake=len(part),
-        failed=part.failed,
+        failed={"real": (), "fake": part.failed},
     )
 
 
