@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
+from fingerprint._base.output import printable
 from fingerprint._base.public import public
 
 
@@ -30,5 +31,7 @@ Failures: TypeAlias = Mapping[str, tuple[Failure, ...]]  # by the argument that 
 def failed_lines(failed: Failures) -> list[str]:
     """Return a line for each file that could not be used, by collection."""
     return [
-        f"failed, {side}: {failure.name}: {failure.reason}" for side, failures in failed.items() for failure in failures
+        printable(f"failed, {side}: {failure.name}: {failure.reason}")
+        for side, failures in failed.items()
+        for failure in failures
     ]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -15,20 +16,71 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet computes, or drops, at the start of a text
+
+
 def write(text: str, path: str | PathLike[str] | None) -> str:
-    """Return the text, and write it to `path` where given, the same bytes on every system."""
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    """Return the text, and write it to `path` where given, the same bytes on every system.
+
+    It is written beside the file and renamed, so that a full disk or a killed process leaves the old file as it was.
+    Characters that UTF-8 has not, of names that were none, are escaped.
+    """
+    if path is None:
+        return text
+    target = Path(path).resolve()
+    special = target.exists() and not target.is_file()  # such as a pipe, which cannot be renamed over
+    written = target if special else target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with written.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            if not special:
+                os.fsync(file.fileno())
+        if not special:
+            written.replace(target)
+    except BaseException:
+        if not special:
+            written.unlink(missing_ok=True)
+        raise
     return text
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: str | PathLike[str] | None) -> str:
-    """Return rows under a header as CSV, and write them to `path` where given."""
+    """Return rows under a header as CSV, and write them to `path` where given.
+
+    A text that a spreadsheet would compute, such as ``=1+1``, gets an apostrophe before it; `from_cell` takes it off.
+    """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    minimal = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # of a carriage return, the other thinks not
+    minimal.writerow(header)
+    for row in rows:
+        cells = [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
+        writer = quoted if any(isinstance(cell, str) and "\r" in cell for cell in cells) else minimal
+        writer.writerow(cells)
     return write(text.getvalue(), path)
+
+
+def from_cell(cell: str) -> str:
+    """Return a text as it was before `write_csv` made it harmless for spreadsheets.
+
+    Examples
+    --------
+    >>> from_cell("'=1+1"), from_cell("a'b")
+    ('=1+1', "a'b")
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def printable(text: str) -> str:
+    r"""Return a text from outside in one line: control characters are escaped, so that none reaches a terminal.
+
+    Examples
+    --------
+    >>> printable("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def write_json(content: Mapping[str, object], path: str | PathLike[str] | None) -> str:

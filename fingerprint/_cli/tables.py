@@ -112,5 +112,7 @@ def _columns(path: str, text: str, wanted: Sequence[str]) -> list[tuple[str, str
     for line, row in enumerate(rows, 1):
         if len(row) <= max(at, column) or not row[at].strip():
             raise InputError(f"{path}: expected a name and a value in row {line}, got {row}")
-        pairs.append((row[at].strip(), row[column].strip()))
+        name = row[at].strip()
+        plain = name[1:] if name[:1] == "'" and name[1:2] in "=+-@'" else name  # as tables of this library escape it
+        pairs.append((plain, row[column].strip()))
     return pairs
