@@ -13,7 +13,7 @@ from compete import compete
 
 from fingerprint import phantoms
 from fingerprint._base import concurrency
-from fingerprint._patches import gains, real_side
+from fingerprint._patches import gain_reals, gains
 from fingerprint._patches.matches import NearestPatches, nearest_patches
 
 REAL, FAKE, SIZE, RADIUS = 200, 256, 16, 4
@@ -91,11 +91,11 @@ def test_nearest_patches(benchmark, images, brute):
 def test_evidence(benchmark, images):
     """Time the comparison of 200 x 64 images, mirrored too, on one thread."""
     real, fake = images
-    prepared = real_side.prepare_real(real, threads=concurrency.resolve(None))
+    prepared = gain_reals.prepare_patches(real, threads=concurrency.resolve(None))
     names = [str(i) for i in range(len(fake))]
-    first = gains.summarise_patches(prepared, fake, names)
+    first = gains.summarise_gains(prepared, fake, names)
     assert first.scores.max() > 0
-    benchmark.pedantic(gains.summarise_patches, (prepared, fake, names), rounds=5)
+    benchmark.pedantic(gains.summarise_gains, (prepared, fake, names), rounds=5)
     if benchmark.enabled:
         benchmark.extra_info["microseconds a pair"] = benchmark.stats.stats.median / (REAL * FAKE) * 1e6
         print(f"\n{benchmark.extra_info['microseconds a pair']:.2f} microseconds a pair")

@@ -22,8 +22,8 @@ _EXPORTS = {
     "_base.failures": ("Failure",),
     "_base.provenance": ("Provenance",),
     "_base.version": ("__version__",),
-    "_distances.distance": ("distances",),
-    "_distances.neighbours": ("Nearest", "NearestImages", "Neighbour", "nearest"),
+    "_distances.distances": ("distances",),
+    "_distances.nearest": ("Nearest", "NearestImages", "Neighbour", "nearest"),
     "_images.loading": ("blocks", "load"),
     "_images.slices": ("Slices",),
     "_patches.matches": ("MatchedPatches", "NearestPatches", "PatchMatch", "nearest_patches", "patch_matches"),
@@ -63,11 +63,11 @@ if TYPE_CHECKING:
     from fingerprint._base.checks import InputError as InputError
     from fingerprint._base.failures import Failure as Failure
     from fingerprint._base.provenance import Provenance as Provenance
-    from fingerprint._distances.distance import distances as distances
-    from fingerprint._distances.neighbours import Nearest as Nearest
-    from fingerprint._distances.neighbours import NearestImages as NearestImages
-    from fingerprint._distances.neighbours import Neighbour as Neighbour
-    from fingerprint._distances.neighbours import nearest as nearest
+    from fingerprint._distances.distances import distances as distances
+    from fingerprint._distances.nearest import Nearest as Nearest
+    from fingerprint._distances.nearest import NearestImages as NearestImages
+    from fingerprint._distances.nearest import Neighbour as Neighbour
+    from fingerprint._distances.nearest import nearest as nearest
     from fingerprint._images.loading import blocks as blocks
     from fingerprint._images.loading import load as load
     from fingerprint._images.slices import Slices as Slices

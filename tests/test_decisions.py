@@ -15,6 +15,7 @@ import fingerprint
 from fingerprint import InputError
 from fingerprint._answers.ranking import Match, Ranking
 from fingerprint._base import histogram
+from fingerprint._base.best import Best
 from fingerprint._patches import gains
 from fingerprint._statistics import decisions, neighbourhood, p_values
 
@@ -44,11 +45,10 @@ def neighbours(distances) -> neighbourhood.Neighbourhood:
     )
 
 
-def summary(sums) -> gains.PatchSummary:
-    """Return what is kept of sums of gains, in octaves."""
-    evidence = np.rint(np.sort(sums, axis=1)[:, ::-1][:, :1] * 2**15).astype(np.int64)
-    first = np.zeros(evidence.shape, np.int64)
-    return gains.PatchSummary(sums.shape[1], ("f",), evidence, first, first > 0, histogram.count(sums))
+def summary(sums) -> gains.GainSummary:
+    """Return what is kept of sums of gains."""
+    names = [str(i) for i in range(sums.shape[1])]
+    return gains.GainSummary(Best.of(-np.rint(sums * 2**15).astype(np.int64), names, 1), histogram.count(sums))
 
 
 def around(rng, n, count, dimension):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fingerprint._answers import evidence
-from fingerprint._patches.gains import PatchEvidence
+from fingerprint._patches.gains import GainMap
 
 HEIGHT, WIDTH, SIZE = 24, 28, 8
 
@@ -16,7 +16,7 @@ def example(*, mirrored=False):
     gains[1, 1], gains[1, 2], gains[3, 4] = 6.0, 5.0, 3.0
     offsets = np.zeros((*gains.shape, 2), np.int64)
     offsets[..., 0] = 2
-    return PatchEvidence(rows, columns, SIZE, gains, offsets, mirrored)
+    return GainMap(rows, columns, SIZE, gains, offsets, mirrored)
 
 
 def test_the_heat_map_is_the_mean_of_the_patches_over_a_pixel():
@@ -41,7 +41,7 @@ def test_rectangles_are_the_best_patches_apart_from_each_other():
 
 def test_rectangles_are_as_few_as_there_are_patches():
     gains = np.array([[1.0, 2.0]])
-    found = PatchEvidence(np.array([0]), np.array([0, SIZE]), SIZE, gains, np.zeros((1, 2, 2), np.int64), False)
+    found = GainMap(np.array([0]), np.array([0, SIZE]), SIZE, gains, np.zeros((1, 2, 2), np.int64), False)
     assert evidence.rectangles(found, 5) == [(0, SIZE, 0, SIZE, 2.0), (0, 0, 0, 0, 1.0)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint._distances import sides
+from fingerprint._distances import side
 from fingerprint._kernels import compiler, dot_products, gaps, memory, packing, ssim
 
 JIT = not numba.config.DISABLE_JIT
@@ -106,10 +106,10 @@ def products_of(name, kernel, a, b, *, fit=None):
     steps = a.shape[1]
     if name == "amx":
         work = np.empty((len(a), len(b), 16, 16), np.uint32)
-        kernel(a, sides._transposed(b), 0, steps, memory.TILE_REGISTERS, work, c)
+        kernel(a, side._transposed(b), 0, steps, memory.TILE_REGISTERS, work, c)
     elif name == "vectors" and kernel.__module__ == dot_products.__name__:
         limit = () if fit is None else (fit,)
-        kernel(a, sides._transposed(b, signed=True), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
+        kernel(a, side._transposed(b, signed=True), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
         if fit is None:
             c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
     else:

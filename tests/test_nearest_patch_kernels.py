@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fingerprint._kernels import compiler, nearest_patches, patch_products
-from fingerprint._patches.patch_search import Patches, Search
+from fingerprint._patches.match_search import MatchPatches, PatchSearch
 
 
 def extremes(seed, *shape):
@@ -118,12 +118,12 @@ def test_no_match_lies_beyond_its_bound(seed, size, noise):
 
 
 CASES = [
-    Search(size=4, stride=3, radius=2, measure="rmse", flat=0.0),
-    Search(size=6, stride=5, radius=0, measure="rmse", flat=2.0, mirror=True),
-    Search(size=8, stride=4, radius=3, measure="rmse", flat=2.0),
-    Search(size=12, stride=7, radius=9, measure="rmse", flat=0.0, mirror=True),
-    Search(size=16, stride=8, radius=4, measure="rmse", flat=6.0),
-    Search(size=32, stride=4, radius=8, measure="rmse", flat=0.0),
+    PatchSearch(size=4, stride=3, radius=2, measure="rmse", flat=0.0),
+    PatchSearch(size=6, stride=5, radius=0, measure="rmse", flat=2.0, mirror=True),
+    PatchSearch(size=8, stride=4, radius=3, measure="rmse", flat=2.0),
+    PatchSearch(size=12, stride=7, radius=9, measure="rmse", flat=0.0, mirror=True),
+    PatchSearch(size=16, stride=8, radius=4, measure="rmse", flat=6.0),
+    PatchSearch(size=32, stride=4, radius=8, measure="rmse", flat=0.0),
 ]
 
 
@@ -134,7 +134,7 @@ def test_vector_instructions_find_what_plain_loops_find(search, monkeypatch):
     fake[3, 2:, 1:] = real[3, :-2, :-1]
     fake[5] = fake[3]  # a tie, which the first must win
     fake[6], fake[8] = real[8, :, ::-1], np.clip(real[3] + 3.0, 0, 255)
-    found = Patches.of(real, search)
+    found = MatchPatches.of(real, search)
     without = np.full(found.shape, -np.inf)
     monkeypatch.setattr(patch_products, "PRODUCTS", {})
     expected = found.best(fake, without)

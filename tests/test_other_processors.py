@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from fingerprint import nearest_patches, patch_matches
-from fingerprint._distances import distance
+from fingerprint import distances, nearest_patches, patch_matches
+from fingerprint._distances import metrics
 from fingerprint._kernels import compiler
-from fingerprint._patches import gains, real_side
+from fingerprint._patches import gain_reals, gains
 
 AVX2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
@@ -25,14 +25,14 @@ def digest() -> str:
     real, fake = images[:5], images[4:]
     fake[2, 20:90, 10:100] = real[1, 18:88, 13:103]
     fake[3] = real[3, :, ::-1]
-    evidence = gains.summarise_patches(real_side.prepare_real(real), fake, list("abcde"), k=3)
+    evidence = gains.summarise_gains(gain_reals.prepare_patches(real), fake, list("abcde"), k=3)
     found = nearest_patches(real, fake, mirror=True)
-    parts = [evidence.evidence, evidence.counts, found.distances, found.indices, found.offsets]
+    parts = [evidence.best.values, evidence.counts, found.distances, found.indices, found.offsets]
     parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]
     parts += [nearest_patches(real, fake, measure="ncc").distances]
     deep = [rng.integers(0, 2**bits, images.shape, np.uint16) for bits in (12, 16)]
     sides = [(real, fake), *((pixels[:5], pixels[4:]) for pixels in deep)]
-    parts += [distance.distances(*pair, metric=metric) for pair in sides for metric in distance.IMAGE_METRICS]
+    parts += [distances(*pair, metric=metric) for pair in sides for metric in metrics.IMAGE_METRICS]
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 

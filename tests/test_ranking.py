@@ -288,7 +288,7 @@ def test_json_holds_everything(tmp_path) -> None:
     assert all(len(row["evidence"]) == 2 for row in content["rows"])
     assert content["n_fake"] == 63
     assert content["failed"] == {"real": [], "fake": []}
-    assert content["params"]["views"] == ["whitened correlation, 1x1 pixels"]
+    assert content["params"]["scales"] == ["whitened correlation, 1x1 pixels"]
 
 
 def test_the_summary_shows_the_first_rows_and_how_to_read_them() -> None:

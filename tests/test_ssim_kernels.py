@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 
-from fingerprint._distances import distance
+from fingerprint._distances import metrics
 from fingerprint._kernels import compiler, ssim
 
 JIT = not numba.config.DISABLE_JIT
@@ -32,7 +32,7 @@ def similarity(monkeypatch, name, a, b):
     kernels = ssim.KERNELS[operation]
     with monkeypatch.context() as context:
         context.setitem(ssim.KERNELS, operation, {name: kernels[name]})
-        return 1 - distance.block(distance.prepare(a, "ssim"), distance.prepare(b, "ssim"))
+        return 1 - metrics.matrix(metrics.prepare_side(a, "ssim"), metrics.prepare_side(b, "ssim"))
 
 
 @pytest.mark.parametrize("name", compiler.available(ssim.KERNELS["interleave"]))

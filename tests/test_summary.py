@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 
@@ -11,11 +12,13 @@ from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprint._base import population
+from fingerprint._base import representatives
+from fingerprint._base.best import Best
 from fingerprint._base.histogram import edges as bin_edges
-from fingerprint._evidence import engine, scales
+from fingerprint._evidence import engine
 from fingerprint._evidence import summary as summaries
-from fingerprint._evidence.scales import View
+from fingerprint._evidence.reals import prepare_reals
+from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
 from fingerprint._evidence.whitening import Whitening
 from fingerprint._images.loading import Failure, Slices
 
@@ -24,8 +27,8 @@ REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
 # the last ones repeat earlier ones, so that distances tie
 FAKE = np.concatenate([RNG.integers(0, 256, (30, 16, 20), dtype=np.uint8), REAL[:3]])[[*range(33), 4, 30, 7]]
 NAMES = tuple(f"fake_{i}.png" for i in RNG.permutation(len(FAKE)))
-VIEWS = (View(1, "correlation", whitened=True), View(4, "euclidean"))
-REALS = summaries.prepare(REAL, VIEWS, patches=True)
+SCALES = (Scale(1, "correlation", whitened=True), Scale(4, "euclidean"))
+REALS = prepare_reals(REAL, SCALES, patches=True)
 K = 4
 
 
@@ -40,11 +43,7 @@ def cut(order, *places) -> list[Slices]:
     return [stack(FAKE[part], (NAMES[i] for i in part)) for part in parts]
 
 
-def whole() -> summaries.Summary:
-    return summaries.merge([summaries.summarise(REALS, stack(FAKE, NAMES), k=K)])
-
-
-WHOLE = whole()
+WHOLE = summaries.summarise(REALS, stack(FAKE, NAMES), k=K)
 
 
 def reader(block: Slices) -> Slices:
@@ -55,16 +54,16 @@ def number(name: str) -> int:
     return int(name.removeprefix("fake_").removesuffix(".png"))
 
 
-@pytest.mark.parametrize("v", range(len(VIEWS)))
+@pytest.mark.parametrize("v", range(len(SCALES)))
 def test_a_summary_says_what_the_full_matrix_says(v) -> None:
-    view = VIEWS[v]
-    matrix = scales.compare(REALS.prepared, scales.prepare(FAKE, VIEWS))[view]
-    if view.whitened:
+    scale = SCALES[v]
+    matrix = compare_scales(REALS.sides, prepare_scales(FAKE, SCALES))[scale]
+    if scale.whitened:
         matrix = REALS.whitenings[v].distances(matrix)
     for i, row in enumerate(matrix):
         expected = sorted((distance, number(name), name) for distance, name in zip(row, NAMES, strict=True))[:K]
         assert WHOLE.distances[v, i].tolist() == [distance for distance, _, _ in expected]
-        assert [WHOLE.fakes[j] for j in WHOLE.indices[v, i]] == [name for _, _, name in expected]
+        assert [NAMES[j] for j in WHOLE.nearest.images[v, i]] == [name for _, _, name in expected]
         counts = np.bincount(np.searchsorted(bin_edges(), row, side="right"), minlength=len(bin_edges()))
         assert WHOLE.counts[v, i].tolist() == counts.tolist()
         voters = [j for j in range(len(FAKE)) if matrix[:, j].argmin() == i]
@@ -72,30 +71,30 @@ def test_a_summary_says_what_the_full_matrix_says(v) -> None:
         assert WHOLE.copies[v, i] == sum(matrix[i, j] < REALS.others[v, i, 0] for j in voters)
 
 
-def test_prepare_compares_real_images_with_strangers() -> None:
+def test_real_images_are_compared_with_other_patients() -> None:
     groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3])
     for grouped in (None, groups):
-        found = summaries.prepare(REAL, VIEWS, groups=grouped)
+        found = prepare_reals(REAL, SCALES, groups=grouped)
         own = np.arange(9) if grouped is None else grouped
         assert found.grouped == (grouped is not None)
-        for v, view in enumerate(VIEWS):
-            matrix = scales.compare(found.prepared, found.prepared)[view]
-            assert (found.whitenings[v] is not None) == view.whitened
-            if view.whitened:
+        for v, scale in enumerate(SCALES):
+            matrix = compare_scales(found.sides, found.sides)[scale]
+            assert (found.whitenings[v] is not None) == scale.whitened
+            if scale.whitened:
                 matrix = Whitening.of(matrix, np.arange(9)).distances(matrix)
-            strangers = [sorted(matrix[i, own != own[i]]) for i in range(9)]
+            others = [sorted(matrix[i, own != own[i]]) for i in range(9)]
             for i in range(9):
-                assert found.others[v, i][: len(strangers[i])].tolist() == strangers[i]
-                assert np.isinf(found.others[v, i][len(strangers[i]) :]).all()
+                assert found.others[v, i][: len(others[i])].tolist() == others[i]
+                assert np.isinf(found.others[v, i][len(others[i]) :]).all()
 
 
 def test_of_many_real_images_some_stand_for_all(monkeypatch) -> None:
-    monkeypatch.setattr(population, "_MOST", 4)
-    found = summaries.prepare(REAL, VIEWS, patches=True)
-    members = population.population(len(REAL))
-    for v, view in enumerate(VIEWS):
-        matrix = scales.compare(found.prepared, found.prepared)[view]
-        if view.whitened:
+    monkeypatch.setattr(representatives, "_MOST", 4)
+    found = prepare_reals(REAL, SCALES, patches=True)
+    members = representatives.representatives(len(REAL))
+    for v, scale in enumerate(SCALES):
+        matrix = compare_scales(found.sides, found.sides)[scale]
+        if scale.whitened:
             matrix = Whitening.of(matrix[:, members], members).distances(matrix)
         assert found.others[v].tolist() == [sorted(np.delete(matrix[i], i)) for i in range(9)]
     copied = summaries.summarise(found, stack(REAL[3:4], ("copy.png",)), k=1)
@@ -104,10 +103,10 @@ def test_of_many_real_images_some_stand_for_all(monkeypatch) -> None:
 
 
 def test_prepare_of_one_image_and_of_one_group() -> None:
-    alone = summaries.prepare(REAL[:1], VIEWS)
+    alone = prepare_reals(REAL[:1], SCALES)
     assert alone.others.shape == (2, 1, 0)
     assert alone.whitenings == (None, None)
-    family = summaries.prepare(REAL[:3], VIEWS, groups=np.zeros(3, dtype=int))
+    family = prepare_reals(REAL[:3], SCALES, groups=np.zeros(3, dtype=int))
     assert np.isinf(family.others).all()
     assert (family.grouped, alone.grouped) == (True, False)
     for reals in (alone, family):
@@ -118,12 +117,35 @@ def test_prepare_of_one_image_and_of_one_group() -> None:
 @settings(max_examples=40)
 @given(st.permutations(range(len(FAKE))), st.lists(st.integers(0, len(FAKE)), max_size=6), st.randoms())
 def test_cutting_and_order_change_no_bit(order, places, random) -> None:
-    parts = [summaries.summarise(REALS, block, k=K) for block in cut(order, *places)]
+    whole = summaries.summarise(REALS, *cut(order), k=K)
+    assert_same(replace(whole, nearest=placed(whole.nearest, order), patches=None), replace(WHOLE, patches=None))
+    assert_same(placed(whole.patches.best, order), WHOLE.patches.best)
+    blocks = cut(order, *places)
+    parts = [summaries.summarise(REALS, block, k=K) for block in blocks]
+    assert_same(summaries.join(parts), whole)
+    parts = [part.moved(start) for part, start in zip(parts, [0, *sorted(places)], strict=True)]
     random.shuffle(parts)
-    assert_same(summaries.merge(parts), WHOLE)
+    assert_same(summaries.merge(parts), whole)
     middle = len(parts) // 2
     halves = [summaries.merge(half) for half in (parts[:middle], parts[middle:]) if half]
-    assert_same(summaries.merge(halves), WHOLE)
+    assert_same(summaries.merge(halves), whole)
+
+
+def placed(best: Best, order) -> Best:
+    """What is known of images that came in another order, by their positions in `FAKE`."""
+    images = np.asarray(order)[best.images]
+    return replace(best, images=images, names={int(order[image]): name for image, name in best.names.items()})
+
+
+def test_images_of_one_name_are_told_apart() -> None:
+    names = [f"fake_{i % 12}.png" for i in range(len(FAKE))]
+    whole = summaries.summarise(REALS, stack(FAKE, names), k=K)
+    parts = [summaries.summarise(REALS, stack(FAKE[i : i + 12], names[i : i + 12]), k=K) for i in (0, 12, 24)]
+    assert_same(summaries.join(parts), whole)
+    matrix = REALS.distances(FAKE)[1]
+    for i, row in enumerate(matrix):
+        expected = sorted(range(len(FAKE)), key=lambda j: (row[j], j % 12, j))[:K]
+        assert whole.nearest.images[1, i].tolist() == expected
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -131,7 +153,7 @@ def test_cutting_and_order_change_no_bit(order, places, random) -> None:
 def test_threads_and_blocks_change_no_bit(threads, size) -> None:
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(size, len(FAKE), size))]
     seen = []
-    found = engine.summarise(engine.Worker(REALS, K), tasks, threads=threads, advance=seen.append)
+    found = engine.summarise(engine.Summariser(REALS, K), tasks, threads=threads, advance=seen.append)
     assert_same(found, WHOLE)
     assert sum(seen) == len(FAKE)
 
@@ -144,7 +166,7 @@ def test_threads_and_blocks_change_no_bit(threads, size) -> None:
 def test_an_executor_changes_no_bit(executor) -> None:
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(2, len(FAKE), 2))]
     with executor() as pool:
-        assert_same(engine.summarise(engine.Worker(REALS, K), tasks, threads=1, executor=pool), WHOLE)
+        assert_same(engine.summarise(engine.Summariser(REALS, K), tasks, threads=1, executor=pool), WHOLE)
 
 
 def test_an_executor_gets_a_bounded_number_of_shards(monkeypatch) -> None:
@@ -152,7 +174,7 @@ def test_an_executor_gets_a_bounded_number_of_shards(monkeypatch) -> None:
     monkeypatch.setattr(engine, "_SHARD", 1)
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(5, len(FAKE), 5))]
     with ThreadPoolExecutor(1) as pool:
-        assert_same(engine.summarise(engine.Worker(REALS, K), tasks, threads=1, executor=pool), WHOLE)
+        assert_same(engine.summarise(engine.Summariser(REALS, K), tasks, threads=1, executor=pool), WHOLE)
 
 
 def test_a_failing_read_reaches_the_caller_and_cancels_the_rest() -> None:
@@ -165,7 +187,7 @@ def test_a_failing_read_reaches_the_caller_and_cancels_the_rest() -> None:
         return stack(FAKE[:1], NAMES[:1])
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(OSError, match="disk on fire"):
-        engine.summarise(engine.Worker(REALS, K), [partial(read, i) for i in range(500)], threads=1, executor=pool)
+        engine.summarise(engine.Summariser(REALS, K), [partial(read, i) for i in range(500)], threads=1, executor=pool)
     assert len(begun) < 500
 
 
@@ -177,12 +199,10 @@ def test_failures_and_ignored_files_add_up_in_natural_order() -> None:
     assert (found.n_fake, found.ignored) == (2, 3)
 
 
-def test_fewer_synthetic_images_than_k_leave_infinite_distances() -> None:
+def test_there_are_no_more_nearest_images_than_synthetic_ones() -> None:
     found = summaries.merge([summaries.summarise(REALS, stack(FAKE[:2], NAMES[:2]), k=K)])
-    assert np.isfinite(found.distances[..., :2]).all()
-    assert np.isinf(found.distances[..., 2:]).all()
-    assert (found.indices[..., 2:] == -1).all()
-    assert found.k == K
+    assert found.distances.shape == (len(SCALES), len(REAL), 2)
+    assert np.isfinite(found.distances).all()
 
 
 def test_a_summary_does_not_grow_with_the_number_of_synthetic_images() -> None:
@@ -192,20 +212,14 @@ def test_a_summary_does_not_grow_with_the_number_of_synthetic_images() -> None:
         )
         for i in range(0, 512, 64)
     ]
-    bound = len(VIEWS) * len(REAL) * K
-    assert len(summaries.merge(many).fakes) <= bound
-    arrays = ("distances", "indices", "counts", "votes", "copies")
-    assert all(getattr(summaries.merge(many), name).nbytes == getattr(WHOLE, name).nbytes for name in arrays)
+    bound = len(SCALES) * len(REAL) * K
+    found = summaries.join(many)
+    assert len(found.nearest.names) <= bound
+    assert found.nearest.images.nbytes == WHOLE.nearest.images.nbytes
+    arrays = ("distances", "counts", "votes", "copies")
+    assert all(getattr(found, name).nbytes == getattr(WHOLE, name).nbytes for name in arrays)
 
 
-def test_a_worker_can_be_pickled() -> None:
-    worker = pickle.loads(pickle.dumps(engine.Worker(REALS, K)))
-    assert_same(summaries.merge([worker(partial(reader, stack(FAKE, NAMES)))]), WHOLE)
-
-
-@given(st.integers(1, 9), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_the_smallest_are_those_of_a_stable_sort(columns, levels, random) -> None:
-    matrix = np.array([[float(random.randrange(levels)) for _ in range(columns)] for _ in range(5)])
-    for k in range(1, columns + 1):
-        expected = np.argsort(matrix, axis=1, kind="stable")[:, :k]
-        assert summaries._smallest(matrix, k).tolist() == expected.tolist()
+def test_a_summariser_can_be_pickled() -> None:
+    summariser = pickle.loads(pickle.dumps(engine.Summariser(REALS, K)))
+    assert_same(summaries.merge([summariser(partial(reader, stack(FAKE, NAMES)))]), WHOLE)

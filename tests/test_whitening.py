@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_kernels import FORMS, formed
 
-from fingerprint._base.population import population
-from fingerprint._distances import distance
+from fingerprint._base.representatives import representatives
+from fingerprint._distances import metrics
 from fingerprint._evidence.whitening import Whitening
 from fingerprint._kernels import whitening as kernels
 
@@ -15,13 +15,13 @@ RNG = np.random.default_rng(8)
 
 
 def correlations(a, b):
-    sides = [distance.prepare(side, "correlation") for side in (a, b)]
-    return distance.block(*sides)
+    sides = [metrics.prepare_side(side, "correlation") for side in (a, b)]
+    return metrics.matrix(*sides)
 
 
-def whitening_of(known, members=None):
-    members = np.arange(len(known)) if members is None else np.asarray(members)
-    return Whitening.of(correlations(known, known[members]), members)
+def whitening_of(known, chosen=None):
+    chosen = np.arange(len(known)) if chosen is None else np.asarray(chosen)
+    return Whitening.of(correlations(known, known[chosen]), chosen)
 
 
 def images(n, seed=0, side=8):
@@ -36,11 +36,11 @@ def unit(image):
     return vector / np.linalg.norm(vector)
 
 
-def naive(known, members, others):
+def naive(known, chosen, others):
     """Return 1 - cosine after the mean is taken off and the covariance, loaded, is made the identity."""
     vectors = np.array([unit(image) for image in known])
-    mean = vectors[members].mean(axis=0)
-    spread = vectors[members] - mean
+    mean = vectors[chosen].mean(axis=0)
+    spread = vectors[chosen] - mean
     covariance = sum(np.outer(row, row) for row in spread) / len(spread)
     loaded = covariance + 3 * covariance.trace() / len(spread) * np.eye(len(mean))
     weights = np.linalg.inv(loaded)
@@ -51,13 +51,13 @@ def naive(known, members, others):
     return found
 
 
-@pytest.mark.parametrize(("n", "members"), [(2, [0, 1]), (3, [0, 1, 2]), (70, range(70)), (9, [1, 4, 8]), (5, [0, 4])])
-def test_distances_are_those_of_the_definition(n, members) -> None:
+@pytest.mark.parametrize(("n", "chosen"), [(2, [0, 1]), (3, [0, 1, 2]), (70, range(70)), (9, [1, 4, 8]), (5, [0, 4])])
+def test_distances_are_those_of_the_definition(n, chosen) -> None:
     known, others = images(n), images(7, seed=1)
-    whitening = whitening_of(known, members)
+    whitening = whitening_of(known, chosen)
     for side in (others, known):
         found = whitening.distances(correlations(known, side))
-        np.testing.assert_allclose(found, naive(known, members, side), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found, naive(known, chosen, side), rtol=0, atol=1e-9)
 
 
 def test_a_part_of_an_image_outweighs_what_all_images_share() -> None:
@@ -73,10 +73,10 @@ def test_a_part_of_an_image_outweighs_what_all_images_share() -> None:
     assert whitened[:, 0].argmin() == 7
 
 
-@pytest.mark.parametrize("members", [range(5), [0, 2]])
-def test_equal_images_have_distance_0(members) -> None:
+@pytest.mark.parametrize("chosen", [range(5), [0, 2]])
+def test_equal_images_have_distance_0(chosen) -> None:
     known = images(5)
-    found = whitening_of(known, members).distances(correlations(known, known))
+    found = whitening_of(known, chosen).distances(correlations(known, known))
     assert (found.diagonal() == 0).all()
     assert (found + np.eye(5) > 0).all()
 
@@ -100,10 +100,10 @@ def test_flat_images_are_one_more_kind_of_image() -> None:
 
 
 @given(st.permutations(range(9)), st.integers(1, 8), st.sampled_from([range(6), [0, 3, 5]]))
-def test_a_column_does_not_depend_on_the_others(order, cut, members) -> None:
+def test_a_column_does_not_depend_on_the_others(order, cut, chosen) -> None:
     known, others = images(6), images(9, seed=1)
     found = correlations(known, others)
-    whitening = whitening_of(known, members)
+    whitening = whitening_of(known, chosen)
     whole = whitening.distances(found)
     parts = [whitening.distances(found[:, part]) for part in (order[:cut], order[cut:])]
     assert np.concatenate(parts, axis=1).tobytes() == np.ascontiguousarray(whole[:, order]).tobytes()
@@ -125,9 +125,9 @@ def test_products_sum_their_terms_in_order(form, n, k, m) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_kernels_gives_the_same_bits(form, monkeypatch) -> None:
-    known, members = images(6), [0, 2, 5]
+    known, chosen = images(6), [0, 2, 5]
     found = correlations(known, images(9, seed=1))
-    whitening = whitening_of(known, members)
+    whitening = whitening_of(known, chosen)
     whole = whitening.distances(found)
     for name in ("centre", "multiply", "project", "cosines"):
         monkeypatch.setattr(kernels, name, formed(getattr(kernels, name), form))
@@ -136,8 +136,8 @@ def test_every_form_of_the_kernels_gives_the_same_bits(form, monkeypatch) -> Non
 
 @given(st.integers(1, 5000))
 def test_those_that_stand_for_all_are_spread_evenly(count) -> None:
-    members = population(count)
-    assert len(members) == min(count, 1024)
-    assert (members[0], members[-1]) == (0, count - 1) or count == 1
-    steps = np.diff(members)
+    chosen = representatives(count)
+    assert len(chosen) == min(count, 1024)
+    assert (chosen[0], chosen[-1]) == (0, count - 1) or count == 1
+    steps = np.diff(chosen)
     assert count == 1 or (steps.min() >= 1 and steps.max() - steps.min() <= 1)

@@ -16,7 +16,9 @@ from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
-from fingerprint._evidence import engine, scales, summary
+from fingerprint._evidence import engine
+from fingerprint._evidence.reals import prepare_reals
+from fingerprint._evidence.scales import pyramid
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from fingerprint._base.types import Array, OnError
-    from fingerprint._evidence.summary import Reals
+    from fingerprint._evidence.reals import Reals
     from fingerprint._images.loading import Failure, Source
 
 _Explained: TypeAlias = "tuple[tuple[str, ...], tuple[Failure, ...], Array]"  # names, failed files, (m, s) scores
@@ -178,13 +180,13 @@ def attribute(
     reading = Reading(size, recursive, on_error, block, threads, executor, progress)
     known = {name: reading.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
     real = loading.concatenate(*known.values(), argument="training_sets")
-    compared = scales.pyramid(real.height, real.width)
     workers = concurrency.resolve(threads)
     explainer = _Explainer(
-        summary.prepare(real.pixels, compared, threads=workers), tuple(len(part) for part in known.values())
+        prepare_reals(real.pixels, pyramid(real.height, real.width), threads=workers),
+        tuple(len(part) for part in known.values()),
     )
     tasks = reading.plan(fake, expect=real, argument="fake")
-    done = engine.in_order(explainer, explainer.shard, tasks, threads=workers, executor=executor)
+    done = engine.map_blocks(explainer, explainer.shard, tasks, threads=workers, executor=executor)
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]
@@ -227,14 +229,12 @@ class _Explainer:
         part = read()
         scores = np.zeros((len(self.sizes), len(part)))
         if len(part):
-            fakes = scales.prepare(part.pixels, tuple(self.real.prepared))
-            compared = scales.compare(self.real.prepared, fakes)
-            for distances, whitening in zip(compared.values(), self.real.whitenings, strict=True):
-                cosines = 1 - (distances if whitening is None else whitening.distances(distances))
+            for distances in self.real.distances(part.pixels):
+                cosines = 1 - distances
                 by_set = np.split(cosines, np.cumsum(self.sizes)[:-1])
                 chance = _energy(np.minimum(cosines, 0)) / len(cosines)
                 for row, own in zip(scores, by_set, strict=True):
-                    row += (_energy(np.maximum(own, 0)) - len(own) * chance) / len(compared)
+                    row += (_energy(np.maximum(own, 0)) - len(own) * chance) / len(self.real.sides)
         return part.names, part.failed, scores.T
 
 

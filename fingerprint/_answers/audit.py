@@ -17,7 +17,7 @@ from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
-from fingerprint._distances import neighbours
+from fingerprint._distances.nearest import nearest
 from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import methods, roc
 from fingerprint._statistics.data_copying import Copying, data_copying
@@ -256,11 +256,9 @@ def audit(
 
 def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Copying:
     """Return the data-copying statistic of all images as one cell."""
-    held_out = neighbours.nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
+    held_out = nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
     generated = [
-        neighbours.nearest(part, used, k=1, threads=reading.threads).distances[:, 0]
-        for part in reading.blocks(fake)
-        if len(part)
+        nearest(part, used, k=1, threads=reading.threads).distances[:, 0] for part in reading.blocks(fake) if len(part)
     ]
     return data_copying(held_out, np.concatenate(generated))
 

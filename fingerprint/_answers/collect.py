@@ -12,8 +12,9 @@ import numpy as np
 
 from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
-from fingerprint._evidence import engine, scales
-from fingerprint._evidence import summary as summaries
+from fingerprint._evidence import engine
+from fingerprint._evidence.reals import prepare_reals
+from fingerprint._evidence.scales import Scale, pyramid
 from fingerprint._images import loading
 from fingerprint._images.loading import Slices
 from fingerprint._statistics import methods, neighbourhood
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from fingerprint._base.types import Array, OnError
-    from fingerprint._evidence.summary import Reals, Summary
+    from fingerprint._evidence.reals import Reals
+    from fingerprint._evidence.summary import Summary
     from fingerprint._images.loading import Failure, Source, Task
     from fingerprint._statistics.methods import Method
     from fingerprint._statistics.neighbourhood import Neighbourhood
@@ -84,7 +86,7 @@ class Collected:
     summary : Summary
         What the pass left behind about those that are known.
     neighbours : list of Neighbourhood
-        What the statistics see, one entry for each view.
+        What the statistics see, one entry for each scale.
     failed : dict
         From the name of a collection to its `Failure`s.
     """
@@ -122,7 +124,7 @@ def collect(
 ) -> Collected:
     """Read both sides and compare every real image with every synthetic one, in one pass; arguments as for `rank`.
 
-    Images of the `population` have no result. `metrics` are compared at full resolution; none = the views of
+    Images of the `population` have no result. `metrics` are compared at full resolution; none = the scales of
     `fingerprint._evidence.scales.pyramid`. `called` is what the messages call the other three collections.
     """
     threads = concurrency.resolve(reading.threads)
@@ -143,15 +145,15 @@ def collect(
         if len(once) < len(known):
             known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
             patients = None if patients is None else [patients[i] for i in once]
-    compared = tuple(scales.View(1, metric) for metric in metrics) or scales.pyramid(known.height, known.width)
+    compared = tuple(Scale(1, metric) for metric in metrics) or pyramid(known.height, known.width)
     codes = None if patients is None else np.unique(patients, return_inverse=True)[1]
     wanted = patches and min(known.height, known.width) >= LEAST_SIDE
-    prepared = summaries.prepare(known.pixels, compared, groups=codes, patches=wanted, threads=threads)
-    worker = engine.Worker(prepared, k)
+    prepared = prepare_reals(known.pixels, compared, groups=codes, patches=wanted, threads=threads)
+    summariser = engine.Summariser(prepared, k)
     blocks = reading.plan(fake, expect=known, argument=called[2])
     total = loading.count(fake, recursive=reading.recursive, argument=called[2]) if reading.progress else None
     with concurrency.bar(reading.progress, unit="image", total=total) as advance:
-        summary = engine.summarise(worker, blocks, threads=threads, executor=reading.executor, advance=advance)
+        summary = engine.summarise(summariser, blocks, threads=threads, executor=reading.executor, advance=advance)
     failed[called[2]] = summary.failed
     if not summary.n_fake:
         raise loading.none_usable(fake, summary.failed, argument=called[2])

@@ -107,9 +107,9 @@ class Detector(Result):
     Parameters
     ----------
     inputs : tuple of str
-        Names of the statistics, all in doublings of a distance. ``nearness``, one for each view: how often the distance
-        to the nearest synthetic image must be doubled to reach similar real images. ``prominence``: how much nearer the
-        nearest of all synthetic images is than the nearest of a tenth of them, a mean over the views.
+        Names of the statistics, all log2 ratios of distances. ``nearness``, one for each scale: of the distance to
+        similar real images over that to the nearest synthetic image. ``prominence``: of the distance to the nearest of
+        a tenth of the synthetic images over that to the nearest of all, a mean over the scales.
     weights, centres, spreads : tuple of float
         One for each input.
     intercept : float
@@ -198,7 +198,7 @@ class Detector(Result):
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
         reading = Reading(size, recursive, on_error, block, threads, executor, progress)
         seen = collect.collect(real, fake, reading, k=fixed_count.KEPT, population=population, groups=groups)
-        names = fixed_count.input_names(seen.summary.views)
+        names = fixed_count.input_names(seen.summary.scales)
         if names != self.inputs:
             raise InputError(
                 f"real: expected images with the statistics {', '.join(self.inputs)}, as the detector was fitted on, "
@@ -360,7 +360,7 @@ def fit(
     measured = evaluate(labels, left_out, threshold=0.5, groups=None if seen.groups is None else units.tolist())
     model = logistic.learn(values, labels, units, start)
     return Detector(
-        inputs=fixed_count.input_names(seen.summary.views),
+        inputs=fixed_count.input_names(seen.summary.scales),
         weights=tuple(model.coefficients[1:].tolist()),
         centres=tuple(model.centres.tolist()),
         spreads=tuple(model.spreads.tolist()),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fingerprint._answers.rows import Match
     from fingerprint._base.types import Array
-    from fingerprint._patches.gains import PatchEvidence
+    from fingerprint._patches.gains import GainMap
 
 
 @public
@@ -29,7 +29,7 @@ class Evidence:
         The synthetic image, with its distance and its gain.
     real, fake : ndarray
         (h, w) uint8 or uint16.
-    where : PatchEvidence
+    where : GainMap
         Which patches match, how far apart, and by how much better than in other real images.
     """
 
@@ -37,7 +37,7 @@ class Evidence:
     match: Match
     real: Array
     fake: Array
-    where: PatchEvidence
+    where: GainMap
 
     def heat(self) -> Array:
         """Return (h, w) float64: the mean gain in octaves of the patches over each pixel of the real image."""

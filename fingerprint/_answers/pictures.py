@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from fingerprint._base.types import Array
-    from fingerprint._patches.gains import PatchEvidence
+    from fingerprint._patches.gains import GainMap
 
 SHOWN = 12  # rectangles that are drawn, those with the largest gains
 _HEIGHT = 384  # of a panel in pixels, at least
@@ -18,12 +18,12 @@ _HOT = 6.0  # octaves at which the heat map is brightest
 _GAP = 8
 
 
-def heat(evidence: PatchEvidence, height: int, width: int) -> Array:
+def heat(evidence: GainMap, height: int, width: int) -> Array:
     """Spread the gains of the patches over the pixels they cover.
 
     Parameters
     ----------
-    evidence : PatchEvidence
+    evidence : GainMap
         Of one pair.
     height, width : int
         Of the images in pixels.
@@ -42,12 +42,12 @@ def heat(evidence: PatchEvidence, height: int, width: int) -> Array:
     return total / np.maximum(cover, 1)
 
 
-def rectangles(evidence: PatchEvidence, count: int) -> list[tuple[int, int, int, int, float]]:
+def rectangles(evidence: GainMap, count: int) -> list[tuple[int, int, int, int, float]]:
     """Return the patches with the largest gains that do not cover each other by more than half.
 
     Parameters
     ----------
-    evidence : PatchEvidence
+    evidence : GainMap
         Of one pair.
     count : int
         How many at most.
@@ -72,14 +72,14 @@ def rectangles(evidence: PatchEvidence, count: int) -> list[tuple[int, int, int,
     return found
 
 
-def draw(real: Array, fake: Array, evidence: PatchEvidence) -> Image:
+def draw(real: Array, fake: Array, evidence: GainMap) -> Image:
     """Draw a real image, its synthetic match and the heat map of the gains side by side.
 
     Parameters
     ----------
     real, fake : ndarray
         (h, w) uint8 or uint16, of one size. The synthetic image is turned left to right if `evidence` says so.
-    evidence : PatchEvidence
+    evidence : GainMap
         Where they match.
 
     Returns

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fingerprint._answers.collect import Collected, Groups
     from fingerprint._base.types import OnError
     from fingerprint._images.loading import Source
-    from fingerprint._patches.gains import PatchSummary
     from fingerprint._statistics.methods import MethodName
 
 METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name, method in methods.METHODS.items()})
@@ -134,8 +133,8 @@ def rank(
     tested = None if reference is None else p_values.p_values(mine, null)
     params = {
         "method": method,
-        "views": [view.name for view in seen.summary.views],
-        "distance": seen.summary.views[0].name,
+        "scales": [scale.name for scale in seen.summary.scales],
+        "distance": seen.summary.scales[0].name,
         "k": k,
         "size": [seen.known.height, seen.known.width],
         "reference": None if reference is None else len(null),
@@ -158,15 +157,13 @@ def rank(
 
 def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:
     """Return the synthetic images that give one real image away: the nearest, and those with the best patches."""
-    summary, parts = seen.summary, seen.summary.patches
-    near = zip(summary.indices[0, real, :k], summary.distances[0, real, :k], strict=True)
-    distances = {summary.fakes[index]: float(distance) for index, distance in near if index >= 0}
-    gains = {} if parts is None else _gains(parts, real, k)
+    nearest, parts = seen.summary.nearest, seen.summary.patches
+    names = dict(nearest.names)
+    distances = dict(zip(nearest.images[0, real, :k].tolist(), nearest.values[0, real, :k].tolist(), strict=True))
+    gains = {}
+    if parts is not None:
+        names |= parts.best.names
+        gains = dict(zip(parts.best.images[real, :k].tolist(), parts.gains[real, :k].tolist(), strict=True))
     kinds = [list(gains), list(distances)] if patches_first else [list(distances), list(gains)]
-    names = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
-    return tuple(Match(name, distances.get(name), gains.get(name)) for name in list(names)[:k])
-
-
-def _gains(parts: PatchSummary, real: int, k: int) -> dict[str, float]:
-    best = zip(parts.indices[real, :k], parts.gains[real, :k], strict=True)
-    return {parts.fakes[index]: float(gain) for index, gain in best if index >= 0}
+    images = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
+    return tuple(Match(names[image], distances.get(image), gains.get(image)) for image in list(images)[:k])

@@ -15,7 +15,7 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
 from fingerprint._base.public import public
 from fingerprint._images import loading
-from fingerprint._patches import gains, real_side
+from fingerprint._patches import gain_reals, gains
 from fingerprint._statistics import decisions, methods
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.collect import Collected
     from fingerprint._base.types import Array
     from fingerprint._images.loading import Failure, Source
-    from fingerprint._patches.real_side import PatchReals
+    from fingerprint._patches.gain_reals import GainReals
     from fingerprint._statistics.decisions import Decisions
 
 _SHOWN = 10  # rows of the table in a summary
@@ -56,14 +56,14 @@ class Origin:
     size: int | tuple[int, int] | None
     recursive: bool
 
-    def patches(self) -> PatchReals:
+    def patches(self) -> GainReals:
         """Return the patches of the real images."""
         real, known = self.collected.real, self.collected.known
         if real.patches is not None:
             return real.patches
         if min(known.height, known.width) < collect.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
-        return real_side.prepare_real(known.pixels)
+        return gain_reals.prepare_patches(known.pixels)
 
 
 @public

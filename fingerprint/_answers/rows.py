@@ -16,11 +16,11 @@ class Match(NamedTuple):
     name : str
         Of the synthetic image.
     distance : float or None
-        Of the whole images, in the view that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
+        Of the whole images, at the scale that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
         it is not among the nearest.
     gain : float or None
         By how many octaves in total its patches match better than other real images do, see
-        `fingerprint._patches.gains.summarise_patches`. None where it is not among the best.
+        `fingerprint._patches.gains.summarise_gains`. None where it is not among the best.
     """
 
     name: str

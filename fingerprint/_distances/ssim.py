@@ -1,35 +1,55 @@
-"""The structural similarity of interleaved images."""
+"""The metric `ssim`: structural similarity of images, 16 of them interleaved."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base import concurrency
-from fingerprint._distances.sides import fastest, groups_of, parts_of
+from fingerprint._base import checks, concurrency
+from fingerprint._distances.side import fastest, groups_of, parts_of
 from fingerprint._kernels.memory import aligned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fingerprint._base.types import Array
-    from fingerprint._distances.sides import Prepared
+    from fingerprint._distances.side import Side
 
 
-def interleaved(pixels: Array, threads: int) -> Array:
+_WINDOW = 7  # side of the windows, in pixels
+_PANEL = 64  # rows and columns of a panel, whole groups
+
+
+def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, Array]:  # noqa: ARG001
     """Return the images in the layout of the kernels."""
     from fingerprint._kernels import ssim
 
     n, h, w = pixels.shape
+    if min(h, w) < _WINDOW:
+        raise checks.InputError(
+            f"metric: 'ssim' needs images of at least {_WINDOW}x{_WINDOW} pixels, got {checks.describe(pixels)}"
+        )
     groups, strips = -(-n // ssim.GROUP), -(-(w - 6) // ssim.STRIP)
     out = np.empty((groups, strips, 7 + h, ssim.COLUMNS * ssim.GROUP), pixels.dtype)
     kernel = fastest(ssim.KERNELS["interleave"])
     parts = parts_of(groups, -(-groups // threads))
     concurrency.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
-    return out
+    return {"interleaved": out}
 
 
-def ssim_block(a: Prepared, b: Prepared, rows: slice, columns: slice, out: Array) -> None:
-    """Fill the corner `rows`, `columns`."""
+def panels(a: Side, b: Side, out: dict[str, Array]) -> Iterator[Callable[[], None]]:
+    """Yield the tasks that fill the matrix in `out`, each some rows and columns."""
+    matrix = out["ssim"]
+    if b.count < a.count:  # the measure is symmetric, to the bit, and the second side is taken in whole groups
+        a, b, matrix = b, a, matrix.T
+    for rows in parts_of(a.count, _PANEL):
+        for columns in parts_of(b.count, _PANEL):
+            yield partial(_fill, a, b, rows, columns, matrix)
+
+
+def _fill(a: Side, b: Side, rows: slice, columns: slice, out: Array) -> None:
     from fingerprint._kernels import compiler, ssim
 
     n, m = rows.stop - rows.start, columns.stop - columns.start

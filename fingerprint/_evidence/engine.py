@@ -1,4 +1,4 @@
-"""Engine: read a stream of synthetic images in blocks, summarise the blocks side by side, merge."""
+"""Engine: read a stream of synthetic images block by block, work on several blocks at once, join what comes of it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
-    from fingerprint._evidence.summary import Reals, Summary
-    from fingerprint._images.loading import Slices
+    from fingerprint._evidence.reals import Reals
+    from fingerprint._evidence.summary import Summary
+    from fingerprint._images.slices import Slices
 
 R = TypeVar("R")
 Read: TypeAlias = "Callable[[], Slices]"
 
-_MERGED_AT_ONCE = 16  # summaries: sorting their names again is what merging costs
+_JOINED_AT_ONCE = 16  # summaries: each join copies all that is kept
 _SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often
 _SHARDS_IN_FLIGHT = 64
 
 
 @dataclass(frozen=True)
-class Worker:
+class Summariser:
     """Read and summarise blocks; can be pickled, to work in another thread, process or machine.
 
     Parameters
@@ -45,11 +46,11 @@ class Worker:
 
     def shard(self, blocks: tuple[Read, ...]) -> Summary:
         """Read several blocks and summarise them together."""
-        return summary.merge([self(read) for read in blocks])
+        return summary.join([self(read) for read in blocks])
 
 
 def summarise(
-    worker: Worker,
+    summariser: Summariser,
     blocks: Iterable[Read],
     *,
     threads: int,
@@ -62,7 +63,7 @@ def summarise(
 
     Parameters
     ----------
-    worker : Worker
+    summariser : Summariser
         What to do with a block.
     blocks : iterable of callable
         Each reads one block. At least one; consumed as slowly as the work proceeds.
@@ -78,16 +79,16 @@ def summarise(
     Summary
         Of the whole stream.
     """
-    merged: list[Summary] = []
-    for part in in_order(worker, worker.shard, blocks, threads=threads, executor=executor):
+    parts: list[Summary] = []
+    for part in map_blocks(summariser, summariser.shard, blocks, threads=threads, executor=executor):
         advance(part.n_fake + len(part.failed))
-        merged.append(part)
-        if len(merged) == _MERGED_AT_ONCE:
-            merged = [summary.merge(merged)]
-    return summary.merge(merged)
+        parts.append(part)
+        if len(parts) == _JOINED_AT_ONCE:
+            parts = [summary.join(parts)]
+    return summary.join(parts)
 
 
-def in_order(
+def map_blocks(
     one: Callable[[Read], R],
     several: Callable[[tuple[Read, ...]], R],
     blocks: Iterable[Read],

@@ -1,7 +1,7 @@
-"""Views: the reductions of an image that are compared, each with its metric.
+"""Scales: whole images are compared at several reductions, each with its metric.
 
-At which scale a generator remembers is not known beforehand: weak ones keep the shape of a body, strong ones single
-vessels. So images are compared as a pyramid, and no level is preferred.
+Nobody knows beforehand at which scale a generator remembers. A weak one keeps the shape of a body, a strong one single
+vessels. So images are compared at every level of a pyramid, and no level is preferred.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._distances import distance
+from fingerprint._distances import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fingerprint._base.types import Array
-    from fingerprint._distances.sides import Prepared
+    from fingerprint._distances.side import Side
 
 _STEP = 4  # from one level of the pyramid to the next
 _COARSEST = 16  # shorter side of the last level, in pixels
 
 
 @dataclass(frozen=True, order=True)
-class View:
-    """A reduction of an image and the way to compare it.
+class Scale:
+    """A reduction of whole images, and the metric that compares them there.
 
     Parameters
     ----------
     factor : int
-        Pixels of the image along each side of one pixel of the view.
+        Pixels of the image along each side of one pixel at this scale.
     metric : str
         A metric of `fingerprint.distances`.
     whitened : bool
-        Compare by what sets the images apart, see `_evidence.whitening.Whitening`; for the metric ``"correlation"``.
+        Compare what sets the images apart, see `_evidence.whitening.Whitening`; for the metric ``"correlation"``.
     """
 
     factor: int
@@ -48,11 +48,12 @@ class View:
         return f"{kind}{self.metric}, {self.factor}x{self.factor} pixels"
 
 
-def pyramid(height: int, width: int) -> tuple[View, ...]:
-    """Return the views that the default score uses for images of this size.
+def pyramid(height: int, width: int) -> tuple[Scale, ...]:
+    """Return the scales of the default score for images of this size.
 
-    Full resolution and then every fourth of it, down to 16 pixels along the shorter side, compared by correlation,
-    which ignores brightness and contrast, after whitening, which takes away what all slices have in common.
+    The first is full resolution. Each further one has a quarter of the side of the one before, as long as the shorter
+    side has 16 pixels. All are compared by whitened correlation: correlation ignores brightness and contrast, and
+    whitening takes away what all images of a kind share.
 
     Parameters
     ----------
@@ -61,18 +62,18 @@ def pyramid(height: int, width: int) -> tuple[View, ...]:
 
     Returns
     -------
-    tuple of View
+    tuple of Scale
         At least one, finest first.
 
     Examples
     --------
-    >>> [view.factor for view in pyramid(256, 300)]
+    >>> [scale.factor for scale in pyramid(256, 300)]
     [1, 4, 16]
     """
     factors = [1]
     while min(height, width) // (_STEP * factors[-1]) >= _COARSEST:
         factors.append(_STEP * factors[-1])
-    return tuple(View(factor, "correlation", whitened=True) for factor in factors)
+    return tuple(Scale(factor, "correlation", whitened=True) for factor in factors)
 
 
 def reduce(pixels: Array, factor: int) -> Array:
@@ -108,46 +109,45 @@ def reduce(pixels: Array, factor: int) -> Array:
     return reduced
 
 
-def prepare(pixels: Array, views: Sequence[View]) -> dict[View, Prepared]:
-    """Reduce images to every view and work out once what its metric needs.
+def prepare_scales(pixels: Array, scales: Sequence[Scale]) -> dict[Scale, Side]:
+    """Reduce images to every scale and work out once what its metric needs.
 
     Parameters
     ----------
     pixels : ndarray
         (n, h, w) uint8 or uint16.
-    views : sequence of View
-        Views of one factor share the work.
+    scales : sequence of Scale
+        Scales of one factor share the work.
 
     Returns
     -------
     dict
-        From view to `Prepared`, in the order of `views`.
+        From scale to `Side`, in the order of `scales`.
     """
-    by_factor: dict[int, Prepared] = {}
-    for factor in {view.factor for view in views}:
-        metrics = tuple(dict.fromkeys(view.metric for view in views if view.factor == factor))
-        by_factor[factor] = distance.prepare(reduce(pixels, factor), metrics)
-    return {view: by_factor[view.factor] for view in views}
+    by_factor: dict[int, Side] = {}
+    for factor in {scale.factor for scale in scales}:
+        names = tuple(dict.fromkeys(scale.metric for scale in scales if scale.factor == factor))
+        by_factor[factor] = metrics.prepare_side(reduce(pixels, factor), names)
+    return {scale: by_factor[scale.factor] for scale in scales}
 
 
-def compare(real: Mapping[View, Prepared], fake: Mapping[View, Prepared], *, threads: int = 1) -> dict[View, Array]:
-    """Return the distances between two sides for every view, not yet whitened.
+def compare_scales(real: Mapping[Scale, Side], fake: Mapping[Scale, Side], *, threads: int = 1) -> dict[Scale, Array]:
+    """Return the distances between two sides at every scale, not yet whitened.
 
     Parameters
     ----------
     real, fake : mapping
-        What `prepare` returned for the same views.
+        What `prepare_scales` returned for the same scales.
     threads : int
         Threads to use.
 
     Returns
     -------
     dict
-        From view to (n_real, n_fake) float64 distances.
+        From scale to (n_real, n_fake) float64 distances.
     """
     by_factor: dict[int, dict[str, Array]] = {}
-    for factor in {view.factor for view in real}:
-        chosen = next(view for view in real if view.factor == factor)
-        metrics = real[chosen].metrics
-        by_factor[factor] = distance.blocks_of(real[chosen], fake[chosen], metrics, threads=threads)
-    return {view: by_factor[view.factor][view.metric] for view in real}
+    for factor, scale in {scale.factor: scale for scale in real}.items():
+        names = real[scale].metrics
+        by_factor[factor] = metrics.matrices(real[scale], fake[scale], names, threads=threads)
+    return {scale: by_factor[scale.factor][scale.metric] for scale in real}

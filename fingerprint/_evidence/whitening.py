@@ -12,48 +12,48 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
 
-_DEPENDENT = 3  # images of a population that count as one independent one
-_LEAST = 1e-9  # mean squared length of a population below which its images are alike but for rounding
+_DEPENDENT = 3  # representatives that count as one independent image
+_LEAST = 1e-9  # mean squared length of the representatives below which they are alike but for rounding
 _ROUNDING = 1e-6  # squared length, in parts of the mean one, that rounding may leave
 
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """What a population of images has in common, known from their correlations alone.
+    """What all images of a kind share, learnt from the correlations of representatives, and how to take it away.
 
-    All slices at heart level share a body, lungs and a spine, and correlate strongly whoever they show. The adaptive
-    coherence estimator of radar (Kraut, Scharf & McWhorter, Adaptive Subspace Detectors, IEEE Transactions on Signal
-    Processing 2001) asks how much of a given signal an observation holds whose other content looks like the population:
-    it is the cosine of the angle between the two after the mean of the population is taken off and its covariance
-    is made that of white noise.
+    All slices at heart level show a body, lungs and a spine, so they correlate strongly whoever they show. The
+    whitened distance is 1 - cosine of the angle between two images, after the mean of the representatives is taken off
+    and their covariance is made that of white noise. This is the adaptive coherence estimator of radar (Kraut, Scharf &
+    McWhorter, Adaptive Subspace Detectors, IEEE Transactions on Signal Processing 2001). It finds a signal in an
+    observation whose other content looks like the representatives.
 
-    From n independent images no direction can be told from noise in which less than 1 / n of the variance lies, for so
-    much would white noise of the same total leave in each. It is added to the covariance in every direction (diagonal
-    loading: Carlson, Covariance Matrix Estimation Errors and Diagonal Loading in Adaptive Arrays, IEEE Transactions on
-    Aerospace and Electronic Systems 1988). Slices of one patient are not independent: three images count as one, in
-    the middle of a plateau that reaches from one to ten.
+    The covariance of n independent images says nothing about directions that hold less than 1 / n of the variance:
+    white noise of the same total variance leaves as much in each. So 1 / n of the variance is added in every direction
+    (diagonal loading: Carlson, Covariance Matrix Estimation Errors and Diagonal Loading in Adaptive Arrays, IEEE
+    Transactions on Aerospace and Electronic Systems 1988). Slices of one patient are not independent, so three images
+    count as one. Any number from one to ten works about as well.
 
-    Images count as unit vectors about their own mean, whose inner products are Pearson correlations. By the matrix
-    inversion lemma all that is needed of any other image are its correlations with the population; what an image of the
-    population is found to have in common with it is then its coefficient in a ridge regression on all of them.
+    Images are unit vectors about their own mean, so that inner products are Pearson correlations. By the matrix
+    inversion lemma, the correlations of an image with the representatives are all that is needed of it. What it shares
+    with one representative is its coefficient in a ridge regression on all of them.
 
     Parameters
     ----------
-    members : ndarray
-        (p,) int64: which of n images are the population.
+    representatives : ndarray
+        (p,) int64: which of n images they are.
     means : ndarray
-        (n,) float64: mean correlation of each image with the population.
+        (n,) float64: mean correlation of each image with the representatives.
     inverse : ndarray
         (p, p) float64: inverse of the Gram matrix about the mean plus `ridge` times the identity.
     rest : ndarray
-        (n - p, p) float64: products of the other images with the population, about the mean.
+        (n - p, p) float64: products of the other images with the representatives, about the mean.
     lengths : ndarray
         (n,) float64: squared whitened length of each image.
     ridge : float
         What is added to the Gram matrix: three times the mean squared length about the mean.
     """
 
-    members: Array
+    representatives: Array
     means: Array
     inverse: Array
     rest: Array
@@ -61,36 +61,36 @@ class Whitening:
     ridge: float
 
     @classmethod
-    def of(cls, distances: Array, members: Array) -> Self | None:
-        """Learn from correlation distances to a population.
+    def of(cls, distances: Array, representatives: Array) -> Self | None:
+        """Learn from correlation distances to representatives.
 
         Parameters
         ----------
         distances : ndarray
-            (n, p) float64: 1 - correlation of images with those of the population.
-        members : ndarray
-            (p,) int64: which of the n images are the population, in the order of the columns.
+            (n, p) float64: 1 - correlation of n images with p representatives.
+        representatives : ndarray
+            (p,) int64: which of the n images they are, in the order of the columns.
 
         Returns
         -------
         Whitening or None
-            None where all images of the population are alike: then nothing can be said about what sets them apart.
+            None where all representatives are alike: then nothing is known of what sets images apart.
         """
         from scipy.linalg import cho_factor, cho_solve
 
         means = (1.0 - distances).mean(axis=1)
-        overall = means[members].mean()
-        products = (1.0 - distances) - means[members] - (means[:, None] - overall)
-        gram, rest = products[members], np.delete(products, members, axis=0)
+        overall = means[representatives].mean()
+        products = (1.0 - distances) - means[representatives] - (means[:, None] - overall)
+        gram, rest = products[representatives], np.delete(products, representatives, axis=0)
         ridge = _DEPENDENT * float(gram.trace()) / len(gram)
         if ridge < _LEAST:
             return None
         factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True)
         inverse = cho_solve(factor, np.eye(len(gram)))
         lengths = (1.0 + overall) - 2.0 * means
-        lengths[_others(members, len(means))] -= (rest * cho_solve(factor, rest.T).T).sum(axis=1)
-        lengths[members] = ridge * (1.0 - ridge * inverse.diagonal())
-        return cls(members, means, inverse, rest, lengths, ridge)
+        lengths[_others(representatives, len(means))] -= (rest * cho_solve(factor, rest.T).T).sum(axis=1)
+        lengths[representatives] = ridge * (1.0 - ridge * inverse.diagonal())
+        return cls(representatives, means, inverse, rest, lengths, ridge)
 
     def distances(self, found: Array) -> Array:
         """Return how far images are from others in the whitened space.
@@ -110,19 +110,21 @@ class Whitening:
 
         found = np.ascontiguousarray(found)
         products, out, squares = np.empty(found.shape), np.empty(found.shape), np.empty(found.shape[1])
-        kernels.centre(found, self.members, self.means, self.means[self.members].mean(), products, squares)
-        known = products[self.members]
+        kernels.centre(
+            found, self.representatives, self.means, self.means[self.representatives].mean(), products, squares
+        )
+        known = products[self.representatives]
         solved = np.empty(known.shape)
         kernels.multiply(self.inverse, known, solved)
         kernels.project(known, solved, squares)
         if len(self.rest):
             explained = np.empty((len(self.rest), found.shape[1]))
             kernels.multiply(self.rest, solved, explained)
-            products[_others(self.members, len(products))] -= explained
-        products[self.members] = self.ridge * solved
+            products[_others(self.representatives, len(products))] -= explained
+        products[self.representatives] = self.ridge * solved
         kernels.cosines(found, products, self.lengths, squares, (_ROUNDING * self.ridge) ** 2, out)
         return out
 
 
-def _others(members: Array, count: int) -> Array:
-    return np.delete(np.arange(count), members)
+def _others(representatives: Array, count: int) -> Array:
+    return np.delete(np.arange(count), representatives)

@@ -1,70 +1,58 @@
-"""Evidence of patches: by how much better one synthetic image matches parts of a real image than others do."""
+"""Gains: by how much better one synthetic image matches the patches of a real image than other real images do."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base import histogram, naming
+from fingerprint._base import histogram
+from fingerprint._base.best import Best
 from fingerprint._kernels.memory import aligned
-from fingerprint._patches.real_side import FLOOR, rest_of
-from fingerprint._patches.windows import Windows, boxes, sites_of
+from fingerprint._patches.gain_reals import FLOOR, unexplained
+from fingerprint._patches.gain_search import GainWindows, cells_of, sites_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._base.types import Array
-    from fingerprint._patches.real_side import PatchReals
+    from fingerprint._patches.gain_reals import GainReals
 
-_OCTAVE = 2.0**-15  # unit of the sums
-_RIVALRY = 2  # see `summarise_patches`
-_BY_CHANCE = int(2 / _OCTAVE)  # what a patch may gain where a structure happens to match: two octaves
-_NOTHING = -(2**62)  # evidence of no image: below any, and can be negated
+_UNIT = 2.0**-15  # log2 units in which gains are counted as whole numbers
+_RIVALRY = 2  # see `summarise_gains`
+_BY_CHANCE = int(2 / _UNIT)  # what a patch may gain where a structure happens to match
 _AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
 
 
 @dataclass(frozen=True)
-class PatchSummary:
-    """The strongest patch evidence for every real image, from the synthetic images seen so far.
+class GainSummary:
+    """The largest net gains of every real image, from the synthetic images seen so far.
 
-    Summaries of disjoint parts of a collection merge into the summary of the whole, exactly and in any order.
+    Summaries of disjoint parts of a stream merge into the summary of the whole, exactly and in any order.
 
     Parameters
     ----------
-    n_fake : int
-        Number of synthetic images seen.
-    fakes : tuple of str
-        Names of the synthetic images that `indices` refers to, in natural order.
-    evidence : ndarray
-        (n_real, k) int64, descending: see `summarise_patches`, in units of 2**-15 octaves; -(2**62) where fewer
-        were seen. Of equally strong ones the lower name comes first.
-    indices : ndarray
-        (n_real, k) int64: positions in `fakes`; -1 where fewer were seen.
-    mirrored : ndarray
-        (n_real, k) bool: True where the synthetic image matches better turned left to right.
+    best : Best
+        Rows are the n_real real images; values are minus the net gains, int64 in units of 2**-15, see
+        `summarise_gains`.
     counts : ndarray
-        (n_real, n_bins) int64: how many sums of gains, before rivals take from them, lie in each bin of octaves, see
+        (n_real, n_bins) int64: log histogram of the sums of gains before rivals take from them, see
         `fingerprint._base.histogram`.
     """
 
-    n_fake: int
-    fakes: tuple[str, ...]
-    evidence: Array
-    indices: Array
-    mirrored: Array
+    best: Best
     counts: Array
 
     @property
-    def k(self) -> int:
-        """Return how many synthetic images are kept for each real one."""
-        return int(self.evidence.shape[1])
+    def n_fake(self) -> int:
+        """Return the number of synthetic images seen."""
+        return self.best.n_seen
 
     @property
     def gains(self) -> Array:
-        """Return (n_real, k) float64: the evidence in octaves, without meaning where fewer than k were seen."""
-        return np.asarray(self.evidence * _OCTAVE)
+        """Return (n_real, k) float64 net gains as log2 ratios, descending; fewer columns where fewer were seen."""
+        return np.asarray(-self.best.values * _UNIT)
 
     @property
     def usual(self) -> int:
@@ -73,24 +61,26 @@ class PatchSummary:
 
     @property
     def scores(self) -> Array:
-        """Return (n_real,) float64: the strongest evidence in octaves beyond the usual; higher = more likely used.
+        """Return (n_real,) float64: the largest net gain beyond the usual, a log2 ratio; higher = more likely used.
 
-        What is rare in the real images, or smooth as synthetic ones are, matches many synthetic images better than real
-        ones. Usual for an image is what it reaches in 1 % and ten of the synthetic images: few enough to be exceeded by
-        chance, and more than are likely to be copies of one and the same image.
+        A real image that shows something rare, or is as smooth as synthetic ones, matches many synthetic images better
+        than real ones do. So what is usual for an image is taken off: the sum of gains that 1 % and ten of the
+        synthetic images reach. Those are few enough that chance exceeds them, and more than there are copies of one
+        image.
         """
         return np.asarray(self.gains[:, 0] - histogram.largest(self.counts, self.usual))
 
-    def first(self, count: int) -> PatchSummary:
-        """Return the evidence about the first `count` real images alone."""
-        fakes, indices = naming.referenced(self.fakes, self.indices[:count])
-        return PatchSummary(
-            self.n_fake, fakes, self.evidence[:count], indices, self.mirrored[:count], self.counts[:count]
-        )
+    def first(self, count: int) -> GainSummary:
+        """Return the summary of the first `count` real images alone."""
+        return GainSummary(self.best.some(np.s_[:count]), self.counts[:count])
+
+    def moved(self, start: int) -> GainSummary:
+        """Return the same for synthetic images that come `start` places later in the stream."""
+        return replace(self, best=self.best.moved(start))
 
 
 @dataclass(frozen=True)
-class PatchEvidence:
+class GainMap:
     """Where one synthetic image matches one real image.
 
     Parameters
@@ -100,13 +90,12 @@ class PatchEvidence:
     size : int
         Side of a patch in pixels.
     gains : ndarray
-        (n_rows, n_columns) float64: by how many octaves the patch matches better than other real images do; 0 = not
-        better, or flat.
+        (n_rows, n_columns) float64: gain of each patch, a log2 ratio; 0 = no better than other real images, or flat.
     offsets : ndarray
         (n_rows, n_columns, 2) int64: how many pixels further down and right the match lies, in the synthetic image as
         `mirrored` says.
     mirrored : bool
-        Whether the synthetic image is to be turned left to right first.
+        Whether the synthetic image matches mirrored.
     """
 
     rows: Array
@@ -118,25 +107,26 @@ class PatchEvidence:
 
     @property
     def total(self) -> float:
-        """Return the sum of the gains in octaves."""
+        """Return the sum of the gains."""
         return float(self.gains.sum())
 
 
-def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, k: int = 1) -> PatchSummary:
+def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: int = 1) -> GainSummary:
     """Compare prepared real images with one block of synthetic ones.
 
-    The sum of a pair is by how many octaves (halvings of 1 - correlation) the patches of the real image match in the
-    synthetic one better than in other real images, over all patches that do: the log of how much likelier they are as a
-    copy. All are sought in one and the same synthetic image: turned, where every fourth patch down and across gains
-    more so, by over two octaves, which one structure that happens to match may gain; else as it is.
+    The gain of a patch is log2 of what it leaves unexplained in other real images (1 - correlation, at the reference
+    quantile) over what it leaves unexplained in the synthetic image, or 0 where that is negative. The sum of the gains
+    of all patches says how much likelier the patches are as copies from this one synthetic image.
 
-    What another real image explains better counts against: a copy of a slice matches its neighbours of the same
-    patient too. The evidence is the sum, less twice what it lacks to that of the real image which the synthetic one
-    matches best.
+    The synthetic image is searched as it is, or mirrored. It is mirrored if that raises the sum of some patches, every
+    fourth down and across, by more than 2: one structure that happens to match gains as much.
+
+    A copy of one slice also matches other slices of the same patient. So another real image that the synthetic one
+    matches better counts against: the net gain is the sum less twice the lead of the best other real image.
 
     Parameters
     ----------
-    real : PatchReals
+    real : GainReals
         The real images.
     pixels : ndarray
         (m, h, w) synthetic images of the same size, possibly none.
@@ -147,69 +137,34 @@ def summarise_patches(real: PatchReals, pixels: Array, names: Sequence[str], *, 
 
     Returns
     -------
-    PatchSummary
-        Of this block alone. Of one pair it depends on that synthetic image and the real ones only.
+    GainSummary
+        Of this block alone. What it says of a pair depends on that synthetic image and the real ones only.
     """
-    in_order = naming.in_order(names)
-    total = np.zeros((len(names), real.count), np.int64)
-    mirrored = np.zeros(total.shape, bool)
-    for first in range(0, len(names), _AT_ONCE):
-        part = pixels[in_order[first : first + _AT_ONCE]]
-        total[first : first + _AT_ONCE], mirrored[first : first + _AT_ONCE] = _sums(real, part)
-    counts = histogram.count(total.T * _OCTAVE)
-    if real.count > 1 and len(names):
-        rivals = np.sort(total, axis=1)[:, -2:]
-        best_other = np.where(total == rivals[:, 1:], rivals[:, :1], rivals[:, 1:])
+    parts = [_sums(real, pixels[first : first + _AT_ONCE])[0] for first in range(0, len(pixels), _AT_ONCE)]
+    total = np.concatenate([np.zeros((0, real.count), np.int64), *parts])
+    counts = histogram.count(total.T * _UNIT)
+    if real.count > 1 and len(total):
+        leaders = np.sort(total, axis=1)[:, -2:]
+        best_other = np.where(total == leaders[:, 1:], leaders[:, :1], leaders[:, 1:])
         total -= _RIVALRY * np.maximum(best_other - total, 0)
-    evidence = np.full((real.count, k), _NOTHING)
-    indices = np.full((real.count, k), -1)
-    turned_best = np.zeros((real.count, k), bool)
-    kept = min(k, len(names))
-    order = np.argsort(-total, axis=0, kind="stable")[:kept].T
-    evidence[:, :kept] = np.take_along_axis(total.T, order, axis=1)
-    indices[:, :kept] = order
-    turned_best[:, :kept] = np.take_along_axis(mirrored.T, order, axis=1)
-    fakes, indices = naming.referenced([names[i] for i in in_order], indices)
-    return PatchSummary(len(names), fakes, evidence, indices, turned_best, counts)
+    return GainSummary(Best.of(-total.T, names, k), counts)
 
 
-def merge(summaries: Sequence[PatchSummary]) -> PatchSummary:
-    """Merge the summaries of disjoint parts of a collection.
+def merge(summaries: Sequence[GainSummary]) -> GainSummary:
+    """Return the summary of all synthetic images together, from those of different ones, at least one.
 
-    The result is the same, bit for bit, however the collection was cut and in whatever order its parts are merged.
-
-    Parameters
-    ----------
-    summaries : sequence of PatchSummary
-        At least one; about the same real images and k.
-
-    Returns
-    -------
-    PatchSummary
-        Of all synthetic images together.
+    The result is the same, bit for bit, however the stream was cut and in whatever order its parts are merged.
     """
-    names, placed = naming.united([(part.fakes, part.indices) for part in summaries])
-    evidence = np.concatenate([part.evidence for part in summaries], axis=1)
-    indices = np.concatenate(placed, axis=1)
-    mirrored = np.concatenate([part.mirrored for part in summaries], axis=1)
-    order = np.lexsort((indices, -evidence), axis=1)[:, : summaries[0].k]
-    fakes, indices = naming.referenced(names, np.take_along_axis(indices, order, axis=1))
-    return PatchSummary(
-        sum(part.n_fake for part in summaries),
-        fakes,
-        np.take_along_axis(evidence, order, axis=1),
-        indices,
-        np.take_along_axis(mirrored, order, axis=1),
-        np.sum([part.counts for part in summaries], axis=0),
-    )
+    counts = np.sum([part.counts for part in summaries], axis=0)
+    return GainSummary(Best.merge([part.best for part in summaries]), counts)
 
 
-def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
+def explain(real: GainReals, index: int, fake: Array) -> GainMap:
     """Show where one synthetic image matches one real image.
 
     Parameters
     ----------
-    real : PatchReals
+    real : GainReals
         The real images.
     index : int
         Which of them.
@@ -218,94 +173,94 @@ def explain(real: PatchReals, index: int, fake: Array) -> PatchEvidence:
 
     Returns
     -------
-    PatchEvidence
-        As the image is or turned left to right, whichever matches better. The gains are those that
-        `summarise_patches` adds up.
+    GainMap
+        As the synthetic image is or mirrored, whichever matches better. The gains are those that `summarise_gains`
+        adds up.
     """
     from fingerprint._kernels.patch_gains import scaled_products
 
-    layout, alone = real.layout, real.only(index)
-    windows = Windows.of(boxes(fake, layout)[None], layout)
-    turn = int(_turned(alone, windows)[0, 0])
-    gains = np.zeros(layout.shape, np.int64)
-    where = np.full(layout.shape, len(layout.offsets) // 2)
-    for r, c in np.ndindex(*layout.shape):
+    grid, alone = real.grid, real.only(index)
+    windows = GainWindows.of(cells_of(fake, grid)[None], grid)
+    side = int(_mirrored(alone, windows)[0, 0])
+    gains = np.zeros(grid.shape, np.int64)
+    where = np.full(grid.shape, len(grid.offsets) // 2)
+    for r, c in np.ndindex(*grid.shape):
         (window,), (scale,) = windows.at(r, c)
-        found = scaled_products(window, scale, *alone.patches.patterns(turn, r, c))[:, 0]
+        found = scaled_products(window, scale, *alone.patches.at(r, c, mirrored=side))[:, 0]
         best = np.maximum(found.max(), np.float32(0))
-        gains[r, c] = octaves(best, alone.patches.norms[turn, 0, r, c], alone.yardsticks[turn, 0, r, c])
+        gains[r, c] = log2_gains(best, alone.patches.norms[side, 0, r, c], alone.quantiles[side, 0, r, c])
         where[r, c] = found.argmax() if gains[r, c] else where[r, c]
-    shifts = layout.offsets[where]
-    if turn:  # the grid of patches is turned about its own middle, which may lie aside of that of the image
-        aside = layout.width - layout.size - layout.columns[0] - layout.columns[-1]
+    shifts = grid.offsets[where]
+    if side:  # the grid of patches is mirrored about its own middle, which may lie aside of that of the image
+        aside = grid.width - grid.size - grid.columns[0] - grid.columns[-1]
         gains, shifts = gains[:, ::-1], shifts[:, ::-1] * (1, -1) + (0, aside)
-    return PatchEvidence(
-        rows=layout.rows,
-        columns=layout.columns,
-        size=layout.size,
-        gains=gains * _OCTAVE,
+    return GainMap(
+        rows=grid.rows,
+        columns=grid.columns,
+        size=grid.size,
+        gains=gains * _UNIT,
         offsets=shifts,
-        mirrored=bool(turn),
+        mirrored=bool(side),
     )
 
 
-def _sums(real: PatchReals, pixels: Array) -> tuple[Array, Array]:
-    """Return the sums of the gains, (m, n) int32, and whether they are those of the image turned left to right."""
-    layout = real.layout
-    windows = Windows.of(np.stack([boxes(image, layout) for image in pixels]), layout)
-    turned = _turned(real, windows)
-    return _sums_at(real, windows, np.zeros((1, 2), np.int64), layout.shape, turned), turned
+def _sums(real: GainReals, pixels: Array) -> tuple[Array, Array]:
+    """Return the sums of the gains, (m, n) int32, and whether they are those of the mirrored image."""
+    grid = real.grid
+    windows = GainWindows.of(np.stack([cells_of(image, grid) for image in pixels]), grid)
+    mirrored = _mirrored(real, windows)
+    return _sums_at(real, windows, np.zeros((1, 2), np.int64), grid.shape, mirrored), mirrored
 
 
-def _turned(real: PatchReals, windows: Windows) -> Array:
-    """Return which images are searched turned left to right, (m, n) bool: where the deciding patches gain more so."""
+def _mirrored(real: GainReals, windows: GainWindows) -> Array:
+    """Return which images are searched mirrored, (m, n) bool: where the deciding patches gain more so."""
     as_is = np.zeros((len(windows.words), real.count), bool)
     if not real.mirror:
         return as_is
-    one, other = (_sums_at(real, windows, real.layout.deciding, (1, 1), side) for side in (as_is, ~as_is))
+    one, other = (_sums_at(real, windows, real.grid.deciding, (1, 1), side) for side in (as_is, ~as_is))
     return np.asarray(other > one + _BY_CHANCE)
 
 
-def _sums_at(real: PatchReals, windows: Windows, firsts: Array, shape: tuple[int, int], turned: Array) -> Array:
-    """Return the sums (m, n) of the gains of `shape` patches, down and across, from each of the `firsts`, (k, 2), on.
+def _sums_at(real: GainReals, windows: GainWindows, firsts: Array, shape: tuple[int, int], mirrored: Array) -> Array:
+    """Return the sums (m, n) of the gains of the patches at `sites_of(firsts, shape)`.
 
-    Of the patches as they are or turned, as `turned` says.
+    Of the patches as they are or mirrored, as `mirrored` (m, n) says.
     """
     from fingerprint._kernels import patch_gains as kernels
 
-    total = np.zeros(turned.shape, np.int32)
+    total = np.zeros(mirrored.shape, np.int32)
     sites = sites_of(firsts, shape)
     if not sites:
         return total
-    numbers = np.ravel_multi_index(np.transpose(sites), real.layout.shape)
+    numbers = np.ravel_multi_index(np.transpose(sites), real.grid.shape)
     if windows.kernel == "vectors":  # pragma: no cover  (with the compiler only)
-        blocks, means, norms = real.patches.packed
-        norms, yardsticks = (
+        quarters, means, norms = real.patches.packed
+        norms, quantiles = (
             side.reshape(*side.shape[:2], -1, 16).take(numbers, axis=2) for side in (norms, real.packed)
         )
         spare = -real.count % 16
-        padded = np.pad(turned, ((0, 0), (0, spare)), mode="edge")
+        padded = np.pad(mirrored, ((0, 0), (0, spare)), mode="edge")
         total = np.pad(total, ((0, 0), (0, spare)))
         best = aligned((len(firsts), *shape, 16), np.float32)
-        about = blocks, means, norms, yardsticks, FLOOR, padded, windows.above(shape), best
+        about = quarters, means, norms, quantiles, FLOOR, padded, windows.above(shape), best
         kernels.sum_vectors(*windows.arguments(firsts), *about, total)
         return total[:, : real.count]
-    norms, yardsticks = (
-        side.reshape(*side.shape[:2], -1)[:, :, numbers] for side in (real.patches.norms, real.yardsticks)
+    norms, quantiles = (
+        side.reshape(*side.shape[:2], -1)[:, :, numbers] for side in (real.patches.norms, real.quantiles)
     )
     for n, site in enumerate(sites):
         at = windows.at(*site)
-        for turn in range(len(yardsticks)):
-            best = kernels.best_numpy(*at, *real.patches.patterns(turn, *site))
-            total += np.where(turned == turn, octaves(best, norms[turn, :, n], yardsticks[turn, :, n]), 0)
+        for side in range(len(quantiles)):
+            best = kernels.best_numpy(*at, *real.patches.at(*site, mirrored=side))
+            total += np.where(mirrored == side, log2_gains(best, norms[side, :, n], quantiles[side, :, n]), 0)
     return total
 
 
-def octaves(best: Array, norms: Array, yardsticks: Array) -> Array:
-    """Return by how many octaves each best match beats its yardstick, at least 0, in steps of 2**-15, int32.
+def log2_gains(best: Array, norms: Array, quantiles: Array) -> Array:
+    """Return the gain of each best match over its reference quantile, at least 0, int32 in units of 2**-15.
 
-    A match times its norm is a correlation, and a yardstick the bits of a float32. Between powers of two the logarithm
-    is taken as linear, so that it is the difference of the bits, and a sum of logarithms one of whole numbers.
+    A match times its norm is a correlation, and a quantile the bits of a float32. Between powers of two the logarithm
+    is taken as linear. So it is a difference of bits, and sums of gains are sums of whole numbers.
     """
-    rests = np.asarray(rest_of(best * norms))
-    return np.asarray(np.maximum(yardsticks - rests.view(np.int32), 0) >> 8)
+    rests = np.asarray(unexplained(best * norms))
+    return np.asarray(np.maximum(quantiles - rests.view(np.int32), 0) >> 8)

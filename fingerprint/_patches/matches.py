@@ -16,7 +16,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
-from fingerprint._patches.patch_search import Patches, Search
+from fingerprint._patches.match_search import MatchPatches, PatchSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class NearestPatches(ListResult[MatchedPatches]):
     ----------
     names : tuple of str
         (n,) real images.
-    search : Search
+    search : PatchSearch
         How the patches were cut and compared.
     fakes : tuple of str
         Names of the synthetic images that `indices` refers to, in natural order.
@@ -112,7 +112,7 @@ class NearestPatches(ListResult[MatchedPatches]):
     _by_row = ("names", "fakes", "rows", "columns", "informative", "distances", "indices", "offsets", "mirrored")
 
     names: tuple[str, ...]
-    search: Search
+    search: PatchSearch
     fakes: tuple[str, ...]
     rows: Array
     columns: Array
@@ -256,7 +256,7 @@ def patch_matches(
     slices = loading.read(real, on_error="raise", threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
     limit = _limit(slices, search, tolerance)
-    patches = Patches.of(slices.pixels, search)
+    patches = MatchPatches.of(slices.pixels, search)
     limits = np.full(patches.shape, limit)
 
     def step(task: Callable[[], Slices]) -> Array:
@@ -336,7 +336,7 @@ def nearest_patches(
     workers = concurrency.resolve(threads)
     slices = loading.read(real, threads=workers, argument="real")
     search = _search(slices, size, stride, radius, measure, flat, mirror)
-    patches = Patches.of(slices.pixels, search)
+    patches = MatchPatches.of(slices.pixels, search)
     limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
 
     def step(task: Callable[[], Slices]) -> NearestPatches:
@@ -355,7 +355,7 @@ def nearest_patches(
     return found
 
 
-def _nearest(patches: Patches, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
+def _nearest(patches: MatchPatches, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
     """Return the best matches in one block of synthetic images, possibly none, unless worse than `limits`.
 
     These are raised to what was found. Threads may share them: one that sees an older number searches more.
@@ -392,13 +392,13 @@ def _nearest(patches: Patches, names: tuple[str, ...], part: Slices, limits: Arr
 
 def _search(
     slices: Slices, size: object, stride: object, radius: object, measure: object, flat: object, mirror: object
-) -> Search:
+) -> PatchSearch:
     """Check how patches are to be searched for."""
     size = checks.integer("size", size, minimum=2, maximum=_LARGEST)
     if size > min(slices.pixels.shape[1:]):
         raise InputError(f"size: expected at most the side of the images, {min(slices.pixels.shape[1:])}, got {size}")
     measure = checks.choice("measure", measure, MEASURES)
-    return Search(
+    return PatchSearch(
         size=size,
         stride=checks.integer("stride", stride, minimum=1),
         radius=checks.integer("radius", radius, minimum=0),
@@ -420,7 +420,7 @@ def _levels(argument: str, value: object, slices: Slices) -> float:
     return 6.0
 
 
-def _limit(slices: Slices, search: Search, tolerance: object) -> float:
+def _limit(slices: Slices, search: PatchSearch, tolerance: object) -> float:
     """Return the least value of a match, in the units of the kernels."""
     if search.measure == "ncc":
         return 1 - (0.1 if tolerance is None else checks.number("tolerance", tolerance, minimum=0, maximum=2))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._base.types import Array
-    from fingerprint._patches.gains import PatchSummary
+    from fingerprint._patches.gains import GainSummary
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 _PATIENT = 20  # one in so many synthetic images may show one and the same patient
@@ -167,7 +167,7 @@ def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, 
     return Decisions(names, error <= rate, error, rate, None, rule)
 
 
-def chance(seen: Sequence[Neighbourhood], patches: PatchSummary | None = None) -> Array:
+def chance(seen: Sequence[Neighbourhood], patches: GainSummary | None = None) -> Array:
     """Return how likely chance brings a synthetic image so near, extrapolated from those farther away.
 
     The p-values of the kinds of evidence are combined by the rule of Bonferroni, which holds whatever they have to do
@@ -176,8 +176,8 @@ def chance(seen: Sequence[Neighbourhood], patches: PatchSummary | None = None) -
     Parameters
     ----------
     seen : sequence of Neighbourhood
-        Of n real images, one for each view; possibly none.
-    patches : PatchSummary, optional
+        Of n real images, one for each scale; possibly none.
+    patches : GainSummary, optional
         Of the same images. One of both has to be there.
 
     Returns
@@ -196,13 +196,13 @@ def whole_images(seen: Sequence[Neighbourhood]) -> Array:
     Around any point, the number of independent images within a small distance r grows as a power of r, the local
     dimension: Levina & Bickel, Maximum Likelihood Estimation of Intrinsic Dimension, NIPS 2004. It is known from the
     distances up to which a twentieth and a half of the synthetic images lie: even those that copy one patient are
-    hardly more than a twentieth. Twice the mean over the views, which is a p-value whatever they have to do with each
+    hardly more than a twentieth. Twice the mean over the scales, which is a p-value whatever they have to do with each
     other: Vovk & Wang, Combining P-values via Averaging, Biometrika 2020. All scales have to agree.
 
     Parameters
     ----------
     seen : sequence of Neighbourhood
-        Of n real images, one for each view.
+        Of n real images, one for each scale.
 
     Returns
     -------
@@ -214,29 +214,29 @@ def whole_images(seen: Sequence[Neighbourhood]) -> Array:
     if last <= first:
         return np.ones(len(seen[0].nearest))
     found, least = [], histogram.edges()[0]  # what lies in the first bin is equally near
-    for view in seen:
+    for scale in seen:
         nearest, inner, outer = (
             np.log(np.maximum(distances, least))
             for distances in (
-                view.nearest[:, 0],
-                histogram.smallest(view.counts, first),
-                histogram.smallest(view.counts, last),
+                scale.nearest[:, 0],
+                histogram.smallest(scale.counts, first),
+                histogram.smallest(scale.counts, last),
             )
         )
         found.append(exceeded(inner - nearest, outer - inner, first, last))
     return np.asarray(np.minimum(min(len(found), 2) * np.mean(found, axis=0), 1.0))
 
 
-def parts(patches: PatchSummary) -> Array:
+def parts(patches: GainSummary) -> Array:
     """Return p-values of the strongest patch evidence.
 
     A gain is the logarithm of a distance, and what was said of distances makes the tail of their sums exponential. It
-    is known from the sums that are usual for an image, see `fingerprint._patches.gains.PatchSummary.scores`, and from
+    is known from the sums that are usual for an image, see `fingerprint._patches.gains.GainSummary.scores`, and from
     those that eight times as many synthetic images reach, at most a quarter: the rest is no tail.
 
     Parameters
     ----------
-    patches : PatchSummary
+    patches : GainSummary
         Of n real images.
 
     Returns
@@ -247,7 +247,7 @@ def parts(patches: PatchSummary) -> Array:
     first = patches.usual
     last = min(_WIDER * first, patches.n_fake // _TAIL)
     if last <= first:
-        return np.ones(len(patches.evidence))
+        return np.ones(len(patches.counts))
     inner, outer = (histogram.smallest(patches.counts, patches.n_fake + 1 - rank) for rank in (first, last))
     return exceeded(patches.gains[:, 0] - inner, inner - outer, first, last)
 

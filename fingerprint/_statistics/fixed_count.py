@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._base.types import Array
-    from fingerprint._evidence.scales import View
+    from fingerprint._evidence.scales import Scale
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
@@ -26,9 +26,9 @@ FEWER = 10  # prominence: how much nearer the nearest comes when there are ten t
 _NEAREST = 8.0  # doublings nearer than similar real images that count: an identical copy is finite evidence
 
 
-def input_names(views: Sequence[View]) -> tuple[str, ...]:
+def input_names(scales: Sequence[Scale]) -> tuple[str, ...]:
     """Return the names of the columns of `inputs`."""
-    return (*(f"nearness ({view.name})" for view in views), "prominence")
+    return (*(f"nearness ({scale.name})" for scale in scales), "prominence")
 
 
 def inputs(seen: Sequence[Neighbourhood], n_fake: int) -> Array:
@@ -37,21 +37,21 @@ def inputs(seen: Sequence[Neighbourhood], n_fake: int) -> Array:
     Parameters
     ----------
     seen : sequence of Neighbourhood
-        One for each view, of n real images.
+        One for each scale, of n real images.
     n_fake : int
         At most as many as there are.
 
     Returns
     -------
     ndarray
-        (n, n_views + 1) float64; higher = more likely used.
+        (n, n_scales + 1) float64; higher = more likely used.
     """
     columns, prominence = [], np.zeros(len(seen[0].nearest))
-    for view in seen:
-        similar = default.nearness(view) + _log2(view.nearest[:, 0])
-        nearest = expected_nearest(view, n_fake, least=similar - _NEAREST)
+    for scale in seen:
+        similar = default.nearness(scale) + _log2(scale.nearest[:, 0])
+        nearest = expected_nearest(scale, n_fake, least=similar - _NEAREST)
         columns.append(similar - nearest)
-        prominence += expected_nearest(view, max(1, n_fake // FEWER), least=similar - _NEAREST) - nearest
+        prominence += expected_nearest(scale, max(1, n_fake // FEWER), least=similar - _NEAREST) - nearest
     return np.stack([*columns, prominence / len(seen)], axis=1)
 
 

@@ -28,11 +28,11 @@ class Method:
     statistic : callable, optional
         From `Neighbourhood` to one number an image; None = whole images do not count.
     metrics : tuple of str
-        Metrics of full-resolution images to compute it on; empty = the views of `fingerprint._evidence.scales.pyramid`.
+        Metrics of full-resolution images to compute it on; empty = the scales of `_evidence.scales.pyramid`.
     k : int
         Nearest synthetic images that it needs.
     patches : bool
-        Whether local patches count, see `fingerprint._patches.gains.summarise_patches`.
+        Whether local patches count, see `fingerprint._patches.gains.summarise_gains`.
     """
 
     description: str

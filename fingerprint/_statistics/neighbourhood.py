@@ -9,7 +9,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
-    from fingerprint._evidence.summary import Reals, Summary
+    from fingerprint._evidence.reals import Reals
+    from fingerprint._evidence.summary import Summary
 
 
 # below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
@@ -49,7 +50,7 @@ class Neighbourhood:
 
 
 def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
-    """Return what the statistics see, one entry for each view.
+    """Return what the statistics see, one entry for each scale.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
     Returns
     -------
     list of Neighbourhood
-        In the order of ``summary.views``.
+        In the order of ``summary.scales``.
     """
     others = real.others[:, : summary.distances.shape[1]]
     columns = zip(summary.distances, others, summary.counts, summary.votes, summary.copies, strict=True)

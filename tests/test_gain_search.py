@@ -1,4 +1,4 @@
-"""The search behind the evidence of patches: what is laid out for it, and that every kernel finds the same."""
+"""The search behind gains: what is laid out for it, and that every kernel finds the same."""
 
 import itertools
 from dataclasses import replace
@@ -8,80 +8,78 @@ import pytest
 from waves import waves
 
 from fingerprint._kernels import compiler
-from fingerprint._patches.windows import Cut, Layout, Windows, boxes, in_groups, sites_of
+from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid, cells_of, in_groups, sites_of
 
-SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps to a box
+SIZES = [(20, 24), (9, 8), (130, 128)]  # the last with two steps in a cell
 
 
 def reduced(height, width, seed=0, dtype=np.uint8):
-    """Images as boxes, and their layout."""
-    layout = Layout.of(height, width)
-    return np.stack([boxes(image, layout) for image in waves(seed, 3, height, width, dtype)]), layout
+    """Images as cells, and their grid."""
+    grid = PatchGrid.of(height, width)
+    return np.stack([cells_of(image, grid) for image in waves(seed, 3, height, width, dtype)]), grid
 
 
-def extreme(layout):
-    """Boxes of noise, black and white, nearly flat, and flat."""
+def extreme(grid):
+    """Cells of noise, black and white, nearly flat, and flat."""
     rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, layout.grid)
-    images = [noise, 255 * (noise > 127), 255 - noise // 250, np.full(layout.grid, 255), np.zeros(layout.grid)]
+    noise = rng.integers(0, 256, grid.cell_shape)
+    images = [noise, 255 * (noise > 127), 255 - noise // 250, np.full(grid.cell_shape, 255), np.zeros(grid.cell_shape)]
     return np.array(images, np.uint8)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("size", [*SIZES, (384, 300), (1024, 512)])  # one, two, four and eight pixels to a box
-def test_boxes_are_sums_stretched_to_8_bits(size, dtype):
-    layout = Layout.of(*size)
+@pytest.mark.parametrize("size", [*SIZES, (384, 300), (1024, 512)])  # one, two, four and eight pixels along a cell
+def test_cells_are_sums_stretched_to_8_bits(size, dtype):
+    grid = PatchGrid.of(*size)
     image = waves(0, 1, *size, dtype)[0]
-    sides = [range(0, length - layout.box + 1, layout.step) for length in size]
-    sums = np.array(
-        [[image[y : y + layout.box, x : x + layout.box].sum(dtype=int) for x in sides[1]] for y in sides[0]]
-    )
+    sides = [range(0, length - grid.cell + 1, grid.step) for length in size]
+    sums = np.array([[image[y : y + grid.cell, x : x + grid.cell].sum(dtype=int) for x in sides[1]] for y in sides[0]])
     expected = (sums - sums.min()) * 255 / np.ptp(sums)
-    found = boxes(image, layout)
+    found = cells_of(image, grid)
     assert found.dtype == np.uint8
     assert (found.min(), found.max()) == (0, 255)
     assert np.abs(found - expected).max() <= 0.5 + 1e-4
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_real_images_are_cut_into_blocks(size):
-    images, layout = reduced(*size)
-    cut = Cut.from_images(images, layout, 1).and_turned
-    assert cut.norms.shape == (2, 3, *layout.shape)
-    s = layout.spread
-    for r, c in np.ndindex(*layout.shape):
-        y, x = layout.rows[r] // layout.step, layout.columns[c] // layout.step
+def test_real_images_are_cut_into_patches(size):
+    images, grid = reduced(*size)
+    cut = GainPatches.of(images, grid, 1).with_mirrored
+    assert cut.norms.shape == (2, 3, *grid.shape)
+    s = grid.spread
+    for r, c in np.ndindex(*grid.shape):
+        y, x = grid.rows[r] // grid.step, grid.columns[c] // grid.step
         patch = images[:, y : y + 8 * s : s, x : x + 8 * s : s].astype(int) - 128
-        for turn, column in ((0, c), (1, layout.shape[1] - 1 - c)):
-            patterns, means = cut.patterns(turn, r, column)
-            shown = patch[:, :, ::-1] if turn else patch
-            np.testing.assert_array_equal(patterns, shown.reshape(3, 64))
+        for side, column in ((0, c), (1, grid.shape[1] - 1 - c)):
+            found, means = cut.at(r, column, mirrored=side)
+            shown = patch[:, :, ::-1] if side else patch
+            np.testing.assert_array_equal(found, shown.reshape(3, 64))
             np.testing.assert_array_equal(means, patch.mean(axis=(1, 2)))
             norms = 8 * np.sqrt(((patch - patch.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2)))
             expected = np.divide(1, norms, out=np.zeros(3), where=norms >= 64)
-            np.testing.assert_allclose(cut.norms[turn, :, r, column], expected, rtol=1e-6)
+            np.testing.assert_allclose(cut.norms[side, :, r, column], expected, rtol=1e-6)
 
 
 def test_a_patch_that_varies_by_one_grey_level_is_informative():
-    layout = Layout.of(8, 8)
+    grid = PatchGrid.of(8, 8)
     halves = np.repeat([[100], [102]], 4, axis=0) * np.ones(8, int)  # standard deviation 1
     nearly = halves.copy()
     nearly[0, 0] += 1
-    cut = Cut.from_images(np.array([halves, nearly], np.uint8), layout, 1)
+    cut = GainPatches.of(np.array([halves, nearly], np.uint8), grid, 1)
     assert (cut.norms[0, :, 0, 0] > 0).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_windows_are_laid_out_and_weighed(size):
-    images, layout = reduced(*size)
-    step, reach = layout.spread, layout.radius
-    windows = Windows.of(images, layout)
+    images, grid = reduced(*size)
+    step, reach = grid.spread, grid.radius
+    windows = GainWindows.of(images, grid)
     shifts = np.arange(-reach, reach + 1)
-    for r, c in sites_of(np.zeros((1, 2), int), layout.shape)[:: max(1, layout.shape[0] * layout.shape[1] // 5)]:
+    for r, c in sites_of(np.zeros((1, 2), int), grid.shape)[:: max(1, grid.shape[0] * grid.shape[1] // 5)]:
         found, scales = windows.at(r, c)
         assert found.shape == (3, len(shifts) ** 2, 64)
         for n, (dy, dx) in enumerate(itertools.product(shifts, repeat=2)):
-            y, x = layout.rows[r] // layout.step + dy, layout.columns[c] // layout.step + dx
+            y, x = grid.rows[r] // grid.step + dy, grid.columns[c] // grid.step + dx
             inside = y >= 0 and x >= 0 and y + 7 * step < images.shape[1] and x + 7 * step < images.shape[2]
             if not inside:
                 assert not scales[:, n].any()
@@ -99,18 +97,18 @@ def test_windows_are_laid_out_and_weighed(size):
 def test_every_kernel_finds_the_same(name, count, size):
     if not compiler.runs(name):
         pytest.skip(f"no {name} here")
-    layout = Layout.of(*size)
-    images = extreme(layout)
-    windows = Windows.of(images, layout)
+    grid = PatchGrid.of(*size)
+    images = extreme(grid)
+    windows = GainWindows.of(images, grid)
     windows = replace(windows, kernel=name)
-    cut = Cut.from_images(np.concatenate([images, images[:, ::-1]])[:count], layout, 1)
-    rows, columns = layout.shape
+    cut = GainPatches.of(np.concatenate([images, images[:, ::-1]])[:count], grid, 1)
+    rows, columns = grid.shape
     for firsts, shape in (([(0, 0)], (rows, columns)), ([(0, 0), (rows - 1, columns - 1)], (1, 1))):
         found = windows.best(cut, np.array(firsts), shape)
         for n, (r, c) in enumerate(sites_of(np.array(firsts), shape)):
             pixels, scales = windows.at(r, c)
-            patterns, means = cut.patterns(0, r, c)
-            products = pixels.astype(int) @ patterns.T.astype(int)
+            patches, means = cut.at(r, c, mirrored=0)
+            products = pixels.astype(int) @ patches.T.astype(int)
             about = 64 * products - pixels.sum(axis=2, dtype=int)[:, :, None] * (64 * means).astype(int)
             expected = ((about / 64).astype(np.float32) * scales[:, :, None]).max(axis=1).clip(0)
             np.testing.assert_array_equal(found[:, :, n], expected)
@@ -118,12 +116,12 @@ def test_every_kernel_finds_the_same(name, count, size):
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
 def test_any_number_of_real_images_is_searched(count):
-    images, layout = reduced(20, 24)
+    images, grid = reduced(20, 24)
     many = np.concatenate([reduced(20, 24, seed)[0] for seed in range(11)])
     firsts = np.zeros((1, 2), int)
-    windows = Windows.of(images, layout)
-    found = windows.best(Cut.from_images(many[:count], layout, 1), firsts, layout.shape)
-    one_by_one = [windows.best(Cut.from_images(image[None], layout, 1), firsts, layout.shape) for image in many[:count]]
+    windows = GainWindows.of(images, grid)
+    found = windows.best(GainPatches.of(many[:count], grid, 1), firsts, grid.shape)
+    one_by_one = [windows.best(GainPatches.of(image[None], grid, 1), firsts, grid.shape) for image in many[:count]]
     np.testing.assert_array_equal(found, np.concatenate(one_by_one, axis=1))
 
 

@@ -1,4 +1,4 @@
-"""Population: real images that stand for all, so that time and memory grow with their number, not with its square."""
+"""Representatives: real images that stand for all, so that time and memory grow with their number, not its square."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
-_MOST = 1024  # what images have in common, and how near strangers come, needs no more
+_MOST = 1024  # what images have in common, and how near other patients come, needs no more
 
 
-def population(count: int) -> Array:
+def representatives(count: int) -> Array:
     """Return which of `count` images stand for all.
 
     Parameters
@@ -27,7 +27,7 @@ def population(count: int) -> Array:
 
     Examples
     --------
-    >>> population(3), len(population(5000))
+    >>> representatives(3), len(representatives(5000))
     (array([0, 1, 2]), 1024)
     """
     return np.linspace(0, count - 1, min(count, _MOST)).round().astype(np.int64)

@@ -1,4 +1,4 @@
-"""Prepared: one side of a comparison of whole images, in the layouts that kernels take."""
+"""One side of a comparison of whole images, in the layouts that kernels take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Side:
     """One side of a comparison, with all that its metrics need of each image worked out once.
 
     Parameters

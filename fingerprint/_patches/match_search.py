@@ -19,7 +19,7 @@ _AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-
 
 
 @dataclass(frozen=True)
-class Search:
+class PatchSearch:
     """Where the patches of an image lie, and how they are searched for in another.
 
     Parameters
@@ -53,10 +53,10 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Patches:
+class MatchPatches:
     """The patches of the real images: who has an informative one where."""
 
-    search: Search
+    search: PatchSearch
     pixels: Array
     rows: Array
     columns: Array
@@ -65,7 +65,7 @@ class Patches:
     workspace: Workspace = field(default_factory=Workspace, repr=False)
 
     @classmethod
-    def of(cls, pixels: Array, search: Search) -> Patches:
+    def of(cls, pixels: Array, search: PatchSearch) -> MatchPatches:
         from fingerprint._kernels import patch_products
 
         rows, columns = search.grid(*pixels.shape[1:])
@@ -240,5 +240,5 @@ def _middle(pixels: Array) -> int:
     return (int(np.iinfo(pixels.dtype).max) + 1) // 2
 
 
-def _box_shape(pixels: Array, search: Search) -> tuple[int, int, int]:
+def _box_shape(pixels: Array, search: PatchSearch) -> tuple[int, int, int]:
     return (2, pixels.shape[1] - search.size + 1, pixels.shape[2] - search.size + 1)

@@ -1,30 +1,34 @@
-"""The integer metrics: Euclidean, correlation, tile and Manhattan distances of packed images."""
+"""The metrics that compare packed pixels as integers: Euclidean, Manhattan, correlation and tile distances."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fingerprint._base import concurrency
-from fingerprint._distances.sides import fastest, groups_of, parts_of
+from fingerprint._distances.side import fastest, groups_of, parts_of
 from fingerprint._kernels.layout import tile_areas, tile_edges, tile_starts
 from fingerprint._kernels.memory import TILE_REGISTERS, unset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fingerprint._base.types import Array
-    from fingerprint._distances.sides import Prepared
+    from fingerprint._distances.side import Side
 
-DOTS = frozenset({"euclidean", "correlation", "tiles"})  # all from the same dot products
+_FROM_DOT_PRODUCTS = frozenset({"euclidean", "correlation", "tiles"})  # all from the same ones
+_PANEL = 128  # columns of a panel: both sides of a tile fit the second-level cache
 
 
-def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[str, Array]:
+def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, Array]:
     """Pack 8-bit images as bytes; 16-bit ones as words, or as bytes where there are tile registers. Sum their tiles."""
     from fingerprint._kernels import compiler, dot_products, packing
 
     pack, moments = (fastest(packing.KERNELS[operation]) for operation in ("pack", "moments"))
-    wide, dots = pixels.dtype == np.uint16, not DOTS.isdisjoint(names)
+    wide, dots = pixels.dtype == np.uint16, not _FROM_DOT_PRODUCTS.isdisjoint(metrics)
     quick = not wide and compiler.runs("vectors")
     groups, rows, columns = -(-len(pixels) // 16), tile_edges(pixels.shape[1]), tile_edges(pixels.shape[2])
     starts = tile_starts(pixels.shape[1:])
@@ -37,7 +41,7 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
     elif dots:
         arrays["words"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
         packed["words"] = centres
-    if wide and "manhattan" in names:
+    if wide and "manhattan" in metrics:
         arrays["signed"] = unset((1, groups, 2 * int(starts[-1]), 16, 32), np.int16)
         packed["signed"] = np.full_like(centres, 32768)
 
@@ -58,12 +62,22 @@ def prepare_pixels(pixels: Array, names: tuple[str, ...], threads: int) -> dict[
     return arrays | {"centres": centres, "reach": centres - lowest}
 
 
-def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
+def panels(a: Side, b: Side, out: dict[str, Array]) -> Iterator[Callable[[], None]]:
+    """Yield the tasks that fill `out`, each some columns of the matrices of metrics that share their work."""
+    from_dot_products = {metric: matrix for metric, matrix in out.items() if metric in _FROM_DOT_PRODUCTS}
+    for columns in parts_of(b.count, _PANEL):
+        if from_dot_products:
+            yield partial(_fill_from_dot_products, a, b, columns, from_dot_products)
+        if "manhattan" in out:
+            yield partial(_fill_manhattan, a, b, columns, out["manhattan"])
+
+
+def _dot_products(a: Side, b: Side, columns: slice, tiles: slice) -> Array:
     """Return the dot products (images of b, images of a) of the pixels of some tiles, for whole groups of images."""
     from fingerprint._kernels import compiler
     from fingerprint._kernels.dot_products import KERNELS
 
-    groups = groups_of(part)
+    groups = groups_of(columns)
     images = slice(16 * groups.start, 16 * groups.stop)
     first, last = tile_starts(a.shape)[[tiles.start, tiles.stop]]
     sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
@@ -101,31 +115,31 @@ def _dot(a: Prepared, b: Prepared, part: slice, tiles: slice) -> Array:
     return total
 
 
-def dots_block(a: Prepared, b: Prepared, part: slice, out: dict[str, Array]) -> None:
-    """Fill the columns `part` of the metrics that come from dot products."""
+def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Array]) -> None:
+    """Fill the columns of the metrics that come from dot products."""
     from fingerprint._kernels import gaps
 
     areas = tile_areas(a.shape)
-    rows = slice(16 * groups_of(part).start, 16 * groups_of(part).stop)
+    rows = slice(16 * groups_of(columns).start, 16 * groups_of(columns).stop)
     left, right = b.arrays["squares"][rows], a.arrays["squares"]
     if "tiles" in out:
         total = np.zeros((len(left), len(right)), np.int64)
         worst = np.zeros(total.shape)
         for t in np.flatnonzero(areas):
-            c = _dot(a, b, part, slice(t, t + 1))
+            c = _dot_products(a, b, columns, slice(t, t + 1))
             gaps.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
-        out["tiles"][:, part] = np.sqrt(worst[: part.stop - part.start, : a.count].T)
+        out["tiles"][:, columns] = np.sqrt(worst[: columns.stop - columns.start, : a.count].T)
     else:
-        total = _dot(a, b, part, slice(0, 16))
+        total = _dot_products(a, b, columns, slice(0, 16))
     area = int(areas.sum())
     if "euclidean" in out:
-        gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, part])
+        gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, columns])
     if "correlation" in out:
         sides = _about_means(b, rows, area), _about_means(a, slice(None), area)
-        gaps.correlation(total, *sides, area, out["correlation"][:, part])
+        gaps.correlation(total, *sides, area, out["correlation"][:, columns])
 
 
-def _about_means(side: Prepared, rows: slice, area: int) -> Array:
+def _about_means(side: Side, rows: slice, area: int) -> Array:
     """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
     sums = side.arrays["sums"][rows].sum(axis=1)
     means = sums // area
@@ -133,11 +147,10 @@ def _about_means(side: Prepared, rows: slice, area: int) -> Array:
     return np.stack([sums, means, rests, side.arrays["squares"][rows].sum(axis=1) - means * (sums + rests)])
 
 
-def manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
-    """Fill the columns `part`."""
+def _fill_manhattan(a: Side, b: Side, columns: slice, out: Array) -> None:
     from fingerprint._kernels import gaps
 
-    groups, pixels = groups_of(part), math.prod(a.shape)
+    groups, pixels = groups_of(columns), math.prod(a.shape)
     if a.dtype == "uint8":
         operation, left, right = "gap", b.arrays["planes"][0, groups], a.arrays["planes"][0]
     else:
@@ -145,8 +158,8 @@ def manhattan_block(a: Prepared, b: Prepared, part: slice, out: Array) -> None:
     kernel = fastest(gaps.KERNELS[operation])
     c = np.zeros((16 * len(left), 16 * len(right)), np.int64)
     kernel(left, right, 0, right.shape[1], c)
-    total = c[: part.stop - part.start, : a.count].T
+    total = c[: columns.stop - columns.start, : a.count].T
     if a.dtype == "uint16":  # |x - y| = 2 max(x, y) - x - y, and the packed ones are less 32768
-        sums = a.arrays["sums"][: a.count].sum(axis=1)[:, None] + b.arrays["sums"][part].sum(axis=1)
+        sums = a.arrays["sums"][: a.count].sum(axis=1)[:, None] + b.arrays["sums"][columns].sum(axis=1)
         total = 2 * (total + 32768 * pixels) - sums
-    out[:, part] = total / pixels
+    out[:, columns] = total / pixels

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint._distances import distance
+from fingerprint._distances import metrics
 from fingerprint._evidence import scales
-from fingerprint._evidence.scales import View
+from fingerprint._evidence.scales import Scale
 
 RNG = np.random.default_rng(5)
 
@@ -55,18 +55,18 @@ def test_the_pyramid_starts_at_full_resolution_and_ends_at_16_pixels(height, wid
     assert last // 4 < 16
 
 
-def test_views_of_one_factor_share_one_preparation() -> None:
+def test_scales_of_one_factor_share_one_preparation() -> None:
     pixels = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
-    chosen = (View(1, "euclidean"), View(2, "correlation"), View(1, "correlation", whitened=True))
-    prepared = scales.prepare(pixels, chosen)
-    assert prepared[chosen[0]] is prepared[chosen[2]]
-    compared = scales.compare(prepared, prepared)
+    chosen = (Scale(1, "euclidean"), Scale(2, "correlation"), Scale(1, "correlation", whitened=True))
+    sides = scales.prepare_scales(pixels, chosen)
+    assert sides[chosen[0]] is sides[chosen[2]]
+    compared = scales.compare_scales(sides, sides)
     assert list(compared) == list(chosen)
-    for view in chosen:
-        side = distance.prepare(scales.reduce(pixels, view.factor), view.metric)
-        assert np.array_equal(compared[view], distance.block(side, side))
+    for scale in chosen:
+        side = metrics.prepare_side(scales.reduce(pixels, scale.factor), scale.metric)
+        assert np.array_equal(compared[scale], metrics.matrix(side, side))
 
 
-def test_a_view_names_itself() -> None:
-    assert View(4, "correlation", whitened=True).name == "whitened correlation, 4x4 pixels"
-    assert View(1, "ssim").name == "ssim, 1x1 pixels"
+def test_a_scale_names_itself() -> None:
+    assert Scale(4, "correlation", whitened=True).name == "whitened correlation, 4x4 pixels"
+    assert Scale(1, "ssim").name == "ssim, 1x1 pixels"

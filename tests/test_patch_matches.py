@@ -2,7 +2,7 @@
 
 import re
 
-import naive_patches as naive
+import naive_matches as naive
 import numpy as np
 import pytest
 from comparers import assert_same
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fingerprint import InputError, Slices
 from fingerprint._kernels import patch_products
-from fingerprint._patches import matches, patch_search
+from fingerprint._patches import match_search, matches
 from fingerprint._patches.matches import NearestPatches, nearest_patches, patch_matches
 
 
@@ -140,8 +140,8 @@ def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
 
 def test_patches_are_packed_as_the_instructions_read_them():
     real = textures(8, 18)
-    search = patch_search.Search(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
-    found = patch_search.Patches.of(real, search)
+    search = match_search.PatchSearch(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
+    found = match_search.MatchPatches.of(real, search)
     for (y, x), members, (packed, moments) in zip(found.sites, found.present, found.packed, strict=True):
         cut = real[members, y : y + 5, x : x + 5].reshape(len(members), 25).astype(int) - 128
         np.testing.assert_array_equal(moments, [cut.sum(axis=1), (cut**2).sum(axis=1)])

@@ -1,27 +1,24 @@
-"""Neighbourhood: the nearest synthetic images of every real image, from a stream, without the whole matrix."""
+"""The nearest synthetic images of every real image, from a stream, without the whole matrix."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from fingerprint._base import checks, concurrency
+from fingerprint._base.best import Best
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
-from fingerprint._distances import distance
+from fingerprint._distances.metrics import BLOCK, IMAGE_METRICS, matrix, prepare_side
 from fingerprint._images import loading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from fingerprint._base.types import Array
     from fingerprint._images.loading import Failure, Slices, Source, Task
 
-_MERGED = 1024  # synthetic images whose distances wait until they are merged into the nearest ones
+_MERGED_AT_ONCE = 16  # blocks: each merge copies all that is kept
 
 
 @public
@@ -146,81 +143,35 @@ def nearest(
     >>> nearest(real, fake, k=1).indices
     array([[1]])
     """
-    checks.choice("metric", metric, distance.IMAGE_METRICS)
+    checks.choice("metric", metric, IMAGE_METRICS)
     checks.integer("k", k, minimum=1)
     workers = concurrency.resolve(threads)
     slices = loading.read(real, threads=workers, argument="real")
-    left = distance.prepare(slices.pixels, metric, threads=workers)
+    left = prepare_side(slices.pixels, metric, threads=workers)
 
-    def step(task: Task) -> tuple[Slices, Array | None]:
+    def step(task: Task) -> tuple[Slices, Best | None]:
         part = task()
-        return part, distance.block(left, distance.prepare(part.pixels, metric)) if len(part) else None
+        if not len(part):
+            return part, None
+        return part, Best.of(matrix(left, prepare_side(part.pixels, metric)), part.names, k)
 
-    best = _Best(len(slices), k)
+    found: list[Best] = []
     failed: list[Failure] = []
-    tasks = loading.plan(fake, block=distance.BLOCK, expect=slices, argument="fake")
+    seen = 0
+    tasks = loading.plan(fake, block=BLOCK, expect=slices, argument="fake")
     total = loading.count(fake, argument="fake") if progress else None
     with concurrency.bar(progress, unit="image", total=total) as advance:
-        for part, matrix in concurrency.map_ordered(step, tasks, threads=workers):
+        for part, best in concurrency.map_ordered(step, tasks, threads=workers):
             failed += part.failed
-            if matrix is not None:
-                best.add(matrix, part.names)
+            if best is not None:
+                found.append(best.moved(seen))
+                seen += len(part)
+            if len(found) == _MERGED_AT_ONCE:
+                found = [Best.merge(found)]
             advance(len(part) + len(part.failed))
-    best.merge()
-    if not best.seen:
+    if not found:
         raise loading.none_usable(fake, failed, argument="fake")
+    best = Best.merge(found)
+    names = tuple(tuple(best.names[image] for image in row) for row in best.images.tolist())
     lost = {"real": slices.failed, "fake": tuple(failed)}
-    return Nearest(slices.names, metric, best.names(), best.indices, best.distances, lost)
-
-
-class _Best:
-    """The k smallest distances of every row so far, ties to the lower name in natural order, then to the first."""
-
-    def __init__(self, n: int, k: int) -> None:
-        self.k, self.seen = k, 0
-        self.distances = np.empty((n, 0))
-        self.indices = np.empty((n, 0), np.int64)
-        self._names: dict[int, str] = {}  # of these indices, and of some that were among them
-        self._waiting: list[tuple[Array, Sequence[str]]] = []
-
-    def add(self, matrix: Array, names: Sequence[str]) -> None:
-        """Take in the distances to the next images, by the next `merge` at the latest."""
-        self._waiting.append((matrix, names))
-        if sum(len(names) for _, names in self._waiting) >= _MERGED:
-            self.merge()
-
-    def merge(self) -> None:
-        """Take in what waits."""
-        if not self._waiting:
-            return
-        old, start = self.indices.shape[1], self.seen
-        names = [name for _, own in self._waiting for name in own]
-        values = np.concatenate([self.distances, *(matrix for matrix, _ in self._waiting)], axis=1)
-        self._waiting, self.seen = [], start + len(names)
-        k = min(self.k, values.shape[1])
-        bound = self.distances[:, -1:] if old == k else np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-        at = np.flatnonzero(values <= bound)
-        rows, columns = np.divmod(at, values.shape[1])
-        near = values.ravel()[at]
-        kept = columns < old
-        which = start + columns - old
-        self._names.update((index, names[index - start]) for index in set(which[~kept].tolist()))
-        which[kept] = self.indices[rows[kept], columns[kept]]
-        order = np.lexsort((near, rows))
-        same = (np.diff(near[order]) == 0) & (np.diff(rows[order]) == 0)
-        if same.any():
-            tied = order[np.append(same, False) | np.append(False, same)]
-            indices, places = np.unique(which[tied], return_inverse=True)
-            keys = [(loading.natural_key(self._names[index]), index) for index in indices.tolist()]
-            rank = np.zeros(len(at), np.int64)
-            rank[tied] = np.argsort(sorted(range(len(keys)), key=keys.__getitem__))[places]
-            order = np.lexsort((rank, near, rows))
-        first = np.searchsorted(rows, np.arange(len(values)))
-        best = order[first[:, None] + np.arange(k)]
-        self.distances, self.indices = near[best], which[best]
-        if len(self._names) > 4 * self.indices.size:
-            self._names = {index: self._names[index] for index in np.unique(self.indices).tolist()}
-
-    def names(self) -> tuple[tuple[str, ...], ...]:
-        """Return the names, (n, k)."""
-        return tuple(tuple(self._names[index] for index in row) for row in self.indices.tolist())
+    return Nearest(slices.names, metric, names, best.images, best.values, lost)

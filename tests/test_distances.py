@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from fingerprint import InputError, distances
-from fingerprint._distances import distance
-from fingerprint._distances.sides import Prepared
+from fingerprint._distances import distances as matrix_of_all
+from fingerprint._distances import metrics, packed
+from fingerprint._distances import ssim as ssim_metric
+from fingerprint._distances.side import Side
 from fingerprint._kernels import compiler, dot_products, gaps, packing, ssim
 
 JIT = not numba.config.DISABLE_JIT
 EXACT = ("euclidean", "manhattan", "tiles")
-ORACLES = {name: getattr(naive, name) for name in distance.IMAGE_METRICS}
+ORACLES = {name: getattr(naive, name) for name in metrics.IMAGE_METRICS}
 SHAPE = (11, 14)
 
 
@@ -33,21 +35,21 @@ def compare(metric, got, expected):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 def test_distances_are_those_of_the_oracle(metric, dtype):
     real, fake = noise(3, dtype=dtype), noise(4, dtype=dtype, seed=1)
     compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2), (65, 5)])
-@pytest.mark.parametrize("metric", [name for name in distance.IMAGE_METRICS if name != "ssim"])
+@pytest.mark.parametrize("metric", [name for name in metrics.IMAGE_METRICS if name != "ssim"])
 def test_any_size_will_do(metric, shape):
     real, fake = noise(2, shape), noise(2, shape, seed=1)
     compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 def test_the_extremes_of_the_pixels(metric, dtype):
     limit = np.iinfo(dtype).max
     pixels = np.zeros((5, 8, 9), dtype)
@@ -96,7 +98,7 @@ SIDES = st.tuples(st.integers(7, 12), st.integers(7, 20)).flatmap(
 
 
 @settings(max_examples=30 if JIT else 5, deadline=None)
-@given(SIDES, st.sampled_from(distance.IMAGE_METRICS))
+@given(SIDES, st.sampled_from(metrics.IMAGE_METRICS))
 def test_properties(sides, metric):
     real, fake = sides
     there, back = distances(real, fake, metric=metric, threads=1), distances(fake, real, metric=metric, threads=1)
@@ -109,17 +111,17 @@ def test_properties(sides, metric):
 def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtype):
     n = 40 if JIT else 17
     real, fake = noise(18, (9, 23), dtype), noise(n, (9, 23), dtype, seed=1)
-    names = distance.IMAGE_METRICS
-    whole = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
-    monkeypatch.setattr(distance, "BLOCK", 16)
-    monkeypatch.setattr(distance, "_PART", 16)
-    monkeypatch.setattr(distance, "_SSIM_PART", 16)
+    names = metrics.IMAGE_METRICS
+    whole = metrics.matrices(metrics.prepare_side(real, names), metrics.prepare_side(fake, names), names)
+    monkeypatch.setattr(matrix_of_all, "BLOCK", 16)
+    for family in (packed, ssim_metric):
+        monkeypatch.setattr(family, "_PANEL", 16)
     for metric in names:
         for threads in (1, 3):
             np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=threads), whole[metric])
-        left, right = (distance.prepare(side, metric, threads=2) for side in (real[3:], fake[:1]))
-        np.testing.assert_array_equal(distance.block(left, right, threads=2), whole[metric][3:, :1])
-        np.testing.assert_array_equal(distance.block(right, left), whole[metric][3:, :1].T)
+        left, right = (metrics.prepare_side(side, metric, threads=2) for side in (real[3:], fake[:1]))
+        np.testing.assert_array_equal(metrics.matrix(left, right, threads=2), whole[metric][3:, :1])
+        np.testing.assert_array_equal(metrics.matrix(right, left), whole[metric][3:, :1].T)
 
 
 FILES = dot_products, gaps, packing, ssim
@@ -128,19 +130,19 @@ OPERATIONS = [(file.KERNELS, operation) for file in FILES for operation in file.
 
 @pytest.mark.parametrize(("kernels", "operation"), OPERATIONS, ids=[operation for _, operation in OPERATIONS])
 def test_the_same_bits_on_every_instruction_set(monkeypatch, kernels, operation):
-    names = distance.IMAGE_METRICS
+    names = metrics.IMAGE_METRICS
     sides = {dtype: (noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)}
     found = []
     for name in compiler.available(kernels[operation]):
         with monkeypatch.context() as context:
             context.setitem(kernels, operation, {name: kernels[operation][name]})
             for real, fake in sides.values():
-                blocks = distance.blocks_of(distance.prepare(real, names), distance.prepare(fake, names), names)
+                blocks = metrics.matrices(metrics.prepare_side(real, names), metrics.prepare_side(fake, names), names)
                 found.append([blocks[metric].tobytes() for metric in names])
     assert all(blocks == found[i % 2] for i, blocks in enumerate(found))
 
 
-@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 def test_the_layout_in_memory_does_not_matter(metric):
     real, fake = noise(2), noise(3, seed=1)
     expected = distances(real, fake, metric=metric, threads=1)
@@ -183,37 +185,37 @@ def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name
     sides = {"real": real, "fake": fake}
     with monkeypatch.context() as context:
         context.setitem(dot_products.KERNELS, "dot", {name: dot_products.KERNELS["dot"][name]})
-        expected = distance.blocks_of(*(distance.prepare(side, names) for side in sides.values()), names)
+        expected = metrics.matrices(*(metrics.prepare_side(side, names) for side in sides.values()), names)
     runs = compiler.runs
     prepared = {}
     for key, side in sides.items():
         with monkeypatch.context() as context:
             there = which in (key, "both")
             context.setattr(compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
-            prepared[key] = distance.prepare(side, names)
+            prepared[key] = metrics.prepare_side(side, names)
             assert ("planes" in prepared[key].arrays) == there
     monkeypatch.setitem(dot_products.KERNELS, "dot", {name: dot_products.KERNELS["dot"][name]})
-    for metric, block in distance.blocks_of(prepared["real"], prepared["fake"], names).items():
+    for metric, block in metrics.matrices(prepared["real"], prepared["fake"], names).items():
         np.testing.assert_array_equal(block, expected[metric])
 
 
 def test_the_second_side_of_products_is_transposed():
     planes = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 16, 64), np.uint8)
-    prepared = Prepared(("euclidean",), 40, (9, 23), "uint16", {"planes": planes})
+    prepared = Side(("euclidean",), 40, (9, 23), "uint16", {"planes": planes})
     words = planes.view(np.uint32).swapaxes(3, 4)
     np.testing.assert_array_equal(prepared.transposed.view(np.uint32), words)
-    less = Prepared(("euclidean",), 40, (9, 23), "uint8", {"planes": planes[:1]}).lanes
+    less = Side(("euclidean",), 40, (9, 23), "uint8", {"planes": planes[:1]}).lanes
     expected = (planes[0].astype(np.int16) - 128).astype(np.int8).view(np.uint32).swapaxes(2, 3)
     np.testing.assert_array_equal(less.view(np.uint32), expected)
 
 
 def test_prepared_travels():
-    names = distance.IMAGE_METRICS
-    prepared = distance.prepare(noise(3), names)
-    expected = distance.blocks_of(prepared, prepared, names)
+    names = metrics.IMAGE_METRICS
+    prepared = metrics.prepare_side(noise(3), names)
+    expected = metrics.matrices(prepared, prepared, names)
     copy = pickle.loads(pickle.dumps(prepared))
     assert len(copy) == 3
-    for metric, block in distance.blocks_of(copy, prepared, names).items():
+    for metric, block in metrics.matrices(copy, prepared, names).items():
         np.testing.assert_array_equal(block, expected[metric])
 
 
@@ -230,7 +232,7 @@ def test_features(monkeypatch, metric, oracle, dtype):
     np.testing.assert_allclose(got, naive.matrix(oracle, real, fake), rtol=1e-12, atol=1e-15)
     assert got[1, 1] == 0
     np.testing.assert_array_equal(np.diag(distances(fake, fake, metric=metric)), 0)
-    monkeypatch.setattr(distance, "BLOCK", 16)
+    monkeypatch.setattr(matrix_of_all, "BLOCK", 16)
     np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=3), got)
     np.testing.assert_array_equal(distances(np.asfortranarray(real), fake, metric=metric), got)
 
@@ -290,6 +292,6 @@ def test_messages(call, message):
 
 
 def test_a_metric_must_have_been_prepared():
-    a, b = distance.prepare(noise(1), "euclidean"), distance.prepare(noise(1), "manhattan")
+    a, b = metrics.prepare_side(noise(1), "euclidean"), metrics.prepare_side(noise(1), "manhattan")
     with pytest.raises(InputError, match=r"^metric: 'euclidean' has not been prepared, only "):
-        distance.block(a, b)
+        metrics.matrix(a, b)

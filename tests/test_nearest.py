@@ -7,10 +7,11 @@ import naive
 import numba
 import numpy as np
 import pytest
-from test_distance import noise
+from test_distances import noise
 
 from fingerprint import InputError, Nearest, Slices, distances, nearest
-from fingerprint._distances import distance, neighbours
+from fingerprint._distances import metrics
+from fingerprint._distances import nearest as nearest_of_stream
 from fingerprint._images import loading
 
 JIT = not numba.config.DISABLE_JIT
@@ -23,11 +24,11 @@ def check_nearest(result, matrix, names, k):
     assert result.fakes == tuple(tuple(names[i] for i in row) for row in order)
 
 
-@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads):
-    monkeypatch.setattr(distance, "BLOCK", 7)
-    monkeypatch.setattr(neighbours, "_MERGED", 14)
+    monkeypatch.setattr(nearest_of_stream, "BLOCK", 7)
+    monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", 2)
     real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
     result = nearest(real, fake, metric=metric, k=4, threads=threads)
     names = loading.load(fake).names
@@ -35,11 +36,11 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 
 
-@pytest.mark.parametrize("merged", [1, 10, 1000])
+@pytest.mark.parametrize("merged", [2, 3, 1000])
 @pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
 def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
-    monkeypatch.setattr(distance, "BLOCK", block)
-    monkeypatch.setattr(neighbours, "_MERGED", merged)
+    monkeypatch.setattr(nearest_of_stream, "BLOCK", block)
+    monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", merged)
     real = np.zeros((2, 4, 4), np.uint8)
     real[1] = 9
     levels = np.random.default_rng(0).integers(0, 3, 24)
@@ -59,14 +60,14 @@ def test_nearest_with_fewer_synthetic_images_than_k():
 
 def test_nearest_finds_a_copy_at_distance_zero():
     fake = noise(20)
-    for metric in distance.IMAGE_METRICS:
+    for metric in metrics.IMAGE_METRICS:
         result = nearest(fake[13:14], fake, metric=metric, k=1)
         assert (result.indices[0, 0], result.distances[0, 0]) == (13, 0)
 
 
 def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
-    monkeypatch.setattr(distance, "BLOCK", 4)
-    monkeypatch.setattr(neighbours, "_MERGED", 16)
+    monkeypatch.setattr(nearest_of_stream, "BLOCK", 4)
+    monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", 4)
     real = noise(2, (16, 16))
     count = 400 if JIT else 50
 
@@ -91,7 +92,7 @@ def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
 def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path, monkeypatch, block):
     from PIL import Image
 
-    monkeypatch.setattr(distance, "BLOCK", block)
+    monkeypatch.setattr(nearest_of_stream, "BLOCK", block)
 
     for side in ("real", "fake"):
         (tmp_path / side).mkdir()
@@ -144,10 +145,5 @@ def test_nearest_is_a_record():
 def test_names_of_images_no_longer_near_are_forgotten():
     real, fake = noise(1), noise(1, seed=1)
     names = tuple(f"fake_{i}" for i in range(40, 0, -1))
-    best = neighbours._Best(1, 1)
-    best.add(np.full((1, len(names)), 3.0), names)
-    best.merge()
-    assert best.names() == (("fake_1",),)
-    assert list(best._names.values()) == ["fake_1"]
     found = nearest(real, Slices(np.repeat(fake, len(names), axis=0), names), k=1)
     assert (found.fakes, found.indices.tolist()) == ((("fake_1",),), [[39]])

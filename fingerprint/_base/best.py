@@ -1,0 +1,116 @@
+"""The best synthetic images of every row, of a stream in parts: one merge for all that ranks synthetic images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._base.naming import natural_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from fingerprint._base.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The synthetic images with the smallest values, for every row of some array.
+
+    An image is known by its position in the stream, never by its name, because names may repeat. Of equal values the
+    lower name in natural order comes first, then the earlier image. Parts of a stream merge into the whole exactly, in
+    any order, once each part says where it begins (`moved`).
+
+    Parameters
+    ----------
+    k : int
+        Most images that are kept for a row.
+    n_seen : int
+        Images seen so far.
+    values : ndarray
+        (..., min(k, n_seen)), ascending along the last axis.
+    images : ndarray
+        Of the same shape, int64: positions in the stream of the images that have these values.
+    names : mapping
+        From the position to the name of each of these images.
+    """
+
+    k: int
+    n_seen: int
+    values: Array
+    images: Array
+    names: Mapping[int, str]
+
+    @classmethod
+    def of(cls, values: Array, names: Sequence[str], k: int) -> Best:
+        """Return the best images of one part of a stream, from the values (..., n) of its n images."""
+        columns = smallest(values, np.broadcast_to(np.arange(len(names)), values.shape), names, k)
+        known = {image: names[image] for image in np.unique(columns).tolist()}
+        return cls(k, len(names), np.take_along_axis(values, columns, axis=-1), columns, known)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Best]) -> Best:
+        """Return the best of all parts, at least one, which hold different images of one stream."""
+        values = np.concatenate([part.values for part in parts], axis=-1)
+        images = np.concatenate([part.images for part in parts], axis=-1)
+        names = {image: name for part in parts for image, name in part.names.items()}
+        columns = smallest(values, images, names, parts[0].k)
+        images = np.take_along_axis(images, columns, axis=-1)
+        known = {image: names[image] for image in np.unique(images).tolist()}
+        n_seen = sum(part.n_seen for part in parts)
+        return cls(parts[0].k, n_seen, np.take_along_axis(values, columns, axis=-1), images, known)
+
+    def moved(self, start: int) -> Best:
+        """Return the same for images that come `start` places later in the stream."""
+        names = {image + start: name for image, name in self.names.items()}
+        return replace(self, images=self.images + start, names=names)
+
+    def some(self, rows: Any) -> Best:
+        """Return the same for some rows: an index of all axes but the last."""
+        images = self.images[rows]
+        known = {image: self.names[image] for image in np.unique(images).tolist()}
+        return replace(self, values=self.values[rows], images=images, names=known)
+
+
+def smallest(values: Array, images: Array, names: Sequence[str] | Mapping[int, str], k: int) -> Array:
+    """Return where the k smallest values of every row stand, ascending.
+
+    Parameters
+    ----------
+    values : ndarray
+        (..., n) without nan.
+    images : ndarray
+        (..., n) int: the image of each value; each at most once in a row.
+    names : sequence or mapping
+        From image to name. Of equal values the lower name in natural order comes first, then the lower number.
+    k : int
+        At least 1.
+
+    Returns
+    -------
+    ndarray
+        (..., min(k, n)) int64 positions along the last axis.
+    """
+    count = values.shape[-1]
+    kept = min(k, count)
+    if not values.size:
+        return np.zeros((*values.shape[:-1], kept), np.int64)
+    table = np.ascontiguousarray(values).reshape(-1, count)
+    bound = np.partition(table, kept - 1, axis=1)[:, kept - 1 : kept]
+    at = np.flatnonzero(table <= bound)
+    rows, columns = np.divmod(at, count)
+    near = table.ravel()[at]
+    order = np.lexsort((near, rows))
+    same = (near[order][1:] == near[order][:-1]) & (rows[order][1:] == rows[order][:-1])
+    if same.any():  # only now do names matter
+        tied = order[np.append(same, False) | np.append(False, same)]
+        numbers, which = np.unique(images.reshape(-1, count)[rows[tied], columns[tied]], return_inverse=True)
+        by_name = sorted(range(len(numbers)), key=lambda i: natural_key(names[int(numbers[i])]))
+        places = np.zeros(len(at), np.int64)
+        places[tied] = np.argsort(by_name)[which]
+        order = np.lexsort((places, near, rows))
+    first = np.searchsorted(rows, np.arange(len(table)))
+    return np.asarray(columns[order[first[:, None] + np.arange(kept)]]).reshape(*values.shape[:-1], kept)

@@ -1,0 +1,127 @@
+"""Patches of real images, prepared once, each with its reference quantile: how well it matches other real images."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._base import concurrency
+from fingerprint._base.representatives import representatives
+from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid, cells_of, in_groups
+
+if TYPE_CHECKING:
+    from fingerprint._base.types import Array
+
+FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
+_CONTRAST = 1  # standard deviation below which a patch is flat, in 255ths of the range of its image
+_ONE_IN = 20  # one in so many other real images matches a patch better than its reference quantile
+_AT_ONCE = 256  # real images whose matches in the representatives are in memory
+
+
+@dataclass(frozen=True)
+class GainReals:
+    """The patches of real images, prepared once for the comparison with any number of synthetic images.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        Where the patches lie.
+    patches : GainPatches
+        The patches as they are; then, where synthetic images are also searched mirrored, the mirrored patches.
+    quantiles : ndarray
+        (1 or 2, n, rows, columns) int32: the reference quantile of 1 - correlation, plus `FLOOR`, as the bits of a
+        float32; 0 where a patch is flat, so that nothing is better.
+    """
+
+    grid: PatchGrid
+    patches: GainPatches
+    quantiles: Array
+
+    @property
+    def count(self) -> int:
+        """Return the number of real images, n."""
+        return int(self.quantiles.shape[1])
+
+    @property
+    def mirror(self) -> bool:
+        """Return whether synthetic images are also searched mirrored."""
+        return len(self.quantiles) > 1
+
+    def only(self, index: int) -> GainReals:
+        """Return what is known of one real image."""
+        part = slice(index, index + 1)
+        return GainReals(self.grid, self.patches.some(part), self.quantiles[:, part])
+
+    @cached_property
+    def packed(self) -> Array:  # pragma: no cover  (with the compiler only)
+        """Return the reference quantiles, 16 images a group, see `GainPatches.packed`."""
+        return in_groups(self.quantiles)
+
+    @property
+    def informative(self) -> Array:
+        """Return (n,) int64: how many patches of each image are not flat."""
+        return np.asarray((self.patches.norms[0] > 0).sum(axis=(1, 2)))
+
+
+def prepare_patches(pixels: Array, *, mirror: bool = True, threads: int = 1) -> GainReals:
+    """Cut real images into patches and find how well each patch matches other real images.
+
+    Images are reduced to cells. A patch is 8 x 8 cells, about an eighth of the image across. It is searched for within
+    two cells of its place, half a cell at a time, and compared by normalised correlation, which ignores brightness and
+    contrast. A patch is flat, and never counts, if its standard deviation is below 1 / 255 of the range of its image.
+
+    The reference quantile of a patch is the match that 5 % of all other real images exceed. So a few duplicates, or
+    slices of the same patient, do not silence a patch. Images of the same patient count among the others even where
+    groups are known: they show how hard it is to match what this patient alone has. A share means the same in small and
+    in large collections. Of more than 1,024 real images, 1,024 stand for all.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (n, h, w) uint8 or uint16. Images of less than 8 x 8 have no patches.
+    mirror : bool
+        Also search synthetic images mirrored.
+    threads : int
+        Threads to use.
+
+    Returns
+    -------
+    GainReals
+        Can be pickled.
+    """
+    grid = PatchGrid.of(*pixels.shape[1:])
+    images = np.stack([cells_of(image, grid) for image in pixels])
+    chosen = representatives(len(pixels))
+    windows = GainWindows.of(images[chosen], grid)
+    patches = GainPatches.of(images, grid, _CONTRAST)
+    rows, columns = grid.shape
+    itself = chosen[:, None] == np.arange(len(pixels))
+    others = len(chosen) - itself.sum(axis=0)
+
+    quantiles = np.zeros(patches.norms.shape, np.float32)
+    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(pixels), _AT_ONCE)]
+    some_of = [patches.some(part) for part in parts]  # each packed once for all rows
+
+    def measure(place: tuple[int, int]) -> None:
+        """Find the reference quantiles of a row of patches of some images."""
+        row, number = place
+        part, some = parts[number], some_of[number]
+        best = windows.best(some, np.array([[row, 0]]), (1, columns)) * some.norms[0, :, row]
+        rests = np.sort(np.where(itself[:, part, None], np.inf, unexplained(best)), axis=0)
+        found = np.take_along_axis(rests, (others[part] // _ONE_IN)[None, :, None], axis=0)[0]
+        quantiles[0, part, row] = np.where(others[part, None] > 0, found, np.float32(1) + FLOOR)
+
+    concurrency.run(measure, itertools.product(range(rows), range(len(parts))), threads=threads)
+    quantiles[patches.norms == 0] = 0
+    if mirror:
+        patches, quantiles = patches.with_mirrored, np.concatenate([quantiles, quantiles[..., ::-1]])
+    return GainReals(grid, patches, quantiles.view(np.int32))
+
+
+def unexplained(correlation: Array) -> Array:
+    """Return what a match leaves unexplained: 1 - correlation, at least 0, plus `FLOOR`, float32."""
+    return np.maximum(np.float32(1) - correlation, np.float32(0)) + FLOOR
