@@ -16,7 +16,7 @@ from compete import compete
 
 import fingerprint
 from fingerprint._base import concurrency
-from fingerprint._distances import distance
+from fingerprint._distances import metrics
 
 THREADS = concurrency.resolve(None)
 SIDE = 256
@@ -134,7 +134,7 @@ def test_ssim_against_scikit_image(benchmark, real, fake):
         compete(benchmark, lambda: fingerprint.distances(a, b, metric="ssim"), theirs, share=share)
 
 
-@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 def test_nearest_against_the_matrix(benchmark, real, fake, metric):
     if metric == "ssim":
         real, fake = real[:64], fake[:256]
@@ -147,7 +147,7 @@ def test_nearest_against_the_matrix(benchmark, real, fake, metric):
     )
 
 
-@pytest.mark.parametrize("metric", distance.IMAGE_METRICS)
+@pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 def test_all_cores_against_one(benchmark, real, fake, metric):
     if metric == "ssim":
         real, fake = real[:64], fake[:256]
@@ -161,7 +161,7 @@ def test_all_cores_against_one(benchmark, real, fake, metric):
 
 
 RANGES = {12: "12-bit range, as of CT", 16: "full range"}
-DEEP = [(metric, bits) for metric in distance.IMAGE_METRICS for bits in RANGES if metric != "ssim" or bits == 16]
+DEEP = [(metric, bits) for metric in metrics.IMAGE_METRICS for bits in RANGES if metric != "ssim" or bits == 16]
 
 
 @pytest.mark.parametrize(("metric", "bits"), DEEP, ids=[f"{metric}-{RANGES[bits]}" for metric, bits in DEEP])

@@ -754,6 +754,12 @@ def test_pick_reads_images_again_by_name(tmp_path) -> None:
     assert np.array_equal(found.pixels, array[[3, 2, 0]])
     assert np.array_equal(loading.pick([array[:2], array[2:]], ["3", "1"]).pixels, array[[3, 1]])
     assert loading.pick(tmp_path, ["1.png"], size=4).pixels.shape == (1, 4, 4)
+    (tmp_path / "again").mkdir()
+    Image.fromarray(array[3]).save(tmp_path / "again/0.png")
+    (tmp_path / "again/1.png").write_bytes(b"no picture")
+    twice = [loading.load(tmp_path / "again"), Slices(array, ("0.png", "1.png", "2.png", "3.png"))]
+    found = loading.pick(twice, ["0.png", "0.png", "1.png"], positions=[1, 0, 2])
+    assert np.array_equal(found.pixels, array[[0, 3, 1]])
     with pytest.raises(InputError, match=r"fake: expected a usable image named '9\.png', found none"):
         loading.pick(tmp_path, ["9.png"], argument="fake")
     with pytest.raises(InputError, match="fake: an iterator cannot be read a second time"):

@@ -69,6 +69,21 @@ def test_a_copy_that_moved_is_found_by_its_patches() -> None:
     assert picture.width > 3 * 128
 
 
+def test_images_of_one_name_are_told_apart(tmp_path) -> None:
+    half = len(FAKE) // 2
+    (write(tmp_path / "a", FAKE[:half]) / "img_0.png").write_bytes(b"no picture")
+    write(tmp_path / "b", FAKE[half:])
+    usable = np.concatenate([FAKE[1:half], FAKE[half:]])
+    ranking = fingerprint.rank(REAL, [fingerprint.load(tmp_path / "a"), fingerprint.load(tmp_path / "b")], block=7)
+    alone = fingerprint.rank(REAL, usable)
+    assert np.array_equal(ranking.scores, alone.scores)
+    for i, row in enumerate(ranking):
+        assert [one.position for one in row.evidence] == [int(one.name) for one in alone[i].evidence]
+    found = [ranking.evidence(i, match=match) for i in range(24) for match in range(5)]
+    assert len({one.match.name for one in found}) < len({one.match.position for one in found})
+    assert all(np.array_equal(one.fake, usable[one.match.position]) for one in found)
+
+
 def test_evidence_of_every_method_and_match_and_its_limits(tmp_path) -> None:
     write(tmp_path / "fake", FAKE)
     for method in ("default", "ssim"):

@@ -166,4 +166,4 @@ def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tupl
         gains = dict(zip(parts.best.images[real, :k].tolist(), parts.gains[real, :k].tolist(), strict=True))
     kinds = [list(gains), list(distances)] if patches_first else [list(distances), list(gains)]
     images = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
-    return tuple(Match(names[image], distances.get(image), gains.get(image)) for image in list(images)[:k])
+    return tuple(Match(names[image], distances.get(image), gains.get(image), image) for image in list(images)[:k])

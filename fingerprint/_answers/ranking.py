@@ -182,8 +182,14 @@ class Ranking:
         if origin is None:
             raise InputError("evidence: this ranking has no images; make it by rank")
         reals, known = origin.patches(), origin.collected.known
-        names = [match.name for _, match in pairs]
-        fakes = loading.pick(origin.fake, names, size=origin.size, recursive=origin.recursive, argument="fake")
+        fakes = loading.pick(
+            origin.fake,
+            [match.name for _, match in pairs],
+            positions=[-1 if match.position is None else match.position for _, match in pairs],
+            size=origin.size,
+            recursive=origin.recursive,
+            argument="fake",
+        )
         return [
             Evidence(self.names[index], match, known[place], fake, gains.explain(reals, place, fake))
             for (index, match), fake in zip(pairs, fakes.pixels, strict=True)

@@ -21,11 +21,15 @@ class Match(NamedTuple):
     gain : float or None
         By how many octaves in total its patches match better than other real images do, see
         `fingerprint._patches.gains.summarise_gains`. None where it is not among the best.
+    position : int or None
+        Of the synthetic image among the usable ones, from 0, in the order in which they come. It tells images of one
+        name apart.
     """
 
     name: str
     distance: float | None
     gain: float | None = None
+    position: int | None = None
 
 
 @public

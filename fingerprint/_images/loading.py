@@ -281,6 +281,7 @@ def pick(
     source: Source,
     names: Sequence[str],
     *,
+    positions: Sequence[int] | None = None,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     argument: str = "source",
@@ -292,7 +293,9 @@ def pick(
     source, size, recursive
         As for `blocks`.
     names : sequence of str
-        Names as `blocks` gives them; of several images of one name the first is meant.
+        Names as `blocks` gives them.
+    positions : sequence of int, optional
+        Position of each among the usable images of the collection, from 0. Without, the first image of a name is meant.
     argument : str
         What error messages call the source.
 
@@ -314,15 +317,26 @@ def pick(
         entry for entry in entries if not isinstance(entry, block_tasks.File) or entry.name in names or entry.several
     ]
     found: dict[str, Array] = {}
-    for task in sources.tasks_of(needed, how, _LOAD_BLOCK):
-        part = task()
-        for name, image in zip(part.names, part.pixels, strict=True):
-            if name in names:
-                found.setdefault(name, image.copy())
+    repeated = False
+    for name, image in _one_by_one(needed, how):
+        repeated |= name in found
+        if name in names and name not in found:
+            found[name] = image.copy()
     for name in names:
         if name not in found:
             raise InputError(f"{argument}: expected a usable image named {name!r}, found none")
-    return Slices(np.stack([found[name] for name in names]), tuple(names))
+    images = [found[name] for name in names]
+    if repeated and positions is not None:  # then only the position says which, and nothing can be left out
+        by_position = {i: image.copy() for i, (_, image) in enumerate(_one_by_one(entries, how)) if i in positions}
+        images = [by_position[i] for i in positions]
+    return Slices(np.stack(images), tuple(names))
+
+
+def _one_by_one(entries: Sequence[sources.Entry], how: How) -> Iterator[tuple[str, Array]]:
+    """Yield name and pixels of every usable image."""
+    for task in sources.tasks_of(entries, how, _LOAD_BLOCK):
+        part = task()
+        yield from zip(part.names, part.pixels, strict=True)
 
 
 def agree(layout: Layout | None, part: Slices, *, argument: str = "source") -> Layout | None:
