@@ -17,7 +17,7 @@ _EXPORTS = {
     "_answers.evidence": ("Evidence",),
     "_answers.rank": ("METHODS", "rank"),
     "_answers.ranking": ("Ranking",),
-    "_answers.rows": ("Group", "Match", "Row"),
+    "_answers.rows": ("Group", "Match", "Rectangle", "Row"),
     "_base.checks": ("InputError",),
     "_base.failures": ("Failure",),
     "_base.provenance": ("Provenance",),
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.ranking import Ranking as Ranking
     from fingerprint._answers.rows import Group as Group
     from fingerprint._answers.rows import Match as Match
+    from fingerprint._answers.rows import Rectangle as Rectangle
     from fingerprint._answers.rows import Row as Row
     from fingerprint._base.checks import InputError as InputError
     from fingerprint._base.failures import Failure as Failure

@@ -203,17 +203,19 @@ def test_blocks_threads_and_kind_of_source_change_no_byte(block, threads, kind) 
         "iterator": (Slices(FAKE[i : i + 1], names[i : i + 1]) for i in range(len(FAKE))),
     }
     ranking = fingerprint.rank(REAL, sources[kind], block=block, threads=threads)
-    assert ranking.to_json() == EXPECTED
+    assert ranking == EXPECTED
 
 
-EXPECTED = fingerprint.rank(REAL, FAKE).to_json()
+EXPECTED = fingerprint.rank(REAL, FAKE)
 
 
 def test_the_order_of_synthetic_images_changes_no_score() -> None:
     order = RNG.permutation(len(FAKE))
     names = tuple(str(i) for i in range(len(FAKE)))
     shuffled = Slices(FAKE[order], tuple(names[i] for i in order))
-    assert fingerprint.rank(REAL, shuffled).to_json() == EXPECTED
+    assert (
+        fingerprint.rank(REAL, shuffled).to_csv() == EXPECTED.to_csv()
+    )  # where the images stand in the stream differs
 
 
 @pytest.mark.parametrize("method", ["nearness", "gan-leaks-calibrated"])
@@ -235,9 +237,9 @@ def test_groups_as_mapping_function_and_sequence_are_the_same(tmp_path) -> None:
     real = write(tmp_path / "real", REAL)
     by_name = {f"img_{i}.png": i // 3 for i in range(24)}
     expected = fingerprint.rank(real, FAKE, groups=by_name)
-    assert fingerprint.rank(real, FAKE, groups=by_name.__getitem__).to_json() == expected.to_json()
-    assert fingerprint.rank(real, FAKE, groups=[i // 3 for i in range(24)]).to_json() == expected.to_json()
-    assert fingerprint.rank(real, FAKE, groups=np.arange(24) // 3).to_json() == expected.to_json()
+    assert fingerprint.rank(real, FAKE, groups=by_name.__getitem__) == expected
+    assert fingerprint.rank(real, FAKE, groups=[i // 3 for i in range(24)]) == expected
+    assert fingerprint.rank(real, FAKE, groups=np.arange(24) // 3) == expected
     # names of listed files are paths; the file name is enough
     listed = fingerprint.rank(sorted(real.iterdir()), FAKE, groups=by_name)
     assert sorted(listed.groups) == sorted(expected.groups)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fingerprint._answers import pictures
+from fingerprint._answers.rows import Rectangle
 from fingerprint._base.public import public
+from fingerprint._base.results import Result, Table
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @public
-@dataclass(frozen=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Result):
     """A real image, a synthetic image that gives it away, and where they match.
 
     Parameters
@@ -43,10 +46,26 @@ class Evidence:
         """Return (h, w) float64: the mean gain in octaves of the patches over each pixel of the real image."""
         return pictures.heat(self.where, *self.real.shape)
 
-    def rectangles(self, count: int = pictures.SHOWN) -> list[tuple[int, int, int, int, float]]:
-        """Return the patches with the largest gains: upper and left edge in the real and the synthetic image, gain."""
+    def rectangles(self, count: int = pictures.SHOWN) -> list[Rectangle]:
+        """Return the patches with the largest gains, the largest first."""
         return pictures.rectangles(self.where, count)
 
     def image(self) -> Image:
         """Return a picture: the real image, the synthetic one, their matching patches, and the heat map of the gain."""
         return pictures.draw(self.real, self.fake, self.where)
+
+    def __str__(self) -> str:
+        """Return in one line what was compared, and how many patches match."""
+        matching = int((self.where.gains > 0).sum())
+        mirrored = " turned left to right" * self.where.mirrored
+        return f"Real image {self.name} and synthetic image {self.match}{mirrored}: {matching} patches match"
+
+    def _repr_html_(self) -> str:
+        return f'<p>{html.escape(str(self))}</p><img src="{pictures.data_uri(self.image(), "PNG")}">'
+
+    def _table(self) -> Table:
+        return list(Rectangle._fields), self.rectangles(self.where.gains.size)
+
+    def _content(self) -> dict[str, object]:
+        held = super()._content()
+        return {name: held[name] for name in ("name", "match", "where")} | {"rectangles": self.rectangles()}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from fingerprint._answers.rows import Rectangle
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +46,7 @@ def heat(evidence: GainMap, height: int, width: int) -> Array:
     return total / np.maximum(cover, 1)
 
 
-def rectangles(evidence: GainMap, count: int) -> list[tuple[int, int, int, int, float]]:
+def rectangles(evidence: GainMap, count: int) -> list[Rectangle]:
     """Return the patches with the largest gains that do not cover each other by more than half.
 
     Parameters
@@ -54,11 +58,10 @@ def rectangles(evidence: GainMap, count: int) -> list[tuple[int, int, int, int, 
 
     Returns
     -------
-    list of tuple
-        Upper and left edge in the real image, upper and left edge in the synthetic one, turned if `evidence.mirrored`
-        says so, and gain in octaves; the largest gain first.
+    list of Rectangle
+        The largest gain first.
     """
-    found: list[tuple[int, int, int, int, float]] = []
+    found: list[Rectangle] = []
     for flat in np.argsort(-evidence.gains, axis=None, kind="stable"):
         r, c = divmod(int(flat), evidence.gains.shape[1])
         gain = float(evidence.gains[r, c])
@@ -68,7 +71,7 @@ def rectangles(evidence: GainMap, count: int) -> list[tuple[int, int, int, int, 
         apart = (max(abs(y - other[0]), abs(x - other[1])) for other in found)
         if all(2 * distance > evidence.size for distance in apart):
             dy, dx = evidence.offsets[r, c].tolist()
-            found.append((y, x, y + dy, x + dx, gain))
+            found.append(Rectangle(y, x, y + dy, x + dx, gain))
     return found
 
 
@@ -108,6 +111,13 @@ def draw(real: Array, fake: Array, evidence: GainMap) -> Image:
             box = [edge * zoom, upper * zoom, (edge + evidence.size) * zoom - 1, (upper + evidence.size) * zoom - 1]
             pen.rectangle([start + box[0], box[1], start + box[2], box[3]], outline=colour, width=2)
     return canvas
+
+
+def data_uri(picture: Image, kind: str, **options: object) -> str:
+    """Return a picture as text that stands for a file in a page."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _grey(image: Array) -> Array:

@@ -9,29 +9,32 @@ import numpy as np
 
 from fingerprint._answers import collect
 from fingerprint._answers.collect import Reading
-from fingerprint._answers.ranking import Origin, Ranking
+from fingerprint._answers.origin import Origin
+from fingerprint._answers.ranking import Ranking
 from fingerprint._answers.rows import Match
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import default, methods, p_values
+from fingerprint._statistics import decisions, default, methods, p_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
 
     from fingerprint._answers.collect import Collected, Groups
-    from fingerprint._base.types import OnError
+    from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
-    from fingerprint._statistics.methods import MethodName
+    from fingerprint._statistics.methods import Method, MethodName
 
 METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name, method in methods.METHODS.items()})
 """From each `method` of `rank` to what it looks at; all but the first three are statistics of the literature."""
 
 
 @public
+@recorded
 def rank(
     real: Source,
     fake: Source,
@@ -149,10 +152,18 @@ def rank(
         q_values=None if tested is None else p_values.q_values(tested)[order],
         groups=None if patients is None else tuple(patients[i] for i in order),
         n_fake=seen.summary.n_fake,
-        failed=MappingProxyType(seen.failed),
-        params=MappingProxyType(params),
-        origin=Origin(seen, tuple(order), None if reference is None else null, fake, size, recursive),
+        failed=seen.failed,
+        params=params,
+        null=None if reference is None else null,
+        extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
+        origin=Origin(seen.known, tuple(order), seen.real.patches, fake, size, recursive),
     )
+
+
+def _extrapolated(method: Method, seen: Collected) -> Array:
+    """Return the p-value that each real image has from its own distances."""
+    whole = seen.neighbours if method.statistic is not None else ()
+    return decisions.chance(whole, seen.summary.patches if method.patches else None)
 
 
 def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:

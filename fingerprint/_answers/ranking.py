@@ -2,76 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint._answers import collect, report
-from fingerprint._answers.evidence import Evidence
+from fingerprint._answers import report
 from fingerprint._answers.rows import Group, Match, Row
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
-from fingerprint._base.failures import failed_lines
+from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.public import public
+from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
-from fingerprint._patches import gain_reals, gains
-from fingerprint._statistics import decisions, methods
+from fingerprint._statistics import decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
-    from fingerprint._answers.collect import Collected
+    from fingerprint._answers.evidence import Evidence
+    from fingerprint._answers.origin import Origin
     from fingerprint._base.types import Array
-    from fingerprint._images.loading import Failure, Source
-    from fingerprint._patches.gain_reals import GainReals
     from fingerprint._statistics.decisions import Decisions
-
-_SHOWN = 10  # rows of the table in a summary
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Origin:
-    """What a ranking was made from.
-
-    Parameters
-    ----------
-    collected : Collected
-        The real images after the pass over the synthetic ones.
-    order : tuple of int
-        Position of each row of the ranking among the real images.
-    null : ndarray or None
-        (m,) float64 scores of the reference.
-    fake : Source
-        The synthetic images.
-    size, recursive
-        How they were read.
-    """
-
-    collected: Collected
-    order: tuple[int, ...]
-    null: Array | None
-    fake: Source
-    size: int | tuple[int, int] | None
-    recursive: bool
-
-    def patches(self) -> GainReals:
-        """Return the patches of the real images."""
-        real, known = self.collected.real, self.collected.known
-        if real.patches is not None:
-            return real.patches
-        if min(known.height, known.width) < collect.LEAST_SIDE:
-            raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {known.layout}")
-        return gain_reals.prepare_patches(known.pixels)
 
 
 @public
-@dataclass(frozen=True)
-class Ranking:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ranking(ListResult[Row]):
     """Real images ordered by the evidence that they were used for training, most likely used first.
 
-    A list of `Row`: ``len(ranking)``, ``ranking[0]``, ``for row in ranking``. The fields hold the same by column.
+    A list of `Row`: ``len(ranking)``, ``ranking[0]``, ``ranking[:5]``, ``for row in ranking``, ``"name" in ranking``.
+    The fields hold the same by column.
 
     Higher = more likely used. A low score is no proof that an image was not used.
 
@@ -99,11 +61,16 @@ class Ranking:
     n_fake : int
         Number of synthetic images compared.
     failed : mapping of str to tuple of Failure
-        Files of ``"real"``, ``"fake"`` and ``"reference"`` that could not be used, with the reason.
+        Files of ``"real"``, ``"fake"`` and, where they were given, ``"reference"`` and ``"population"`` that could not
+        be used, with the reason.
     params : mapping
-        How this ranking was made.
+        What was compared, and how.
+    null : ndarray, optional
+        (m,) float64 scores of the reference.
+    extrapolated : ndarray, optional
+        (n,) float64: p-value that each image has from its own distances, by which `decide` decides without a reference.
     origin : Origin, optional
-        What `evidence` is drawn from. Not written to files.
+        Where the images are that `evidence` shows. Not written to files.
 
     Examples
     --------
@@ -114,6 +81,9 @@ class Ranking:
     (8, 1)
     """
 
+    _row_type = Row
+    _by_row = ("names", "scores", "matches", "p_values", "q_values", "groups")
+
     names: tuple[str, ...]
     scores: Array
     matches: tuple[tuple[Match, ...], ...]
@@ -121,17 +91,13 @@ class Ranking:
     q_values: Array | None
     groups: tuple[str, ...] | None
     n_fake: int
-    failed: Mapping[str, tuple[Failure, ...]]
-    params: Mapping[str, object]
-    origin: Origin | None = field(default=None, repr=False, compare=False)
+    failed: Failures
+    params: Mapping[str, Any]
+    null: Array | None = None
+    extrapolated: Array | None = None
+    origin: Origin | None = field(default=None, compare=False)
 
-    def __len__(self) -> int:
-        """Return the number of ranked images."""
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Row:
-        """Return the image at a position, from 0, most likely used first."""
-        i = range(len(self))[index]
+    def _row(self, i: int) -> Row:
         return Row(
             rank=i + 1,
             name=self.names[i],
@@ -141,10 +107,6 @@ class Ranking:
             group=None if self.groups is None else self.groups[i],
             evidence=self.matches[i],
         )
-
-    def __iter__(self) -> Iterator[Row]:
-        """Iterate over the images, most likely used first."""
-        return (self[i] for i in range(len(self)))
 
     def __str__(self) -> str:
         """Return `summary`."""
@@ -174,27 +136,12 @@ class Ranking:
         index = checks.integer("index", index, minimum=-len(self), maximum=len(self) - 1) % len(self)
         found = self.matches[index]
         chosen = found[checks.integer("match", match, minimum=0, maximum=len(found) - 1)]
-        return self._evidence([(index, chosen)])[0]
+        return self._origin().evidence([(index, chosen)])[0]
 
-    def _evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
-        """Return the evidence of some positions, reading each collection once."""
-        origin = self.origin
-        if origin is None:
+    def _origin(self) -> Origin:
+        if self.origin is None:
             raise InputError("evidence: this ranking has no images; make it by rank")
-        reals, known = origin.patches(), origin.collected.known
-        fakes = loading.pick(
-            origin.fake,
-            [match.name for _, match in pairs],
-            positions=[-1 if match.position is None else match.position for _, match in pairs],
-            size=origin.size,
-            recursive=origin.recursive,
-            argument="fake",
-        )
-        return [
-            Evidence(self.names[index], match, known[place], fake, gains.explain(reals, place, fake))
-            for (index, match), fake in zip(pairs, fakes.pixels, strict=True)
-            for place in [origin.order[index]]
-        ]
+        return self.origin
 
     def by_group(self) -> tuple[Group, ...]:
         """Return the patients, those whose images have the highest mean score first.
@@ -243,14 +190,13 @@ class Ranking:
         """
         rate = checks.number("false_discovery_rate", false_discovery_rate, minimum=1e-4, maximum=0.5)
         if self.q_values is not None:
-            return decisions.by_reference(self.names, self.scores, self.q_values, rate)
-        if self.origin is None:
+            decided = decisions.by_reference(self.names, self.scores, self.q_values, rate)
+        elif self.extrapolated is not None:
+            decided = decisions.by_extrapolation(self.names, self.extrapolated, self.groups, rate)
+        else:
             raise InputError("decide: without a reference, a ranking has to be made by rank")
-        seen, method = self.origin.collected, methods.METHODS[str(self.params["method"])]
-        chances = decisions.chance(
-            seen.neighbours if method.statistic is not None else (), seen.summary.patches if method.patches else None
-        )
-        return decisions.by_extrapolation(self.names, chances[list(self.origin.order)], self.groups, rate)
+        made = None if self.provenance is None else self.provenance.also(false_discovery_rate=rate)
+        return replace(decided, provenance=made)
 
     def summary(self) -> str:
         """Return a text for people: the first rows, how to read them, and what failed.
@@ -261,38 +207,20 @@ class Ranking:
             Several lines without a final line break.
         """
         tested = "" if self.p_values is None else f"{'p':>9} {'q':>9}  "
-        width = max(len("image"), *(len(name) for name in self.names[:_SHOWN]))
+        width = max(len("image"), *(len(name) for name in self.names[:SHOWN]))
         lines = [
             f"{len(self)} real images against {self.n_fake} synthetic ones, most likely used first",
             f"{'rank':>5}  {'image':<{width}}  {'score':>7}  {tested}synthetic image that gives it away",
         ]
-        for row in (self[i] for i in range(min(_SHOWN, len(self)))):
+        for row in self[:SHOWN]:
             tested = "" if row.p_value is None else f"{row.p_value:9.4f} {row.q_value:9.4f}  "
-            lines.append(f"{row.rank:>5}  {row.name:<{width}}  {row.score:7.3f}  {tested}{_described(row.evidence[0])}")
-        if len(self) > _SHOWN:
-            lines.append(f"{'…':>5}  {len(self) - _SHOWN} more")
+            lines.append(f"{row.rank:>5}  {row.name:<{width}}  {row.score:7.3f}  {tested}{row.evidence[0]}")
+        if len(self) > SHOWN:
+            lines.append(f"{'…':>5}  {len(self) - SHOWN} more")
         lines.append("Higher = more likely used. A low score is no proof that an image was not used.")
         return "\n".join([*lines, *failed_lines(self.failed)])
 
-    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Write the ranking as CSV: a header, then one line for each real image.
-
-        Parameters
-        ----------
-        path : path, optional
-            File to write.
-
-        Returns
-        -------
-        str
-            What was, or would have been, written. Columns: rank, name, score, p_value and q_value (with a reference),
-            group (with groups); the nearest synthetic image and its distance; the one whose patches match best and
-            its gain.
-        """
-        return output.write_csv(*self._table(), path)
-
-    def _table(self) -> tuple[list[str], Iterable[list[object]]]:
-        """Return the columns and the rows that people read."""
+    def _table(self) -> Table:
         tested, grouped = self.p_values is not None, self.groups is not None
         header = (
             ["rank", "name", "score"]
@@ -309,23 +237,6 @@ class Ranking:
             for row in self
         )
         return header, rows
-
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Write everything as JSON.
-
-        Parameters
-        ----------
-        path : path, optional
-            File to write.
-
-        Returns
-        -------
-        str
-            What was, or would have been, written: an object with params, n_fake, rows and failed.
-        """
-        return output.write_json(
-            {"params": self.params, "n_fake": self.n_fake, "rows": list(self), "failed": self.failed}, path
-        )
 
     def report(self, path: str | PathLike[str], *, top: int = 20) -> None:
         """Write one HTML page to look at and hand on: what was compared, the decision, the evidence, all images.
@@ -364,13 +275,13 @@ class Ranking:
         pictures, missing = [], "none were asked for"
         try:
             if shown:
-                pictures = self._evidence([(i, self.matches[i][0]) for i in shown])
+                pictures = self._origin().evidence([(i, self.matches[i][0]) for i in shown])
         except InputError as error:
             missing = str(error)
         page = report.page(
             table=self._table(),
             scores=self.scores,
-            null=None if self.origin is None else self.origin.null,
+            null=self.null,
             params=self.params,
             n_fake=self.n_fake,
             failed=self.failed,
@@ -386,10 +297,4 @@ def _best(found: tuple[Match, ...], column: str, choose: Callable[..., Match]) -
     """Return name and value of the match with the smallest or largest value, blank where none has one."""
     known = [match for match in found if getattr(match, column) is not None]
     best: Match | None = choose(known, key=lambda match: getattr(match, column), default=None)
-    return ["", ""] if best is None else [best.name, getattr(best, column)]
-
-
-def _described(match: Match) -> str:
-    notes = [f"distance {match.distance:.3g}"] if match.distance is not None else []
-    notes += [f"gain {match.gain:.3g}"] if match.gain is not None else []
-    return f"{match.name} ({', '.join(notes)})"
+    return [None, None] if best is None else [best.name, getattr(best, column)]

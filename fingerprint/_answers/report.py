@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._answers.pictures import data_uri
 from fingerprint._base.checks import InputError
 from fingerprint._base.version import __version__
 
@@ -124,7 +124,7 @@ def page(
         rows=([_cell(*pair) for pair in zip(columns, row, strict=True)] for row in rows),
         # drawn from numbers alone, so that nothing in it needs escaping
         histogram=Markup(histogram(scores, null, decided.threshold, stretched=params["method"] == "default")),
-        pictures=((row, found, _data_uri(found.image())) for row, found in shown),
+        pictures=((row, found, data_uri(_small(found.image()), "WEBP", quality=_QUALITY)) for row, found in shown),
         n_pictures=len(shown),
         missing=missing,
         groups=groups,
@@ -181,11 +181,9 @@ def _shares(values: Array, edges: Array) -> Array:
 
 
 def _cell(column: str, value: object) -> str:
-    return format(value, _FORMATS.get(column, "")) if isinstance(value, float) else str(value)
+    return "" if value is None else format(value, _FORMATS.get(column, "")) if isinstance(value, float) else str(value)
 
 
-def _data_uri(picture: Image) -> str:
+def _small(picture: Image) -> Image:
     picture.thumbnail((_WIDTH, _WIDTH))
-    file = io.BytesIO()
-    picture.save(file, "WEBP", quality=_QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return picture

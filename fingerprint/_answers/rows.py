@@ -31,6 +31,33 @@ class Match(NamedTuple):
     gain: float | None = None
     position: int | None = None
 
+    def __str__(self) -> str:
+        """Return the name and what is known of it."""
+        known = {"distance": self.distance, "gain": self.gain}
+        notes = [f"{label} {value:.3g}" for label, value in known.items() if value is not None]
+        return f"{self.name} ({', '.join(notes)})"
+
+
+@public
+class Rectangle(NamedTuple):
+    """A patch of a real image and where it matches in a synthetic one.
+
+    Parameters
+    ----------
+    row, column : int
+        Upper and left edge in the real image, in pixels.
+    fake_row, fake_column : int
+        The same in the synthetic image, turned left to right where the evidence is mirrored.
+    gain : float
+        See `Match`.
+    """
+
+    row: int
+    column: int
+    fake_row: int
+    fake_column: int
+    gain: float
+
 
 @public
 class Row(NamedTuple):

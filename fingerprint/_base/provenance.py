@@ -50,6 +50,10 @@ class Provenance(Frozen):
     sources: Mapping[str, object]
     settings: Mapping[str, object]
 
+    def also(self, **settings: object) -> Provenance:
+        """Return the same with further settings."""
+        return replace(self, settings={**self.settings, **settings})
+
     def __repr__(self) -> str:
         return f"<Provenance: version {self.version}, {self.date}, {', '.join(self.sources)}>"
 
