@@ -37,6 +37,6 @@ def test_the_expected_nearest_of_all_is_the_nearest() -> None:
     )
 
 
-def test_identical_copies_count_a_finite_number_of_doublings() -> None:
+def test_identical_copies_have_a_finite_log2_ratio() -> None:
     copied = fixed_count.expected_nearest(neighbours(np.array([[0.0, 1.0]]), 2), 2, least=np.array([-3.0]))
     assert copied.tolist() == [-3.0]

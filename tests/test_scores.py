@@ -44,12 +44,10 @@ def test_gan_leaks_calibrated_subtracts_the_smallest_distance_to_another_real() 
 
 
 def test_gan_leaks_calibrated_without_other_reals_is_gan_leaks() -> None:
-    alone = neighbours(FAKE[:1], REAL[:1, :1])
-    assert attacks.gan_leaks_calibrated(alone) == attacks.gan_leaks(alone)
-    strangers = Neighbourhood(
-        SEEN.nearest, np.full((N, 3), np.inf), SEEN.counts, SEEN.votes, SEEN.copies, M, grouped=True
-    )
-    assert attacks.gan_leaks_calibrated(strangers).tolist() == attacks.gan_leaks(SEEN).tolist()
+    lone = neighbours(FAKE[:1], REAL[:1, :1])
+    assert attacks.gan_leaks_calibrated(lone) == attacks.gan_leaks(lone)
+    lone = Neighbourhood(SEEN.nearest, np.full((N, 3), np.inf), SEEN.counts, SEEN.votes, SEEN.copies, M, grouped=True)
+    assert attacks.gan_leaks_calibrated(lone).tolist() == attacks.gan_leaks(SEEN).tolist()
 
 
 def test_monte_carlo_counts_within_the_median_smallest_distance_rounded_up() -> None:
@@ -66,7 +64,7 @@ def test_domias_is_the_log_ratio_of_kernel_densities() -> None:
         return sum(math.exp(-(d**2) / (2 * width**2)) for d in distances) / len(distances)
 
     expected = [math.log(density(fake[i])) - math.log(density(np.delete(real[i], i))) for i in range(N)]
-    # distances to synthetic images are known to within half a bin, 1/32 of a doubling
+    # distances to synthetic images are known to within half a bin, a log2 ratio of 1/32
     np.testing.assert_allclose(attacks.domias(neighbours(fake, real)), expected, atol=0.15)
 
 
@@ -151,14 +149,14 @@ def test_nearness_of_an_identical_copy_is_finite_and_largest() -> None:
     assert np.isfinite(found).all()
 
 
-def test_combine_weighs_kinds_by_the_inverse_of_their_spread() -> None:
+def test_average_scales_weighs_kinds_by_the_inverse_of_their_spread() -> None:
     rows = RNG.normal(size=(3, 40)) * [[1], [5], [0.1]]
     spread = [np.quantile(row, 0.25) - np.quantile(row, 0.05) for row in rows]
     expected = sum(row / s for row, s in zip(rows, spread, strict=True)) / sum(1 / s for s in spread)
     np.testing.assert_allclose(default.average_scales(rows), expected, rtol=1e-12)
 
 
-def test_surprises_are_logarithms_of_normal_tails() -> None:
+def test_tail_scores_are_logarithms_of_normal_tails() -> None:
     rows = RNG.normal(size=(2, 60)) * [[1], [7]]
     for row, found in zip(rows, default.tail_scores(rows), strict=True):
         middle = np.quantile(row, 0.25)
@@ -166,12 +164,12 @@ def test_surprises_are_logarithms_of_normal_tails() -> None:
         np.testing.assert_allclose(found, -np.log10(tails), rtol=1e-9)
 
 
-def test_surprises_without_spread_are_0_and_of_copies_finite() -> None:
+def test_tail_scores_without_spread_are_0_and_of_copies_finite() -> None:
     assert default.tail_scores(np.ones((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
     assert np.isfinite(default.tail_scores(np.array([[0.0, 1, 2, 3, 1e6]]))).all()
 
 
-def test_a_rare_surprise_among_equal_evidence_is_one() -> None:
+def test_one_value_above_many_equal_ones_has_a_high_tail_score() -> None:
     rows = np.zeros((1, 50))
     rows[0, 7] = 5
     assert default.tail_scores(rows)[0].argmax() == 7
@@ -185,7 +183,7 @@ def test_strong_evidence_of_half_of_the_images_does_not_drown_in_the_other_kind(
     assert found[:100].min() > found[100:].max()
 
 
-def test_combine_without_spread_weighs_alike() -> None:
+def test_average_scales_without_spread_weighs_alike() -> None:
     assert default.average_scales(np.array([[1.0, 1, 1], [0, 2, 4]])).tolist() == [0.5, 1.5, 2.5]
 
 
@@ -210,7 +208,7 @@ def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(meth
     np.testing.assert_allclose(methods.score(method, [SEEN, SEEN]), one, rtol=1e-12)
 
 
-def test_what_is_within_chance_does_not_surprise() -> None:
+def test_what_is_within_chance_has_no_tail_score() -> None:
     evidence = RNG.normal(size=(2, 40))
     wide = default.tail_scores(evidence, np.array([0.0, 1000.0]))
     assert wide[0].tolist() == default.tail_scores(evidence)[0].tolist()

@@ -59,7 +59,7 @@ def monte_carlo(seen: Neighbourhood) -> Array:
     """Return the share of synthetic images within a radius: the median over all images of the smallest distance.
 
     Hilprecht et al., Monte Carlo and Reconstruction Membership Inference Attacks, PoPETs 2019. The radius is rounded up
-    to the next of 16 steps to a doubling, so that counting needs one pass over the synthetic images.
+    to the next edge of the log histogram, so that counting needs one pass over the synthetic images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Comparable statistics: what they say does not depend on how many synthetic images there are.
+"""Statistics for a fixed number of synthetic images, however many there are.
 
 The nearest of 10,000 synthetic images is nearer than the nearest of 500. So these statistics are expected values over
 all subsets of a given number of synthetic images, worked out exactly from the order of the distances.
@@ -13,6 +13,7 @@ import numpy as np
 
 from fingerprint._base import histogram
 from fingerprint._statistics import default
+from fingerprint._statistics.neighbourhood import log2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from fingerprint._evidence.scales import Scale
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
-KEPT = 100  # nearest synthetic images known exactly; further ones to 1/32 of a doubling
+KEPT = 100  # nearest synthetic images known exactly; further ones to a log2 ratio of 1/32
 FEWER = 10  # prominence: how much nearer the nearest comes when there are ten times as many synthetic images
-_NEAREST = 8.0  # doublings nearer than similar real images that count: an identical copy is finite evidence
+_NEAREST = 8.0  # largest log2 ratio to similar real images that counts: an identical copy is finite evidence
 
 
 def input_names(scales: Sequence[Scale]) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def inputs(seen: Sequence[Neighbourhood], n_fake: int) -> Array:
     """
     columns, prominence = [], np.zeros(len(seen[0].nearest))
     for scale in seen:
-        similar = default.nearness(scale) + _log2(scale.nearest[:, 0])
+        similar = default.nearness(scale) + log2(scale.nearest[:, 0])
         nearest = expected_nearest(scale, n_fake, least=similar - _NEAREST)
         columns.append(similar - nearest)
         prominence += expected_nearest(scale, max(1, n_fake // FEWER), least=similar - _NEAREST) - nearest
@@ -68,7 +69,7 @@ def side_by_side(every: Sequence[Sequence[Neighbourhood]]) -> tuple[int, Array]:
     count : int
         Synthetic images of the smallest collection; larger ones count as averages over all subsets of this number.
     scores : ndarray
-        (n_collections, n) float64, in doublings; higher = nearer.
+        (n_collections, n) float64 log2 ratios; higher = nearer.
     """
     count = min(seen[0].n_fake for seen in every)
     evidence = [inputs(seen, count)[:, :-1].T for seen in every]
@@ -80,7 +81,7 @@ def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = 
 
     Of all subsets of `count` out of N images the share in which the r-th nearest is the nearest is
     ``comb(N - r, count - 1) / comb(N, count)``. The nearest distances are known exactly, further ones by the bin of
-    `fingerprint._base.histogram`, to 1/32 of a doubling.
+    `fingerprint._base.histogram`, to a log2 ratio of 1/32.
 
     Parameters
     ----------
@@ -99,8 +100,9 @@ def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = 
     Examples
     --------
     >>> import numpy as np
+    >>> from fingerprint._statistics.neighbourhood import Neighbourhood
     >>> distances = np.array([[1.0, 2.0, 4.0]])
-    >>> seen = neighbourhood.Neighbourhood(distances, *4 * (np.zeros((1, 0)),), n_fake=3)
+    >>> seen = Neighbourhood(distances, *4 * (np.zeros((1, 0)),), n_fake=3)
     >>> expected_nearest(seen, 2).round(6)  # 0 in two of three pairs, 1 in the third
     array([0.333333])
     """
@@ -108,7 +110,7 @@ def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = 
     known = min(seen.nearest.shape[1], total)
     floor = np.broadcast_to(least, len(seen.nearest))[:, None]
     beyond = _none_of(np.arange(known + 1), total, count)
-    exact = np.maximum(_log2(seen.nearest[:, :known]), floor)
+    exact = np.maximum(log2(seen.nearest[:, :known]), floor)
     # sums over rows in fixed order, which a matrix product does not promise
     result = (exact * (beyond[:-1] - beyond[1:])).sum(axis=1)
     if known < total and beyond[-1] > 0:
@@ -130,7 +132,3 @@ def _none_of(nearest: Array, total: int, count: int) -> Array:
         gammaln(rest + 1) - gammaln(np.maximum(rest - count, 0) + 1) - gammaln(total + 1) + gammaln(total - count + 1)
     )
     return np.where(possible, np.exp(np.minimum(logs, 0.0)), 0.0)
-
-
-def _log2(distances: Array) -> Array:
-    return np.asarray(np.log2(np.maximum(distances, 1e-12)))

@@ -71,7 +71,8 @@ def _newcombe(auc: float, m: float, n: float, z: float) -> float:
         variance = a * (1 - a) * (1 + spread * ((1 - a) / (2 - a) + a / (1 + a))) / (m * n)
         return auc - a - z * math.sqrt(variance)
 
-    return _bisect(lambda a: -excess(a), 0.0, auc)
+    # at 1 the variance is 0 and nothing is in excess, so that 1 would be a root too
+    return _root(lambda a: -excess(a), 0.0, min(auc, 1 - 1e-15))
 
 
 def detectable(by_chance: Floats, m: int, n: int, level: float, power: float) -> tuple[float, float]:
@@ -102,15 +103,14 @@ def detectable(by_chance: Floats, m: int, n: int, level: float, power: float) ->
 
     if critical >= 1:
         return math.nan, math.nan
-    return _bisect(shifted, 0.5, 1.0), _bisect(mixed, 0.0, 1.0)
+    return _root(shifted, 0.5, 1.0), _root(mixed, 0.0, 1.0)
 
 
-def _bisect(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function rises through 0 between `low` and `high`."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if function(middle) >= 0 else (middle, high)
-    return high
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function rises through 0 between `low` and `high`; `low` where it is not below 0 there."""
+    from scipy.optimize import brentq
+
+    return low if function(low) >= 0 else float(brentq(function, low, high, xtol=1e-15))
 
 
 def weighted(weights: Array, values: Array, n_first: int) -> Array:
