@@ -100,7 +100,8 @@ class Attribution(ListResult[Attributed]):
         rows = [one._asdict() | {"scores": dict(zip(self.training_sets, one.scores, strict=True))} for one in self]
         return super()._content() | {"n_real": sizes, "rows": rows}
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         return ["name", "training_set", "margin", *self.training_sets], ([*one[:3], *one.scores] for one in self)
 
     def __str__(self) -> str:

@@ -135,8 +135,9 @@ class Audit(Result):
             )
         return text
 
-    def _table(self) -> Table:
-        columns, rows = super()._table()
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
+        columns, rows = super().table()
         if self.copying is not None:
             rows = [*rows, *([f"copying_{name}", getattr(self.copying, name), None, None] for name in _COPYING)]
         return columns, rows

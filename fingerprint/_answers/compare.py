@@ -49,7 +49,7 @@ class Comparison(Result):
     n_bootstrap, seed : int
         Bootstrap samples behind them, and the seed.
     failed : mapping of str to tuple of Failure
-        Files of ``"real"``, ``"fake_a"``, ``"fake_b"`` and, where it was given, ``"unused"`` that could not be used.
+        Files of ``"used"``, ``"fake_a"``, ``"fake_b"`` and, where it was given, ``"unused"`` that could not be used.
     """
 
     _derived = ("verdict",)

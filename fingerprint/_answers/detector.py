@@ -241,7 +241,8 @@ class Detector(Result):
         """
         self.to_json(path)
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         rows = zip(self.inputs, self.weights, self.centres, self.spreads, strict=True)
         return ["input", "weight", "centre", "spread"], rows
 

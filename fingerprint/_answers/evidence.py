@@ -63,7 +63,8 @@ class Evidence(Result):
     def _repr_html_(self) -> str:
         return f'<p>{html.escape(str(self))}</p><img src="{pictures.data_uri(self.image(), "PNG")}">'
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         return list(Rectangle._fields), self.rectangles(self.where.gains.size)
 
     def _content(self) -> dict[str, object]:

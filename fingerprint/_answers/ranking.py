@@ -220,7 +220,8 @@ class Ranking(ListResult[Row]):
         lines.append("Higher = more likely used. A low score is no proof that an image was not used.")
         return "\n".join([*lines, *failed_lines(self.failed)])
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         tested, grouped = self.p_values is not None, self.groups is not None
         header = (
             ["rank", "name", "score"]
@@ -279,7 +280,7 @@ class Ranking(ListResult[Row]):
         except InputError as error:
             missing = str(error)
         page = report.page(
-            table=self._table(),
+            table=self.table(),
             scores=self.scores,
             null=self.null,
             params=self.params,

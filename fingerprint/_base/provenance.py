@@ -20,6 +20,7 @@ R = TypeVar("R")
 
 _SOURCES = {
     *("real", "fake", "reference", "population", "used", "unused", "fake_a", "fake_b", "training_sets"),
+    *("development", "test"),
     *("used_scores", "unused_scores", "truth", "predicted_or_scores"),
 }
 _WITHOUT_EFFECT = {"block", "threads", "executor", "progress"}  # on the result

@@ -50,7 +50,7 @@ class Result(Frozen):
         return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"])
 
     def _repr_html_(self) -> str:
-        columns, rows = self._table()
+        columns, rows = self.table()
         shown = [[_cell(value) for value in row] for row in islice(rows, SHOWN + 1)]
         if len(shown) > SHOWN:
             shown[SHOWN:] = [["…", *[""] * (len(columns) - 1)]]
@@ -74,7 +74,7 @@ class Result(Frozen):
             What was, or would have been, written: a header, then the rows of `to_frame`. Yes and no are 1 and 0; what
             is not known is empty.
         """
-        columns, rows = self._table()
+        columns, rows = self.table()
         plain = ([int(value) if isinstance(value, bool) else value for value in row] for row in rows)
         return output.write_csv(columns, plain, path)
 
@@ -124,7 +124,7 @@ class Result(Frozen):
             import pandas as pd
         except ModuleNotFoundError:
             raise InputError("to_frame: needs pandas; pip install pandas") from None
-        columns, rows = self._table()
+        columns, rows = self.table()
         return pd.DataFrame([list(row) for row in rows], columns=columns)
 
     def _content(self) -> dict[str, object]:
@@ -132,8 +132,8 @@ class Result(Frozen):
         held = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
         return held | {name: getattr(self, name) for name in self._derived}
 
-    def _table(self) -> Table:
-        """Return columns and rows: by default the numbers, one a row, each with its interval where it has one."""
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         rows: list[list[object]] = []
         for one in fields(self):
             value = getattr(self, one.name)
@@ -186,7 +186,8 @@ class ListResult(Result, Sequence[RowT]):
     def _content(self) -> dict[str, object]:
         return {k: v for k, v in super()._content().items() if k not in self._by_row} | {"rows": list(self)}
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         rows: Iterable[Any] = self
         return list(self._row_type._fields), rows
 

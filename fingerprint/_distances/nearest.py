@@ -87,7 +87,8 @@ class Nearest(ListResult[NearestImages]):
     def _row(self, i: int) -> NearestImages:
         return NearestImages(self.names[i], tuple(map(Neighbour, self.fakes[i], self.distances[i].tolist())))
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         rows = ([one.name, place, *found] for one in self for place, found in enumerate(one.neighbours, 1))
         return ["name", "place", "nearest", "distance"], rows
 

@@ -107,6 +107,10 @@ class Slices:
         image: Array = self.pixels[index]
         return image
 
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is an image of this name."""
+        return name in self.names
+
     @property
     def height(self) -> int:
         """Return the height of every image, in pixels."""

@@ -134,7 +134,8 @@ class NearestPatches(ListResult[MatchedPatches]):
             found.append(PatchMatch(*place, name, distance, down, right, mirrored))
         return MatchedPatches(self.names[i], tuple(found))
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         return ["name", *PatchMatch._fields], ([one.name, *patch] for one in self for patch in one.patches)
 
     def __str__(self) -> str:

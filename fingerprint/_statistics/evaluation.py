@@ -115,7 +115,8 @@ class Evaluation(Measures):
     n_bootstrap: int
     seed: int
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
         header = ["measure", "value", "low", "high", "all_ones", "coin", "coin_low", "coin_high"]
         rows = (
             [name, *getattr(self, name), getattr(self.all_ones, name).value, *getattr(self.coin, name)]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,7 @@ _SHOWN = 5  # problems quoted in an error message
 
 
 @public
-@dataclass(frozen=True)
-class RunError:
+class RunError(NamedTuple):
     """One fault of a run file.
 
     Parameters

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fingerprint._answers.detector import fit
 from fingerprint._base.checks import InputError
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import Result, Table
 from fingerprint._images import loading
 from fingerprint._statistics.evaluation import evaluate
 from fingerprint.challenge._run_files import (
@@ -214,8 +216,8 @@ def score_run(
 
 
 @public
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(Result):
     """What `answer` did.
 
     Parameters
@@ -236,8 +238,20 @@ class Answer:
         """Return both for reading."""
         return f"{self.detector}\n{self.predictions}"
 
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
+        return self.predictions.table()
+
+    def _content(self) -> dict[str, object]:
+        return {
+            "edition": self.edition,
+            "detector": self.detector.to_dict(),
+            "predictions": self.predictions.to_dict(),
+        }
+
 
 @public
+@recorded
 def answer(
     development: str | os.PathLike[str],
     test: str | os.PathLike[str],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,9 @@ import numpy as np
 
 from fingerprint._base import output
 from fingerprint._base.checks import InputError, describe, integer, number
+from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
+from fingerprint._base.results import Result, Table
 from fingerprint._images.loading import Slices
 from fingerprint.phantoms._anatomy import OUTSIDE, Pen, draw, oval, random, smooth
 
@@ -27,8 +28,8 @@ _REAL, _NOVEL, _LEAK, _ORDER = range(1, 5)  # independent streams of random numb
 
 
 @public
-@dataclass(frozen=True, eq=False)
-class Demo:
+@dataclass(frozen=True, eq=False, repr=False)
+class Demo(Result):
     """Real and synthetic images with the truth about them.
 
     Parameters
@@ -53,6 +54,29 @@ class Demo:
     groups: tuple[str, ...]
     source: Array
     change: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the numbers in one line."""
+        leaked = int((self.source >= 0).sum())
+        return (
+            f"{len(self.real)} real images, {int(self.used.sum())} of them used, and {len(self.fake)} synthetic ones, "
+            f"{leaked} of which show a used one"
+        )
+
+    def table(self) -> Table:
+        """Return the columns and rows of `to_csv`."""
+        return ["name", "used", "patient"], zip(self.real.names, self.used.tolist(), self.groups, strict=True)
+
+    def leaks(self) -> Table:
+        """Return columns and rows: name, source and change of the synthetic images."""
+        sources = (None if i < 0 else self.real.names[i] for i in self.source)
+        return ["name", "source", "change"], zip(self.fake.names, sources, self.change, strict=True)
+
+    def _content(self) -> dict[str, object]:
+        tables = {"real": self.table(), "fake": self.leaks()}
+        return {
+            side: [dict(zip(columns, row, strict=True)) for row in rows] for side, (columns, rows) in tables.items()
+        }
 
 
 @public
@@ -159,6 +183,7 @@ def generate(training: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tu
 
 
 @public
+@recorded
 def demo(
     *,
     n_used: int = 50,
@@ -260,16 +285,11 @@ def write_demo(folder: str | PathLike[str], **options: Any) -> Demo:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"folder: expected a new or empty folder, got {folder}, which exists; name another one")
     data = demo(**options)
-    names = data.real.names
     _write_images(folder / "real", data.real)
     _write_images(folder / "fake", data.fake)
-    truth = zip(names, data.used.astype(int), data.groups, strict=True)
-    output.write_csv(("name", "used", "patient"), truth, folder / "truth.csv")
-    sources = ("" if i < 0 else names[i] for i in data.source)
-    leaks = zip(data.fake.names, sources, data.change, strict=True)
-    output.write_csv(("name", "source", "change"), leaks, folder / "leaks.csv")
-    groups = json.dumps(dict(zip(names, data.groups, strict=True)), indent=1)
-    output.write(groups + "\n", folder / "groups.json")
+    data.to_csv(folder / "truth.csv")
+    output.write_csv(*data.leaks(), folder / "leaks.csv")
+    output.write_json(dict(zip(data.real.names, data.groups, strict=True)), folder / "groups.json")
     return data
 
 

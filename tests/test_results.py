@@ -1,0 +1,251 @@
+"""What all results have in common, on one of each kind."""
+
+import copy
+import csv
+import inspect
+import io
+import json
+import math
+import pickle
+import sys
+from dataclasses import FrozenInstanceError, fields, replace
+
+import numpy as np
+import pytest
+
+import fingerprint
+from fingerprint import InputError, challenge, phantoms
+from fingerprint._base.output import from_cell
+from fingerprint._base.results import ListResult, Result
+
+PUBLIC = [getattr(module, name) for module in (fingerprint, challenge, phantoms) for name in dir(module)]
+KINDS = sorted({thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, Result)}, key=str)
+LISTS = [kind for kind in KINDS if issubclass(kind, ListResult)]
+ROWS = sorted({thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, tuple)}, key=str)
+LONG = "a_name_that_is_rather_long_" * 6
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> dict[type, Result]:
+    """Return one result of each kind, with a file that failed and long names wherever there can be some."""
+    folder = tmp_path_factory.mktemp("results")
+    broken = folder / f"{LONG}.png"
+    broken.write_bytes(b"")
+    demo = phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
+    real = fingerprint.Slices(demo.real.pixels, tuple(f"{LONG}{name}" for name in demo.real.names))
+    used, unused, fake = real.pixels[demo.used], real.pixels[~demo.used], [demo.fake, *[broken] * 40]
+    ranking = fingerprint.rank([real, broken], fake, groups=lambda name: name[-6:], reference=unused)
+    detector = fingerprint.fit(used, unused, fake)
+    predictions = detector.predict(real, fake)
+    evaluation = fingerprint.evaluate([0, 1, 1], [0.2, 0.1, 0.7], n_bootstrap=100)
+    audit = fingerprint.audit(used, unused, fake, n_permutations=99)
+    found = [
+        *(ranking, ranking.decide(), ranking.evidence(0), detector, predictions, evaluation, evaluation.coin, audit),
+        *(audit.copying, demo, challenge.Answer(detector, predictions, 2023)),
+        fingerprint.compare(used, fake, demo.fake, unused=unused, n_bootstrap=100),
+        fingerprint.attribute({"a": used, "=b": unused}, fake, least_margin=0.2),
+        fingerprint.nearest(real, fake),
+        fingerprint.nearest_patches(real[:2], demo.fake.pixels[:2]),
+    ]
+    return {type(one): one for one in found}
+
+
+@pytest.fixture
+def result(request, results) -> Result:
+    return results[request.param]
+
+
+every = pytest.mark.parametrize("result", KINDS, indirect=True, ids=lambda kind: kind.__name__)
+lists = pytest.mark.parametrize("result", LISTS, indirect=True, ids=lambda kind: kind.__name__)
+
+
+def test_every_kind_of_result_is_tested(results) -> None:
+    assert set(results) == set(KINDS)
+    assert len(LISTS) == 6
+
+
+@every
+def test_a_result_shows_itself_in_a_few_lines(result) -> None:
+    text = repr(result)
+    assert text.startswith(f"{type(result).__name__}: ")
+    assert len(text) < 1500
+    assert len(text.splitlines()) <= 25
+    assert str(result)
+    page = result._repr_html_()
+    assert "<table>" in page or '<img src="data:image/png' in page
+    assert page.count("<tr>") <= 12
+
+
+@every
+def test_a_result_is_equal_to_its_copies_and_to_nothing_else(result, results) -> None:
+    for other in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result), copy.copy(result), replace(result)):
+        assert other == result
+        assert hash(other) == hash(result)
+        assert other.to_json() == result.to_json()
+        assert len({other, result}) == 1
+    assert [one == result for one in results.values()].count(True) == 1
+    assert result not in (None, 1, "a", np.arange(3).tolist())
+    assert replace(result, provenance=None) == result
+
+
+@every
+def test_a_result_with_another_content_is_another(result) -> None:
+    for field in fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, np.ndarray) and value.size:
+            changed = value.copy()
+            changed.flat[0] = not changed.flat[0] if value.dtype == bool else 0 if changed.flat[0] else 1
+            assert replace(result, **{field.name: changed}) != result
+        elif isinstance(value, float):
+            assert replace(result, **{field.name: value + 1 if math.isfinite(value) else 0.0}) != result
+
+
+@every
+def test_a_result_cannot_be_changed(result) -> None:
+    for one in (result, pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
+        for field in fields(one):
+            value = getattr(one, field.name)
+            with pytest.raises(FrozenInstanceError):
+                setattr(one, field.name, value)
+            if isinstance(value, np.ndarray):
+                assert not value.flags.writeable
+            elif hasattr(value, "keys"):
+                with pytest.raises(TypeError):
+                    value["new"] = 1
+
+
+@every
+def test_json_is_strict_and_says_what_made_it(result, tmp_path) -> None:
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    text = result.to_json(tmp_path / "result.json")
+    assert (tmp_path / "result.json").read_text(encoding="utf-8") == text
+    content = json.loads(text, parse_constant=refuse)
+    assert content == result.to_dict()
+    assert list(content)[:6] == ["format", "schema", "version", "date", "sources", "settings"]
+    assert (content["format"], content["schema"]) == (f"fingerprint {type(result).__name__}", type(result).schema)
+    if result.provenance is not None:
+        assert content["version"] == fingerprint.__version__
+        assert content["date"] == "2023-11-14T22:13:20+00:00"  # of conftest.py
+
+
+@every
+def test_csv_and_frame_hold_the_same_table(result, tmp_path) -> None:
+    pd = pytest.importorskip("pandas")
+    text = result.to_csv(tmp_path / "result.csv")
+    assert (tmp_path / "result.csv").read_bytes().decode() == text
+    header, *lines = csv.reader(io.StringIO(text))
+    frame = result.to_frame()
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == header
+    assert len(frame) == len(lines)
+    assert len(lines) > 0
+    _, rows = result.table()
+    for line, row in zip(lines, rows, strict=True):
+        for cell, value in zip(line, row, strict=True):
+            if isinstance(value, float) and not isinstance(value, bool):
+                assert float(cell) == value or math.isnan(value)
+            else:
+                expected = "" if value is None else str(int(value) if isinstance(value, bool) else value)
+                assert from_cell(cell) == expected
+
+
+def test_a_frame_without_pandas_says_what_to_do(results, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="to_frame: needs pandas; pip install pandas"):
+        results[fingerprint.Ranking].to_frame()
+
+
+@lists
+def test_a_list_is_a_list_of_rows(result) -> None:
+    rows = list(result)
+    assert len(rows) == len(result) == len(result.names)
+    assert {type(row) for row in rows} <= set(ROWS)
+    assert [row.name for row in rows] == list(result.names)
+    assert result[0] == rows[0]
+    assert result[-1] == rows[-1]
+    assert result[:5] == rows[:5]
+    assert result[::-2] == rows[::-2]
+    assert result[np.int64(1)] == rows[1]
+    assert rows[0].name in result
+    assert "nobody" not in result
+    assert list(reversed(result)) == rows[::-1]
+    assert {hash(row) for row in rows}
+    with pytest.raises(IndexError):
+        _ = result[len(rows)]
+    with pytest.raises(IndexError):
+        _ = result[-len(rows) - 1]
+
+
+@lists
+def test_a_list_stands_in_json_row_by_row(result) -> None:
+    content = result.to_dict()
+    assert [row["name"] for row in content["rows"]] == list(result.names)
+    assert set(type(result)._by_row) & set(content) <= {"n_real", "rows"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_files_that_failed_are_kept_by_the_name_of_their_argument(kind, results) -> None:
+    found = results[kind]
+    if "failed" in {field.name for field in fields(kind)}:
+        documented = kind.__doc__.partition("failed : mapping of str to tuple of Failure")[2]
+        for side, failures in found.failed.items():
+            assert isinstance(failures, tuple)
+            assert all(isinstance(failure, fingerprint.Failure) for failure in failures)
+            assert kind is fingerprint.Attribution or f'``"{side}"``' in documented
+        assert sum(map(len, found.failed.values())) >= (0 if kind is fingerprint.NearestPatches else 40)
+        assert "broken" not in repr(found)
+
+
+def test_a_run_can_be_repeated_from_its_file(tmp_path) -> None:
+    phantoms.write_demo(tmp_path / "demo", n_used=6, n_unused=6, n_fake=40, size=32)
+    groups = json.loads((tmp_path / "demo" / "groups.json").read_text())
+    options = {"groups": groups, "k": 3, "method": "nearness", "size": (48, 32), "threads": 1, "block": 7}
+    ranking = fingerprint.rank(tmp_path / "demo" / "real", tmp_path / "demo" / "fake", **options)
+    content = json.loads(ranking.to_json())
+    assert content["sources"]["real"] == str(tmp_path / "demo" / "real")
+    assert not {"threads", "block", "progress", "executor"} & set(content["settings"])
+    again = fingerprint.rank(**content["sources"], **content["settings"])
+    assert again == ranking
+    assert again.to_json() == ranking.to_json()
+
+
+def test_sources_are_paths_or_numbers_of_images(tmp_path) -> None:
+    images = phantoms.thorax(5, size=32)
+    (tmp_path / "empty.png").write_bytes(b"")
+    listed = [images[:2], tmp_path / "empty.png", str(tmp_path / "empty.png"), images[4:]]
+    found = fingerprint.nearest(images, listed).provenance.sources
+    assert found["real"] == 5
+    assert found["fake"] == (2, str(tmp_path / "empty.png"), str(tmp_path / "empty.png"), 1)
+    assert fingerprint.nearest(images, iter([images])).provenance.sources["fake"] is None
+
+
+def test_the_date_is_that_of_the_run(monkeypatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    first, second = (fingerprint.evaluate([0, 1], [0, 1], n_bootstrap=100) for _ in range(2))
+    assert first.provenance.date[:4] >= "2026"
+    assert first.provenance.date.endswith("+00:00")
+    assert first == second
+    assert first.to_dict()["date"] == first.provenance.date
+
+
+def test_a_ranking_of_a_stream_can_be_pickled() -> None:
+    images = phantoms.thorax(6, size=32)
+    ranking = fingerprint.rank(images, (part[None] for part in images))
+    again = pickle.loads(pickle.dumps(ranking))
+    assert again == copy.deepcopy(ranking) == ranking
+    with pytest.raises(InputError, match="fake: an iterator cannot be read a second time"):
+        again.evidence(0)
+
+
+def test_a_pickled_ranking_still_shows_its_evidence(results) -> None:
+    ranking = results[fingerprint.Ranking]
+    assert pickle.loads(pickle.dumps(ranking)).evidence(0) == ranking.evidence(0)
+
+
+def test_names_of_slices() -> None:
+    images = phantoms.demo(n_used=1, n_unused=1, n_fake=1, size=32).real
+    assert images.names[0] in images
+    assert "nobody" not in images
+    assert len({images, copy.deepcopy(images)}) == 2
