@@ -197,15 +197,19 @@ def test_q_values_are_those_of_benjamini_and_hochberg(p) -> None:
     np.testing.assert_allclose(p_values.q_values(p), false_discovery_control(p), rtol=1e-14)
 
 
+def total(method, seen, parts=None):
+    return methods.score(methods.kinds(method, seen, parts))[0]
+
+
 WHOLE = {name: method for name, method in METHODS.items() if method.statistic}
 
 
 @pytest.mark.parametrize("method", WHOLE.values(), ids=WHOLE)
 def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(method) -> None:
-    one = methods.score(method, [SEEN])
+    one = total(method, [SEEN])
     assert one.shape == (N,)
     assert np.isfinite(one).all()
-    np.testing.assert_allclose(methods.score(method, [SEEN, SEEN]), one, rtol=1e-12)
+    np.testing.assert_allclose(total(method, [SEEN, SEEN]), one, rtol=1e-12)
 
 
 def test_what_is_within_chance_has_no_tail_score() -> None:
@@ -222,12 +226,14 @@ def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     both, patches = METHODS["default"], METHODS["patches"]
     assert methods.kinds(both, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
     tails = default.tail_scores(np.stack([whole, parts]), default.CHANCE)
-    assert methods.score(both, [SEEN], parts).tolist() == (tails[0] + tails[1]).tolist()
-    assert methods.score(both, [SEEN]).tolist() == whole.tolist()
+    assert total(both, [SEEN], parts).tolist() == (tails[0] + tails[1]).tolist()
+    assert total(both, [SEEN]).tolist() == whole.tolist()
+    assert methods.score(np.stack([whole, parts]))[1].tolist() == (tails[1] > tails[0]).tolist()
+    assert not methods.score(parts[None])[1].any()
     alone = neighbours(FAKE[:1], REAL[:1, :1])
-    assert methods.score(both, [alone], np.array([3.0])).tolist() == (default.nearness(alone) + 3).tolist()
-    assert methods.score(patches, [SEEN], parts).tolist() == parts.tolist()
-    assert methods.score(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
+    assert total(both, [alone], np.array([3.0])).tolist() == (default.nearness(alone) + 3).tolist()
+    assert total(patches, [SEEN], parts).tolist() == parts.tolist()
+    assert total(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
 
 
 @pytest.mark.parametrize("method", [m for name, m in WHOLE.items() if "votes" not in name and name != "authenticity"])

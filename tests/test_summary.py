@@ -17,7 +17,7 @@ from fingerprint._base.best import Best
 from fingerprint._base.histogram import edges as bin_edges
 from fingerprint._evidence import engine
 from fingerprint._evidence import summary as summaries
-from fingerprint._evidence.reals import prepare_reals
+from fingerprint._evidence.reals import COPIED, prepare_reals
 from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
 from fingerprint._evidence.whitening import Whitening
 from fingerprint._images.loading import Failure, Slices
@@ -28,7 +28,7 @@ REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
 FAKE = np.concatenate([RNG.integers(0, 256, (30, 16, 20), dtype=np.uint8), REAL[:3]])[[*range(33), 4, 30, 7]]
 NAMES = tuple(f"fake_{i}.png" for i in RNG.permutation(len(FAKE)))
 SCALES = (Scale(1, "correlation", whitened=True), Scale(4, "euclidean"))
-REALS = prepare_reals(REAL, SCALES, patches=True)
+REALS = prepare_reals(REAL, SCALES, patches=True, n_used=5)
 K = 4
 
 
@@ -57,7 +57,7 @@ def number(name: str) -> int:
 @pytest.mark.parametrize("v", range(len(SCALES)))
 def test_a_summary_says_what_the_full_matrix_says(v) -> None:
     scale = SCALES[v]
-    matrix = compare_scales(REALS.sides, prepare_scales(FAKE, SCALES))[scale]
+    matrix = compare_scales(REALS.sides, prepare_scales(FAKE, tuple(REALS.sides)))[scale]
     if scale.whitened:
         matrix = REALS.whitenings[v].distances(matrix)
     for i, row in enumerate(matrix):
@@ -102,6 +102,20 @@ def test_of_many_real_images_some_stand_for_all(monkeypatch) -> None:
     assert copied.patches.scores.argmax() == 3
 
 
+@pytest.mark.parametrize("scales", [SCALES, (Scale(1, "ssim"),), (COPIED, Scale(1, "tiles"))])
+def test_how_near_images_come_to_used_ones_is_kept(scales, monkeypatch) -> None:
+    monkeypatch.setattr(representatives, "_MOST", 4)
+    found = prepare_reals(REAL, scales, n_used=3)
+    root_mean_square = [[np.sqrt(np.mean((a - b.astype(float)) ** 2)) for b in REAL[:3]] for a in [*REAL[3:], *FAKE]]
+    nearest = np.min(root_mean_square, axis=1)
+    assert found.unused_to_used == pytest.approx(nearest[:6])
+    summary = summaries.summarise(found, stack(FAKE, NAMES), k=1)
+    assert summary.fake_to_used == pytest.approx(np.sort(nearest[6:]))
+    assert (summary.scales, summary.distances.shape[0]) == (scales, len(scales))
+    without = prepare_reals(REAL, scales)
+    assert without.unused_to_used is summaries.summarise(without, stack(FAKE, NAMES), k=1).fake_to_used is None
+
+
 def test_prepare_of_one_image_and_of_one_group() -> None:
     alone = prepare_reals(REAL[:1], SCALES)
     assert alone.others.shape == (2, 1, 0)
@@ -142,7 +156,7 @@ def test_images_of_one_name_are_told_apart() -> None:
     whole = summaries.summarise(REALS, stack(FAKE, names), k=K)
     parts = [summaries.summarise(REALS, stack(FAKE[i : i + 12], names[i : i + 12]), k=K) for i in (0, 12, 24)]
     assert_same(summaries.join(parts), whole)
-    matrix = REALS.distances(FAKE)[1]
+    matrix = REALS.distances(FAKE)[0][1]
     for i, row in enumerate(matrix):
         expected = sorted(range(len(FAKE)), key=lambda j: (row[j], j % 12, j))[:K]
         assert whole.nearest.images[1, i].tolist() == expected

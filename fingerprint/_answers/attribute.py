@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fingerprint._answers.collect import Reading
+from fingerprint._answers.one_pass import ReadingOptions
 from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
@@ -178,21 +178,20 @@ def attribute(
             f"got {checks.describe(training_sets)}"
         )
     least = checks.number("least_margin", least_margin, minimum=0)
-    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    known = {name: reading.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
+    options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
+    known = {name: options.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
     real = loading.concatenate(*known.values(), argument="training_sets")
     workers = concurrency.resolve(threads)
     explainer = _Explainer(
         prepare_reals(real.pixels, pyramid(real.height, real.width), threads=workers),
         tuple(len(part) for part in known.values()),
     )
-    tasks = reading.plan(fake, expect=real, argument="fake")
+    tasks = options.plan(fake, expect=real, argument="fake")
     done = engine.map_blocks(explainer, explainer.shard, tasks, threads=workers, executor=executor)
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]
-    total = loading.count(fake, recursive=recursive, argument="fake") if progress else None
-    with concurrency.bar(progress, unit="image", total=total) as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part_names, part_failed, part_scores in done:
             names += part_names
             failed += part_failed
@@ -230,7 +229,7 @@ class _Explainer:
         part = read()
         scores = np.zeros((len(self.sizes), len(part)))
         if len(part):
-            for distances in self.real.distances(part.pixels):
+            for distances in self.real.distances(part.pixels)[0]:
                 cosines = 1 - distances
                 by_set = np.split(cosines, np.cumsum(self.sizes)[:-1])
                 chance = _energy(np.minimum(cosines, 0)) / len(cosines)

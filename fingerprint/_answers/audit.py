@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint._answers import collect
-from fingerprint._answers.collect import Reading
+from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
-from fingerprint._distances.nearest import nearest
 from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import methods, roc
 from fingerprint._statistics.data_copying import Copying, data_copying
@@ -29,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fingerprint._answers.collect import Groups
+    from fingerprint._answers.one_pass import Groups
     from fingerprint._base.types import Array, Floats, Ints, OnError
-    from fingerprint._images.loading import Slices, Source
+    from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
 
 _COPYING = ("z", "p_value", "closer")
@@ -203,9 +200,8 @@ def audit(
     Returns
     -------
     Audit
-        Effect size, p-value, leak rate, smallest detectable leak, data-copying statistic, verdict in words. The
-        data-copying statistic (one cell, Euclidean distances) needs the synthetic images a second time, and is left out
-        where they come from an iterator.
+        Effect size, p-value, leak rate, smallest detectable leak, data-copying statistic (one cell, Euclidean
+        distances), verdict in words.
 
     Raises
     ------
@@ -226,20 +222,18 @@ def audit(
     (True, True)
     """
     chosen = methods.METHODS[checks.choice("method", method, methods.METHODS)]
-    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    members, others = reading.load(used, argument="used"), reading.load(unused, argument="unused")
-    seen = collect.collect(
-        members,
-        fake,
-        reading,
-        k=chosen.k,
-        reference=others,
+    side = RealSide.of(
+        used,
+        ReadingOptions(size, recursive, on_error, block, threads, executor, progress),
+        reference=unused,
         groups=groups,
         metrics=chosen.metrics,
         patches=chosen.patches,
-        called=("used", "unused", "fake"),
+        copying=True,
+        called=("used", "unused"),
     )
-    found, n_used = seen.score(chosen), seen.n_real
+    seen = side.compare(fake, k=chosen.k)
+    found, n_used = methods.score(seen.kinds(chosen))[0], seen.n_real
     result = audit_scores(
         found[:n_used],
         found[n_used:],
@@ -251,17 +245,10 @@ def audit(
         n_permutations=n_permutations,
         seed=seed,
     )
-    copying = None if isinstance(fake, Iterator) else _copying(members, others, fake, reading)
-    return replace(result, copying=copying, failed=seen.failed)
-
-
-def _copying(used: Slices, unused: Slices, fake: Source, reading: Reading) -> Copying:
-    """Return the data-copying statistic of all images as one cell."""
-    held_out = nearest(unused, used, k=1, threads=reading.threads).distances[:, 0]
-    generated = [
-        nearest(part, used, k=1, threads=reading.threads).distances[:, 0] for part in reading.blocks(fake) if len(part)
-    ]
-    return data_copying(held_out, np.concatenate(generated))
+    near, far = seen.summary.fake_to_used, seen.real.unused_to_used
+    assert near is not None
+    assert far is not None
+    return replace(result, copying=data_copying(far, near), failed=seen.failed)
 
 
 @public

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._answers import collect
-from fingerprint._answers.collect import Reading
+from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._base import checks
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
@@ -20,7 +19,7 @@ from fingerprint._statistics import fixed_count, intervals, roc
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fingerprint._answers.collect import Groups
+    from fingerprint._answers.one_pass import Groups
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.intervals import Estimate
@@ -147,22 +146,18 @@ def compare(
     level = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
     draws = checks.integer("n_bootstrap", n_bootstrap, minimum=100)
     start = checks.integer("seed", seed, minimum=0)
-    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    known = reading.load(used, argument="used")
-    others = None if unused is None else reading.load(unused, argument="unused")
+    options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
+    side = RealSide.of(used, options, reference=unused, groups=groups, called=("used", "unused"))
     both = [
-        collect.collect(
-            known, fake, reading, k=fixed_count.KEPT, reference=others, groups=groups, called=("used", "unused", name)
-        )
-        for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
+        side.compare(fake, k=fixed_count.KEPT, argument=name) for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]
-    n_used, total = len(known), len(both[0].known)
+    n_used, total = side.n_real, len(side.known)
     count, found = fixed_count.side_by_side([seen.neighbours for seen in both])
-    weights = _weights(both[0].real.groups, n_used, draws, start)
+    weights = _weights(side.real.groups, n_used, draws, start)
     nearer = found[0] - found[1]
     difference = _means(weights[:, :n_used], nearer[:n_used])
     aucs = None
-    if others is not None:
+    if unused is not None:
         difference = difference - _means(weights[:, n_used:], nearer[n_used:])
         aucs = [roc.weighted(weights, row, n_used) for row in found]
     return Comparison(

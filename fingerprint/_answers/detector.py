@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fingerprint._answers import collect
-from fingerprint._answers.collect import Reading
+from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._base import checks, results
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.collect import Groups
+    from fingerprint._answers.one_pass import Groups
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
 
@@ -196,8 +195,8 @@ class Detector(Result):
         """
         if share is not None:
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
-        reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-        seen = collect.collect(real, fake, reading, k=fixed_count.KEPT, population=population, groups=groups)
+        options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
+        seen = RealSide.of(real, options, population=population, groups=groups).compare(fake, k=fixed_count.KEPT)
         names = fixed_count.input_names(seen.summary.scales)
         if names != self.inputs:
             raise InputError(
@@ -327,17 +326,15 @@ def fit(
     (12, True)
     """
     start = checks.integer("seed", seed, minimum=0)
-    reading = Reading(size, recursive, on_error, block, threads, executor, progress)
-    seen = collect.collect(
+    side = RealSide.of(
         used,
-        fake,
-        reading,
-        k=fixed_count.KEPT,
+        ReadingOptions(size, recursive, on_error, block, threads, executor, progress),
         reference=unused,
         population=population,
         groups=groups,
-        called=("used", "unused", "fake"),
+        called=("used", "unused"),
     )
+    seen = side.compare(fake, k=fixed_count.KEPT)
     total, n_used = len(seen.known), seen.n_real
     least = 2 * logistic.FOLDS
     if min(n_used, total - n_used) < least:

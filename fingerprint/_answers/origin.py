@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fingerprint._answers import collect
+from fingerprint._answers import one_pass
 from fingerprint._answers.evidence import Evidence
 from fingerprint._base.checks import InputError
 from fingerprint._images import loading
@@ -71,6 +71,6 @@ class Origin:
         """Return the patches of the real images."""
         if self.patches is not None:
             return self.patches
-        if min(self.known.height, self.known.width) < collect.LEAST_SIDE:
+        if min(self.known.height, self.known.width) < one_pass.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {self.known.layout}")
         return gain_reals.prepare_patches(self.known.pixels)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fingerprint._answers import collect
-from fingerprint._answers.collect import Reading
+from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._answers.origin import Origin
 from fingerprint._answers.ranking import Ranking
 from fingerprint._answers.rows import Match
@@ -18,13 +15,13 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import decisions, default, methods, p_values
+from fingerprint._statistics import decisions, methods, p_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
 
-    from fingerprint._answers.collect import Collected, Groups
+    from fingerprint._answers.one_pass import Compared, Groups
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import Method, MethodName
@@ -111,26 +108,20 @@ def rank(
     checks.integer("k", k, minimum=1)
     checks.integer("block", block, minimum=1)
     chosen = methods.METHODS[method]
-    seen = collect.collect(
+    side = RealSide.of(
         real,
-        fake,
-        Reading(size, recursive, on_error, block, threads, executor, progress),
-        k=max(k, chosen.k),
+        ReadingOptions(size, recursive, on_error, block, threads, executor, progress),
         reference=reference,
         population=population,
         groups=groups,
         metrics=chosen.metrics,
         patches=chosen.patches,
     )
+    seen = side.compare(fake, k=max(k, chosen.k))
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
-    kinds = methods.kinds(chosen, seen.neighbours, seen.patches)
-    found = seen.score(chosen)
-    patches_lead = np.zeros(len(found), bool)
-    if len(kinds) == 2:
-        whole, parts = default.tail_scores(kinds, default.CHANCE)
-        patches_lead = parts > whole
+    found, patches_lead = methods.score(seen.kinds(chosen))
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
     tested = None if reference is None else p_values.p_values(mine, null)
@@ -160,13 +151,13 @@ def rank(
     )
 
 
-def _extrapolated(method: Method, seen: Collected) -> Array:
+def _extrapolated(method: Method, seen: Compared) -> Array:
     """Return the p-value that each real image has from its own distances."""
     whole = seen.neighbours if method.statistic is not None else ()
     return decisions.chance(whole, seen.summary.patches if method.patches else None)
 
 
-def _matches(seen: Collected, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:
+def _matches(seen: Compared, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:
     """Return the synthetic images that give one real image away: the nearest, and those with the best patches."""
     nearest, parts = seen.summary.nearest, seen.summary.patches
     names = dict(nearest.names)

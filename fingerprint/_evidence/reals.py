@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base.representatives import representatives
-from fingerprint._evidence.scales import compare_scales, prepare_scales
+from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
 from fingerprint._evidence.whitening import Whitening
 from fingerprint._patches.gain_reals import prepare_patches
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
     from fingerprint._distances.side import Side
-    from fingerprint._evidence.scales import Scale
     from fingerprint._patches.gain_reals import GainReals
 
+COPIED = Scale(1, "euclidean")  # where the data-copying statistic compares images with used ones
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
 
@@ -42,6 +42,10 @@ class Reals:
         Whether groups are known.
     patches : GainReals, optional
         Where patches are compared too.
+    n_used : int, optional
+        How many images, from the first on, synthetic ones may copy; `sides` then has the scale `COPIED` too.
+    unused_to_used : ndarray, optional
+        (n_real - n_used,) float64: distance of every other image to the nearest of those, at that scale.
     """
 
     sides: Mapping[Scale, Side]
@@ -50,21 +54,36 @@ class Reals:
     groups: Array
     grouped: bool = False
     patches: GainReals | None = None
+    n_used: int | None = None
+    unused_to_used: Array | None = None
 
-    def distances(self, pixels: Array) -> list[Array]:
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Return what is compared, the first axis of `others`."""
+        return tuple(self.sides)[: len(self.whitenings)]
+
+    def distances(self, pixels: Array) -> tuple[list[Array], Array | None]:
         """Return the distances of every real image to every image of `pixels` (m, h, w), whitened where scales are.
 
-        One (n_real, m) float64 for each scale.
+        One (n_real, m) float64 for each scale; and with `n_used` the (m,) distances to the nearest used image.
         """
         compared = compare_scales(self.sides, prepare_scales(pixels, tuple(self.sides)))
-        return [
-            found if whitening is None else whitening.distances(found)
-            for found, whitening in zip(compared.values(), self.whitenings, strict=True)
+        to_used = None if self.n_used is None else compared[COPIED][: self.n_used].min(axis=0)
+        found = [
+            compared[scale] if whitening is None else whitening.distances(compared[scale])
+            for scale, whitening in zip(self.scales, self.whitenings, strict=True)
         ]
+        return found, to_used
 
 
 def prepare_reals(
-    pixels: Array, scales: Sequence[Scale], *, groups: Array | None = None, patches: bool = False, threads: int = 1
+    pixels: Array,
+    scales: Sequence[Scale],
+    *,
+    groups: Array | None = None,
+    patches: bool = False,
+    n_used: int | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prepare real images and compare them with each other.
 
@@ -78,6 +97,8 @@ def prepare_reals(
         (n_real,) int: images of the same group are not compared with each other.
     patches : bool
         Also prepare the comparison of patches.
+    n_used : int, optional
+        How many images, from the first on, synthetic ones may copy.
     threads : int
         Threads to use.
 
@@ -87,20 +108,27 @@ def prepare_reals(
         With the 50 nearest others of every image.
     """
     count = len(pixels)
-    sides = prepare_scales(pixels, scales)
+    every = tuple(scales) if n_used is None or COPIED in scales else (*scales, COPIED)
+    sides = prepare_scales(pixels, every)
     own = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     kept = min(_OTHERS, count - 1)
     chosen = representatives(count)
     others = np.full((len(scales), count, kept), np.inf)
+    to_used = None if n_used is None else np.full(count - n_used, np.inf)
     whitenings: list[Whitening | None] = [None] * len(scales)
     rest = np.delete(np.arange(count), chosen)
     for columns in (chosen, *(rest[start : start + len(chosen)] for start in range(0, len(rest), len(chosen)))):
-        some = sides if len(columns) == count else prepare_scales(pixels[columns], scales)
-        for s, (scale, found) in enumerate(compare_scales(sides, some, threads=threads).items()):
+        some = sides if len(columns) == count else prepare_scales(pixels[columns], every)
+        compared = compare_scales(sides, some, threads=threads)
+        if to_used is not None:
+            near = compared[COPIED][n_used:, columns < n_used]
+            to_used = np.minimum(to_used, near.min(axis=1, initial=np.inf))
+        for s, scale in enumerate(scales):
+            found = compared[scale]
             if scale.whitened and columns is chosen:
                 whitenings[s] = Whitening.of(found, chosen)
             whitened = whitening.distances(found) if (whitening := whitenings[s]) else found
             of_others = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[s] = np.sort(np.concatenate([others[s], of_others], axis=1), axis=1)[:, :kept]
     parts = prepare_patches(pixels, threads=threads) if patches else None
-    return Reals(sides, tuple(whitenings), others, own, groups is not None, parts)
+    return Reals(sides, tuple(whitenings), others, own, groups is not None, parts, n_used, to_used)

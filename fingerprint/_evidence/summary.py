@@ -49,6 +49,9 @@ class Summary:
         Files that are no images.
     patches : GainSummary, optional
         Where patches were compared too.
+    fake_to_used : ndarray, optional
+        (n_fake,) float64, ascending: distance of every synthetic image to the nearest used one, where `Reals.n_used`
+        says which these are. The only part that grows with the number of synthetic images.
     """
 
     scales: tuple[Scale, ...]
@@ -59,6 +62,7 @@ class Summary:
     failed: tuple[Failure, ...] = ()
     ignored: int = 0
     patches: GainSummary | None = None
+    fake_to_used: Array | None = None
 
     @property
     def n_fake(self) -> int:
@@ -107,13 +111,15 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     Summary
         Of this block alone, as if the stream began with it.
     """
-    scales, n_real = tuple(real.sides), len(real.groups)
+    scales, n_real = real.scales, len(real.groups)
     distances = np.empty((len(scales), n_real, len(block)))
     counts = np.zeros((len(scales), n_real, len(histogram.edges())), dtype=np.int64)
     votes = np.zeros((len(scales), n_real), dtype=np.int64)
     copies = np.zeros_like(votes)
+    to_used = None if real.n_used is None else np.empty(0)
     if len(block):
-        for s, found in enumerate(real.distances(block.pixels)):
+        by_scale, to_used = real.distances(block.pixels)
+        for s, found in enumerate(by_scale):
             distances[s] = found
             counts[s] = histogram.count(found)
             voted = found.argmin(axis=0)
@@ -125,7 +131,8 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     patches = None
     if real.patches is not None:
         patches = gains.summarise_gains(real.patches, block.pixels, block.names, k=k)
-    return Summary(scales, nearest, counts, votes, copies, block.failed, block.ignored, patches)
+    to_used = None if to_used is None else np.sort(to_used)
+    return Summary(scales, nearest, counts, votes, copies, block.failed, block.ignored, patches, to_used)
 
 
 def join(parts: Sequence[Summary]) -> Summary:
@@ -154,6 +161,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         Of all synthetic images together.
     """
     patches = [summary.patches for summary in summaries if summary.patches is not None]
+    to_used = [summary.fake_to_used for summary in summaries if summary.fake_to_used is not None]
     failed = sorted(
         (failure for summary in summaries for failure in summary.failed),
         key=lambda failure: (natural_key(failure.name), failure.reason),
@@ -167,4 +175,5 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         tuple(failed),
         sum(summary.ignored for summary in summaries),
         gains.merge(patches) if patches else None,
+        np.sort(np.concatenate(to_used)) if to_used else None,
     )

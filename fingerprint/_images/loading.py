@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -20,13 +22,14 @@ from fingerprint._images.slices import Layout, Slices
 from fingerprint._images.sources import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fingerprint._base.types import Array
 
 __all__ = [
     "Failure",
     "Layout",
+    "Plan",
     "Slices",
     "Source",
     "Task",
@@ -211,6 +214,26 @@ def _read(source: Source, tasks: Iterator[Task], threads: int) -> Iterator[Slice
         raise none_usable(source, failed)
 
 
+@dataclass(frozen=True)
+class Plan(Iterator[Task]):
+    """A collection cut into blocks.
+
+    Parameters
+    ----------
+    tasks : iterator of Task
+        Each reads one block.
+    total : int or None
+        Images of the collection, failing ones included; None where only reading it can tell.
+    """
+
+    tasks: Iterator[Task]
+    total: int | None
+
+    def __next__(self) -> Task:
+        """Return the next task."""
+        return next(self.tasks)
+
+
 def plan(
     source: Source,
     *,
@@ -220,7 +243,7 @@ def plan(
     recursive: bool = False,
     expect: Layout | Slices | None = None,
     argument: str = "source",
-) -> Iterator[Task]:
+) -> Plan:
     """Cut a collection into blocks that are read later, by other threads, processes or machines.
 
     What each task returns is uniform in size and depth. That the tasks agree with each other is certain with `expect`;
@@ -237,10 +260,11 @@ def plan(
     argument : str
         What error messages call the source.
 
-    Yields
-    ------
-    Task
-        To be called without arguments. Over all tasks, images and failures are as many as the images of the source.
+    Returns
+    -------
+    Plan
+        Of tasks to be called without arguments. Over all of them, images and failures are as many as the images of the
+        source.
 
     Raises
     ------
@@ -251,7 +275,8 @@ def plan(
     checks.choice("on_error", on_error, get_args(OnError))
     layout = expect.layout if isinstance(expect, Slices) else expect
     how = How(argument, _size(size), on_error, bool(recursive), layout)
-    return sources.tasks_of(sources.entries_of(source, how), how, block)
+    entries = sources.entries_of(source, how)
+    return Plan(sources.tasks_of(entries, how, block), sources.count_of(entries))
 
 
 def count(source: Source, *, recursive: bool = False, argument: str = "source") -> int | None:

@@ -108,24 +108,25 @@ def kinds(method: Method, seen: Sequence[Neighbourhood], patches: Array | None =
     return np.stack(rows)
 
 
-def score(method: Method, seen: Sequence[Neighbourhood], patches: Array | None = None) -> Array:
+def score(statistics: Array) -> tuple[Array, Array]:
     """Return one score for each real image: the only statistic, or the sum of the tail scores of both.
 
     If nothing can stand out, for want of images to compare with, it is the sum of the statistics themselves.
 
     Parameters
     ----------
-    method, seen, patches
-        As for `kinds`.
+    statistics : ndarray
+        (1 or 2, n) float64, as `kinds` returns them.
 
     Returns
     -------
-    ndarray
+    scores : ndarray
         (n,) float64; higher = more likely used.
+    patches_lead : ndarray
+        (n,) bool: True where patches have the higher tail score.
     """
-    statistics = kinds(method, seen, patches)
     if len(statistics) == 1:
-        return np.asarray(statistics[0])
+        return statistics[0], np.zeros(statistics.shape[1], bool)
     tails = tail_scores(statistics, CHANCE)
     whole, parts = tails if tails.any() else statistics
-    return np.asarray(whole + parts)
+    return whole + parts, tails[1] > tails[0]

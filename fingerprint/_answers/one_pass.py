@@ -1,0 +1,244 @@
+"""One pass, which every question shares: real images are prepared once and compared with a stream of synthetic ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fingerprint._base import checks, concurrency
+from fingerprint._base.checks import InputError
+from fingerprint._evidence import engine
+from fingerprint._evidence.reals import prepare_reals
+from fingerprint._evidence.scales import Scale, pyramid
+from fingerprint._images import loading
+from fingerprint._images.loading import Slices
+from fingerprint._statistics import methods
+from fingerprint._statistics.neighbourhood import neighbourhoods
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from fingerprint._base.types import Array, OnError
+    from fingerprint._evidence.reals import Reals
+    from fingerprint._evidence.summary import Summary
+    from fingerprint._images.loading import Failure, Plan, Source
+    from fingerprint._statistics.methods import Method
+    from fingerprint._statistics.neighbourhood import Neighbourhood
+
+Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
+
+LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How collections are read and worked through.
+
+    Parameters
+    ----------
+    size, recursive, on_error, block, threads, executor, progress
+        As for `fingerprint.rank`.
+    """
+
+    size: int | tuple[int, int] | None
+    recursive: bool
+    on_error: OnError
+    block: int
+    threads: int | None
+    executor: Executor | None
+    progress: bool
+
+    def load(self, source: Source, *, argument: str) -> Slices:
+        """Read a collection into memory."""
+        return loading.read(source, threads=self.threads, argument=argument, **self._files)
+
+    def plan(self, source: Source, *, expect: Slices, argument: str) -> Plan:
+        """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
+        return loading.plan(source, block=self.block, expect=expect, argument=argument, **self._files)
+
+    @property
+    def _files(self) -> dict[str, Any]:
+        return {"size": self.size, "recursive": self.recursive, "on_error": self.on_error}
+
+
+@dataclass(frozen=True)
+class RealSide:
+    """Real images, read and prepared once for any number of passes over synthetic ones.
+
+    Parameters
+    ----------
+    known : Slices
+        The real images, then those of the reference.
+    n_real : int
+        How many of them are no reference.
+    groups : tuple of str or None
+        Patient of each.
+    real : Reals
+        All of them, prepared for the comparison, and then the population.
+    failed : dict
+        From the name of a collection to its `Failure`s.
+    options : ReadingOptions
+        How they were read, and the synthetic images will be.
+    """
+
+    known: Slices
+    n_real: int
+    groups: tuple[str, ...] | None
+    real: Reals
+    failed: dict[str, tuple[Failure, ...]]
+    options: ReadingOptions
+
+    @classmethod
+    def of(
+        cls,
+        real: Source,
+        options: ReadingOptions,
+        *,
+        reference: Source | None = None,
+        population: Source | None = None,
+        groups: Groups | None = None,
+        metrics: tuple[str, ...] = (),
+        patches: bool = False,
+        copying: bool = False,
+        called: tuple[str, str] = ("real", "reference"),
+    ) -> RealSide:
+        """Read and prepare real images; arguments as for `fingerprint.rank`.
+
+        Images of the `population` have no result. `metrics` are compared at full resolution; none = the scales of
+        `fingerprint._evidence.scales.pyramid`. With `copying`, the distances of the data-copying statistic are kept.
+        `called` is what the messages call the other two collections.
+        """
+        slices = known = options.load(real, argument=called[0])
+        failed = {called[0]: slices.failed}
+        if reference is not None:
+            unused = options.load(reference, argument=called[1])
+            known = loading.concatenate(slices, unused, argument=called[1])
+            failed[called[1]] = unused.failed
+        count = len(known)
+        if population is not None:
+            more = options.load(population, argument="population")
+            known = loading.concatenate(known, more, argument="population")
+            failed["population"] = more.failed
+        patients = None if groups is None else _patients(groups, known)
+        if population is not None:
+            once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
+            if len(once) < len(known):
+                known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
+                patients = None if patients is None else [patients[i] for i in once]
+        prepared = prepare_reals(
+            known.pixels,
+            tuple(Scale(1, metric) for metric in metrics) or pyramid(known.height, known.width),
+            groups=None if patients is None else np.unique(patients, return_inverse=True)[1],
+            patches=patches and min(known.height, known.width) >= LEAST_SIDE,
+            n_used=len(slices) if copying else None,
+            threads=concurrency.resolve(options.threads),
+        )
+        return cls(
+            known=known if population is None else known[:count],
+            n_real=len(slices),
+            groups=None if patients is None else tuple(patients[:count]),
+            real=prepared,
+            failed=failed,
+            options=options,
+        )
+
+    def compare(self, fake: Source, *, k: int, argument: str = "fake") -> Compared:
+        """Compare every real image with every synthetic one, in one pass; `k` nearest ones are kept."""
+        blocks = self.options.plan(fake, expect=self.known, argument=argument)
+        with concurrency.bar(self.options.progress, unit="image", total=blocks.total) as advance:
+            summary = engine.summarise(
+                engine.Summariser(self.real, k),
+                blocks,
+                threads=concurrency.resolve(self.options.threads),
+                executor=self.options.executor,
+                advance=advance,
+            )
+        if not summary.n_fake:
+            raise loading.none_usable(fake, summary.failed, argument=argument)
+        if len(self.known) < len(self.real.groups):  # the population has no result
+            summary = summary.first(len(self.known))
+        return Compared(
+            known=self.known,
+            n_real=self.n_real,
+            groups=self.groups,
+            real=self.real,
+            summary=summary,
+            neighbours=neighbourhoods(self.real, summary),
+            failed=self.failed | {argument: summary.failed},
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Real images after one pass over the synthetic ones.
+
+    Parameters
+    ----------
+    known, n_real, groups, real
+        As for `RealSide`.
+    summary : Summary
+        What the pass left behind about those that are known.
+    neighbours : list of Neighbourhood
+        What the statistics see, one entry for each scale.
+    failed : dict
+        From the name of a collection to its `Failure`s.
+    """
+
+    known: Slices
+    n_real: int
+    groups: tuple[str, ...] | None
+    real: Reals
+    summary: Summary
+    neighbours: list[Neighbourhood]
+    failed: dict[str, tuple[Failure, ...]]
+
+    @property
+    def patches(self) -> Array | None:
+        """Return (n,) float64 evidence of patches, None where they were not compared."""
+        return None if self.summary.patches is None else self.summary.patches.scores
+
+    def kinds(self, method: Method) -> Array:
+        """Return (1 or 2, n) float64 kinds of evidence of all real images; higher = more likely used."""
+        return methods.kinds(method, self.neighbours, self.patches)
+
+
+def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
+    """Yield the positions, from `start` on, of images that are none of the known ones and not there before."""
+    seen = {hashlib.blake2b(image).digest() for image in known.pixels}
+    for i, image in enumerate(more.pixels, start):
+        digest = hashlib.blake2b(image).digest()
+        if digest not in seen:
+            yield i
+        seen.add(digest)
+
+
+def _patients(groups: Groups, slices: Slices) -> list[str]:
+    """Return the group of every image as text."""
+    if isinstance(groups, Mapping):
+        missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
+        if missing:
+            raise InputError(
+                f"groups: expected an entry for every real image, those of reference and population too, found "
+                f"none for {missing[0]!r} ({len(missing)} missing); add them, keyed by the name or the file name"
+            )
+        return [str(groups[name] if name in groups else groups[PurePosixPath(name).name]) for name in slices.names]
+    if callable(groups):
+        return [str(groups(name)) for name in slices.names]
+    if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
+        raise InputError(f"groups: expected a mapping, a function or a sequence, got {checks.describe(groups)}")
+    if len(groups) != len(slices) + len(slices.failed):
+        raise InputError(
+            f"groups: expected one entry for each real image, then reference and population, {len(slices)} in all, "
+            f"got {len(groups)}"
+        )
+    if slices.failed:
+        raise InputError(
+            f"groups: a sequence cannot be matched to the images, because {len(slices.failed)} files failed (first: "
+            f"{slices.failed[0].name}: {slices.failed[0].reason}); pass a mapping from name to group"
+        )
+    return [str(group) for group in groups]
