@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fingerprint._answers import evidence
+from fingerprint._answers import pictures
 from fingerprint._patches.gains import GainMap
 
 HEIGHT, WIDTH, SIZE = 24, 28, 8
@@ -21,7 +21,7 @@ def example(*, mirrored=False):
 
 def test_the_heat_map_is_the_mean_of_the_patches_over_a_pixel():
     found = example()
-    heat = evidence.heat(found, HEIGHT, WIDTH)
+    heat = pictures.heat(found, HEIGHT, WIDTH)
     assert heat.shape == (HEIGHT, WIDTH)
     for y, x in ((0, 0), (5, 5), (10, 13), (19, 22), (23, 27)):
         over = [
@@ -35,21 +35,21 @@ def test_the_heat_map_is_the_mean_of_the_patches_over_a_pixel():
 
 def test_rectangles_are_the_best_patches_apart_from_each_other():
     # the second best covers half of the best
-    assert evidence.rectangles(example(), 5) == [(4, 4, 6, 4, 6.0), (12, 16, 14, 16, 3.0)]
-    assert evidence.rectangles(example(), 1) == [(4, 4, 6, 4, 6.0)]
+    assert pictures.rectangles(example(), 5) == [(4, 4, 6, 4, 6.0), (12, 16, 14, 16, 3.0)]
+    assert pictures.rectangles(example(), 1) == [(4, 4, 6, 4, 6.0)]
 
 
 def test_rectangles_are_as_few_as_there_are_patches():
     gains = np.array([[1.0, 2.0]])
     found = GainMap(np.array([0]), np.array([0, SIZE]), SIZE, gains, np.zeros((1, 2, 2), np.int64), False)
-    assert evidence.rectangles(found, 5) == [(0, SIZE, 0, SIZE, 2.0), (0, 0, 0, 0, 1.0)]
+    assert pictures.rectangles(found, 5) == [(0, SIZE, 0, SIZE, 2.0), (0, 0, 0, 0, 1.0)]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_drawing(dtype):
     rng = np.random.default_rng(0)
     real, fake = rng.integers(0, np.iinfo(dtype).max, (2, HEIGHT, WIDTH)).astype(dtype)
-    picture = evidence.draw(real, fake, example())
+    picture = pictures.draw(real, fake, example())
     zoom = 16
     assert picture.size == (3 * WIDTH * zoom + 16, HEIGHT * zoom)
     assert picture.mode == "RGB"
@@ -66,18 +66,18 @@ def test_drawing(dtype):
     assert (heat[-1] == heat[-1][:, :1]).all()
 
 
-def test_a_mirrored_match_is_drawn_turned():
+def test_a_mirrored_match_is_drawn_mirrored():
     real = np.zeros((HEIGHT, WIDTH), np.uint8)
     fake = real.copy()
     fake[:, 0] = 200
-    as_is, turned = (np.asarray(evidence.draw(real, fake, example(mirrored=m))) for m in (False, True))
+    as_is, mirrored = (np.asarray(pictures.draw(real, fake, example(mirrored=m))) for m in (False, True))
     left, right = WIDTH * 16 + 8, 2 * WIDTH * 16 + 7
     assert as_is[0, left, 0] == 200
     assert as_is[0, right, 0] == 0
-    assert turned[0, left, 0] == 0
-    assert turned[0, right, 0] == 200
+    assert mirrored[0, left, 0] == 0
+    assert mirrored[0, right, 0] == 200
 
 
 def test_a_flat_16_bit_image_is_black():
     flat = np.full((HEIGHT, WIDTH), 700, np.uint16)
-    assert not np.asarray(evidence.draw(flat, flat, example()))[-1, : WIDTH * 16].any()
+    assert not np.asarray(pictures.draw(flat, flat, example()))[-1, : WIDTH * 16].any()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base.naming import natural_key
+from fingerprint._base.naming import ranks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,10 +107,8 @@ def smallest(values: Array, images: Array, names: Sequence[str] | Mapping[int, s
     same = (near[order][1:] == near[order][:-1]) & (rows[order][1:] == rows[order][:-1])
     if same.any():  # only now do names matter
         tied = order[np.append(same, False) | np.append(False, same)]
-        numbers, which = np.unique(images.reshape(-1, count)[rows[tied], columns[tied]], return_inverse=True)
-        by_name = sorted(range(len(numbers)), key=lambda i: natural_key(names[int(numbers[i])]))
         places = np.zeros(len(at), np.int64)
-        places[tied] = np.argsort(by_name)[which]
+        places[tied] = ranks(images.reshape(-1, count)[rows[tied], columns[tied]], names)
         order = np.lexsort((places, near, rows))
     first = np.searchsorted(rows, np.arange(len(table)))
     return np.asarray(columns[order[first[:, None] + np.arange(kept)]]).reshape(*values.shape[:-1], kept)

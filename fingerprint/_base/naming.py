@@ -1,4 +1,4 @@
-"""Names of images: their natural order, and the indices that refer to them."""
+"""Names of images: their natural order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fingerprint._base.types import Array
 
@@ -43,17 +43,8 @@ def in_order(names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=lambda i: natural_key(names[i]))
 
 
-def united(parts: Sequence[tuple[Sequence[str], Array]]) -> tuple[list[str], list[Array]]:
-    """Return all names in natural order, each once, and the indices of every part into these; -1 stays -1."""
-    names = sorted({name for own, _ in parts for name in own}, key=natural_key)
-    position = {name: i for i, name in enumerate(names)}
-    # the appended -1 is what an index of -1 picks
-    return names, [np.array([*(position[name] for name in own), -1])[indices] for own, indices in parts]
-
-
-def referenced(names: Sequence[str], indices: Array) -> tuple[tuple[str, ...], Array]:
-    """Return the names that are referred to, and the indices into these alone; -1 stays -1."""
-    used = np.unique(indices[indices >= 0])
-    position = np.full(len(names) + 1, -1, dtype=np.int64)
-    position[used] = np.arange(len(used))
-    return tuple(names[i] for i in used), position[indices]
+def ranks(images: Array, names: Sequence[str] | Mapping[int, str]) -> Array:
+    """Return the rank of each image, (n,) int64: by the natural order of its name, then by its number."""
+    numbers, which = np.unique(images, return_inverse=True)
+    order = sorted(range(len(numbers)), key=lambda i: natural_key(names[int(numbers[i])]))
+    return np.asarray(np.argsort(order)[which])

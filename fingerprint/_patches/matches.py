@@ -1,4 +1,4 @@
-"""Local patches: where a part of a synthetic image matches a part of a real one."""
+"""Matches of patches: in which synthetic image, and where, each patch of a real image has its best match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fingerprint._images import loading
 from fingerprint._patches.match_search import MatchPatches, PatchSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._images.loading import Slices, Source
@@ -44,7 +44,7 @@ class PatchMatch(NamedTuple):
     down, right : int
         How many pixels further the match lies.
     mirrored : bool
-        Whether the match is in the synthetic image turned left to right.
+        Whether the match is in the mirrored synthetic image.
     """
 
     row: int
@@ -86,8 +86,8 @@ class NearestPatches(ListResult[MatchedPatches]):
         (n,) real images.
     search : PatchSearch
         How the patches were cut and compared.
-    fakes : tuple of str
-        Names of the synthetic images that `indices` refers to, in natural order.
+    fakes : mapping of int to str
+        Names of the synthetic images that `indices` refers to, by their position.
     rows, columns : ndarray
         (n_rows,) and (n_columns,) int64: upper and left edges of the patches.
     informative : ndarray
@@ -96,12 +96,13 @@ class NearestPatches(ListResult[MatchedPatches]):
         (n, n_rows, n_columns) float64: root mean squared difference in grey levels, or 1 - normalised correlation;
         smaller = more alike.
     indices : ndarray
-        (n, n_rows, n_columns) int64: positions in `fakes`; -1 = none.
+        (n, n_rows, n_columns) int64: position of the match among all usable synthetic images in the order they came;
+        -1 = none.
     offsets : ndarray
         (n, n_rows, n_columns, 2) int64: how many pixels further down and right the match lies, in the mirrored image
         where `mirrored` says so.
     mirrored : ndarray
-        (n, n_rows, n_columns) bool: True where the match is in the synthetic image turned left to right.
+        (n, n_rows, n_columns) bool: True where the match is in the mirrored synthetic image.
     n_fake : int
         Number of synthetic images searched.
     failed : mapping of str to tuple of Failure
@@ -113,7 +114,7 @@ class NearestPatches(ListResult[MatchedPatches]):
 
     names: tuple[str, ...]
     search: PatchSearch
-    fakes: tuple[str, ...]
+    fakes: Mapping[int, str]
     rows: Array
     columns: Array
     informative: Array
@@ -150,13 +151,13 @@ class NearestPatches(ListResult[MatchedPatches]):
     def merge(self, other: NearestPatches) -> NearestPatches:
         """Return the best matches among the synthetic images of both, which are about the same real images.
 
-        The result is the same, bit for bit, in whatever order parts of a collection are merged. Of equally good matches
-        that in the image of the lower name counts, then one that is not mirrored, then the smaller shift.
+        Of equally good matches that in the image of the lower name counts, then that in the earlier image, then one
+        that is not mirrored, then the smaller shift.
 
         Parameters
         ----------
         other : NearestPatches
-            Of other synthetic images.
+            Of other synthetic images. Their positions follow those of the images here.
 
         Returns
         -------
@@ -170,18 +171,16 @@ class NearestPatches(ListResult[MatchedPatches]):
         """
         if (self.search, self.names) != (other.search, other.names):
             raise InputError("other: expected the same real images and the same search, got different ones")
-        names, (mine, theirs) = naming.united([(part.fakes, part.indices) for part in (self, other)])
-        rank = {tuple(offset): i for i, offset in enumerate(self.search.offsets.tolist())}
-        tied = (self.distances == other.distances) & (mine == theirs) & (mine >= 0)
-        take = (other.distances < self.distances) | ((other.distances == self.distances) & (theirs < mine))
-        for at in zip(*np.nonzero(tied), strict=True):
-            keys = [(part.mirrored[at], rank[tuple(part.offsets[at].tolist())]) for part in (other, self)]
-            take[at] = keys[0] < keys[1]
+        mine, theirs = self.indices, np.where(other.indices >= 0, other.indices + self.n_fake, -1)
+        names = {**self.fakes, **{image + self.n_fake: name for image, name in other.fakes.items()}}
+        take = other.distances < self.distances
+        tied = (other.distances == self.distances) & (mine >= 0) & (theirs >= 0)
+        left, right = np.split(naming.ranks(np.concatenate([mine[tied], theirs[tied]]), names), 2)
+        take[tied] = right < left
         indices = np.where(take, theirs, mine)
-        fakes, indices = naming.referenced(names, indices)
         return replace(
             self,
-            fakes=fakes,
+            fakes=_referenced(names, indices),
             indices=indices,
             distances=np.where(take, other.distances, self.distances),
             offsets=np.where(take[..., None], other.offsets, self.offsets),
@@ -230,7 +229,7 @@ def patch_matches(
         A patch of the real image with a standard deviation below this many grey levels (6) never counts: it would match
         any table, air or padding. Must be given for 16-bit images.
     mirror : bool
-        Also look for the patches in the synthetic images turned left to right.
+        Also look for the patches in the mirrored synthetic images.
     threads : int, optional
         One per available core by default. Never changes the result.
     progress : bool
@@ -318,8 +317,8 @@ def nearest_patches(
     Returns
     -------
     NearestPatches
-        Exact: no window is left out. Of equally good matches that in the image of the lower name counts, then one that
-        is not mirrored, then the smaller shift.
+        Exact: no window is left out. Of equally good matches that in the image of the lower name counts, then that in
+        the earlier image, then one that is not mirrored, then the smaller shift.
 
     Raises
     ------
@@ -362,8 +361,9 @@ def _nearest(patches: MatchPatches, names: tuple[str, ...], part: Slices, limits
     These are raised to what was found. Threads may share them: one that sees an older number searches more.
     """
     search, offsets = patches.search, patches.search.offsets
-    in_order = naming.in_order(part.names)
-    best, which, where = patches.best(part.pixels[in_order], limits)
+    order = naming.in_order(part.names)  # of equally good matches the search keeps the first
+    in_order = order == list(range(len(part)))
+    best, which, where = patches.best(part.pixels if in_order else part.pixels[order], limits)
     np.maximum(limits, best, out=limits)
     found = which >= 0
     if search.measure == "ncc":
@@ -371,11 +371,11 @@ def _nearest(patches: MatchPatches, names: tuple[str, ...], part: Slices, limits
     else:
         distances = np.sqrt(np.where(found, np.abs(best), np.inf) / search.size**2)
     shape = patches.informative.shape
-    fakes, indices = naming.referenced([part.names[i] for i in in_order], which.reshape(shape))
+    indices = np.where(found, np.array([*order, -1])[which], -1).reshape(shape)
     return NearestPatches(
         search=search,
         names=names,
-        fakes=fakes,
+        fakes=_referenced(part.names, indices),
         rows=patches.rows,
         columns=patches.columns,
         informative=patches.informative,
@@ -386,6 +386,11 @@ def _nearest(patches: MatchPatches, names: tuple[str, ...], part: Slices, limits
         n_fake=len(part),
         failed={"real": (), "fake": part.failed},
     )
+
+
+def _referenced(names: Sequence[str] | Mapping[int, str], indices: Array) -> dict[int, str]:
+    """Return the names of the images that are referred to."""
+    return {image: names[image] for image in np.unique(indices[indices >= 0]).tolist()}
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------
