@@ -98,17 +98,14 @@ def smallest(values: Array, images: Array, names: Sequence[str] | Mapping[int, s
     kept = min(k, count)
     if not values.size:
         return np.zeros((*values.shape[:-1], kept), np.int64)
-    table = np.ascontiguousarray(values).reshape(-1, count)
-    bound = np.partition(table, kept - 1, axis=1)[:, kept - 1 : kept]
-    at = np.flatnonzero(table <= bound)
-    rows, columns = np.divmod(at, count)
-    near = table.ravel()[at]
-    order = np.lexsort((near, rows))
-    same = (near[order][1:] == near[order][:-1]) & (rows[order][1:] == rows[order][:-1])
-    if same.any():  # only now do names matter
-        tied = order[np.append(same, False) | np.append(False, same)]
-        places = np.zeros(len(at), np.int64)
-        places[tied] = ranks(images.reshape(-1, count)[rows[tied], columns[tied]], names)
-        order = np.lexsort((places, near, rows))
-    first = np.searchsorted(rows, np.arange(len(table)))
-    return np.asarray(columns[order[first[:, None] + np.arange(kept)]]).reshape(*values.shape[:-1], kept)
+    table, owners = np.ascontiguousarray(values).reshape(-1, count), images.reshape(-1, count)
+    order = np.argsort(table, axis=1)
+    ordered = np.take_along_axis(table, order[:, : kept + 1], axis=1)
+    tied = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
+    if len(tied):  # only now do names matter
+        rows, columns = np.nonzero(table[tied] <= ordered[tied, kept - 1 : kept])
+        by_name = ranks(owners[tied[rows], columns], names)
+        place = np.lexsort((by_name, table[tied[rows], columns], rows))
+        first = np.searchsorted(rows, np.arange(len(tied)))
+        order[tied, :kept] = columns[place[first[:, None] + np.arange(kept)]]
+    return np.asarray(order[:, :kept]).reshape(*values.shape[:-1], kept)
