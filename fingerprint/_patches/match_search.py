@@ -1,4 +1,4 @@
-"""The search for local patches: where they lie in real images, and where in synthetic ones each matches best."""
+"""The exact search behind matches: where patches lie in real images, and where in synthetic ones each matches best."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PatchSearch:
     measure : str
         ``"rmse"`` or ``"ncc"``.
     flat : float
-        Least standard deviation, in grey levels, of a patch that says something.
+        Standard deviation, in grey levels, below which a patch is flat.
     mirror : bool
         Search mirrored synthetic images too.
     """
@@ -54,18 +54,35 @@ class PatchSearch:
 
 @dataclass(frozen=True)
 class MatchPatches:
-    """The patches of the real images: who has an informative one where."""
+    """The patches of real images, by site: at each, the images whose patch there is not flat.
+
+    Parameters
+    ----------
+    search : PatchSearch
+        Where the patches lie, and how they are searched for.
+    pixels : ndarray
+        (n, h, w) real images.
+    rows, columns : ndarray
+        (n_rows,) and (n_columns,) int64: upper and left edges of the patches. A site is one of each, row by row.
+    informative : ndarray
+        (n, n_rows, n_columns) bool: False where a patch is flat.
+    members : ndarray
+        (n_sites, n) int64: the images with an informative patch at the site, ascending, then -1.
+    workspace : Workspace
+        Arrays that the threads use again and again.
+    """
 
     search: PatchSearch
     pixels: Array
     rows: Array
     columns: Array
     informative: Array
-    members: Array  # (n_sites, n) int64: images with an informative patch there, then -1
+    members: Array
     workspace: Workspace = field(default_factory=Workspace, repr=False)
 
     @classmethod
     def of(cls, pixels: Array, search: PatchSearch) -> MatchPatches:
+        """Cut real images, (n, h, w), and find out which of their patches are flat."""
         from fingerprint._kernels import patch_products
 
         rows, columns = search.grid(*pixels.shape[1:])
@@ -84,19 +101,34 @@ class MatchPatches:
         return cls(search, pixels, rows, columns, informative, members)
 
     def best(self, fakes: Array, limits: Array) -> tuple[Array, Array, Array]:
-        """Return the best value, synthetic image and number of the offset for every patch, (n, n_sites) each.
+        """Search synthetic images (m, h, w) for every patch.
 
-        What is worse than `limits` (n, n_sites) may be left out.
+        Parameters
+        ----------
+        fakes : ndarray
+            (m, h, w) synthetic images.
+        limits : ndarray
+            (n, n_sites) float64: matches with a lower value may be left out.
+
+        Returns
+        -------
+        best : ndarray
+            (n, n_sites) float64: highest value, which is minus the sum of squared differences, or the normalised
+            correlation; -inf where there is none.
+        which : ndarray
+            (n, n_sites) int64: the synthetic image, of equally good ones the first; -1 where there is none.
+        where : ndarray
+            (n, n_sites) int64: number of the offset, see `PatchSearch.offsets`; the mirrored ones follow all others.
         """
         from fingerprint._kernels import compiler, patch_products
 
-        turns = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
-        stack = np.stack(turns, axis=1)
+        sides = (fakes, fakes[:, :, ::-1]) if self.search.mirror else (fakes,)
+        stack = np.stack(sides, axis=1)
         best = np.full(self.shape, -np.inf)
         which, where = (np.full(self.shape, -1, np.int64) for _ in range(2))
         fast = [name for name in patch_products.PRODUCTS if compiler.runs(name) and fakes.dtype == np.uint8]
         if fast[:1] == ["vectors"] and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
-            self._search(stack, limits, best, which, where)
+            self._compare(stack, limits, best, which, where)
             return best, which, where
         boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
         middle = _middle(fakes)
@@ -128,38 +160,38 @@ class MatchPatches:
     def _multiply(
         self, products: Any, sites: Array, stack: Array, boxes: Array, best: Array, which: Array, where: Array
     ) -> None:  # pragma: no cover  (not without a compiler)
-        """Do what `search_all` does to 8-bit images, with matrix instructions."""
+        """Search 8-bit images as `search_all` does, by matrix products of patches and windows."""
         from fingerprint._kernels import patch_products
 
         search, offsets = self.search, self.search.offsets
-        turned = stack.reshape(-1, *stack.shape[2:])
+        images = stack.reshape(-1, *stack.shape[2:])
         boxes = boxes.reshape(-1, *boxes.shape[2:])
-        rows = len(turned) * (-(-len(offsets) // 48) * 48)
+        rows = len(images) * (-(-len(offsets) // 48) * 48)
         windows, sums = aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
         found = aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
-        area, correlate, turns = float(search.size**2), search.measure == "ncc", stack.shape[1]
+        area, correlate, sides = float(search.size**2), search.measure == "ncc", stack.shape[1]
         for site, ((y, x), members, (patches, moments)) in enumerate(
             zip(sites, self.present, self.packed, strict=True)
         ):
             if not len(members):
                 continue
             here = found[: len(patches)]
-            patch_products.cut(y, x, search.size, turned, boxes, offsets, windows, sums)
+            patch_products.cut(y, x, search.size, images, boxes, offsets, windows, sums)
             products(windows, patches, TILE_REGISTERS, here)
             patch_products.choose(
-                here, members, moments, sums, turns, area, correlate, site, best, which, where, len(offsets)
+                here, members, moments, sums, sides, area, correlate, site, best, which, where, len(offsets)
             )
 
-    def _search(
+    def _compare(
         self, stack: Array, limits: Array, best: Array, which: Array, where: Array
     ) -> None:  # pragma: no cover  (not without a compiler)
-        """Do what `search_all` does to squared differences of 8-bit images, with vector instructions.
+        """Search 8-bit images for the least squared differences as `search_all` does, patch by patch.
 
-        Matches that are worse than `limits` (n, n_sites) are left out.
+        Matches with a lower value than `limits` (n, n_sites) are left out.
         """
         from fingerprint._kernels import nearest_patches, patch_products
 
-        size, radius, offsets, turns = self.search.size, self.search.radius, self.search.offsets, stack.shape[1]
+        size, radius, offsets, sides = self.search.size, self.search.radius, self.search.offsets, stack.shape[1]
         images, side = stack.reshape(-1, *stack.shape[2:]), 2 * self.search.radius + 1
         # rows are copied 16 words at a time, and up to six vectors of them compared
         lanes = 16 * (-(-side * side // 16) + 6)
@@ -183,12 +215,12 @@ class MatchPatches:
                 if len(members):
                     place, found = (radius, size, ranks, y, x), (best, which, where)
                     nearest_patches.nearest_vectors(
-                        maps, place, patches, members, first, turns, site, space, limits, found
+                        maps, place, patches, members, first, sides, site, space, limits, found
                     )
 
     @property
     def sketched(self) -> bool:  # pragma: no cover  (not without a compiler)
-        """Return whether sums of 4 x 4 blocks of a patch bound its distances."""
+        """Return whether sums of 4 x 4 pixels of a patch bound its distances."""
         return self.search.size % 4 == 0 and self.search.size > 4
 
     @property
