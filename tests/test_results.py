@@ -211,6 +211,59 @@ def test_a_run_can_be_repeated_from_its_file(tmp_path) -> None:
     assert again.to_json() == ranking.to_json()
 
 
+def test_a_ranking_comes_back_from_its_file_with_all_but_the_pixels(tmp_path) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "demo"
+    phantoms.write_demo(folder, n_used=6, n_unused=6, n_fake=40, size=32)
+    phantoms.write_demo(tmp_path / "more", n_used=5, n_unused=5, n_fake=0, size=32, seed=1)
+    (folder / "real" / "real_004.png").write_bytes(b"no picture")
+    plain = fingerprint.rank(folder / "real", [folder / "fake"])
+    tested = fingerprint.rank(folder / "real", folder / "fake", reference=tmp_path / "more" / "real", method="patches")
+    both = {"population": tmp_path / "more" / "real", "groups": lambda name: name[-5:]}
+    for ranking in (plain, tested, fingerprint.rank(folder / "real", folder / "fake", **both)):
+        ranking.to_json(tmp_path / "ranking.json")
+        again = fingerprint.Ranking.from_json(tmp_path / "ranking.json")
+        assert again == ranking == fingerprint.Ranking.from_json(ranking.to_json())
+        assert again.origin is None
+        assert again.to_json() == ranking.to_json()
+        assert again.to_csv() == ranking.to_csv()
+        assert again.decide() == ranking.decide()
+        for i, match in ((0, 0), (10, 4)):
+            assert again.evidence(i, match=match) == ranking.evidence(i, match=match)
+    again.report(tmp_path / "again.html", top=2)
+    ranking.report(tmp_path / "ranking.html", top=2)
+    assert (tmp_path / "again.html").read_bytes() == (tmp_path / "ranking.html").read_bytes()
+    (folder / "real" / "real_001.png").unlink()
+    with pytest.raises(InputError, match="real: expected the images that were ranked, found others; rank them again"):
+        fingerprint.Ranking.from_json(tmp_path / "ranking.json").evidence(0)
+
+
+def test_a_ranking_of_arrays_from_its_file_says_that_the_images_are_missing(tmp_path) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    images = phantoms.thorax(6, size=32)
+    again = fingerprint.Ranking.from_json(fingerprint.rank(images, images).to_json())
+    with pytest.raises(InputError, match="nor were they given as paths from which to read them again; make it by rank"):
+        again.evidence(0)
+    again.report(tmp_path / "ranking.html")
+    assert "No pictures: evidence: this ranking has no images" in (tmp_path / "ranking.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nowhere.json", r"path: expected what Ranking.to_json wrote, got nowhere.json"),
+        ("{", r"path: expected what Ranking.to_json wrote"),
+        ("{}", r"path: expected format 'fingerprint Ranking' of schema 1, got {} of format None and schema None"),
+        ('{"format": "fingerprint Ranking", "schema": 1}', r"path: expected a complete Ranking, .*KeyError 'version'"),
+    ],
+)
+def test_what_is_no_ranking_is_refused(text, message) -> None:
+    with pytest.raises(InputError, match=message):
+        fingerprint.Ranking.from_json(text)
+
+
 def test_sources_are_paths_or_numbers_of_images(tmp_path) -> None:
     images = phantoms.thorax(5, size=32)
     (tmp_path / "empty.png").write_bytes(b"")

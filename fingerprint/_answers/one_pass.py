@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,28 @@ class ReadingOptions:
         return {"size": self.size, "recursive": self.recursive, "on_error": self.on_error}
 
 
+class RealImages(NamedTuple):
+    """Real images as they were read.
+
+    Parameters
+    ----------
+    images : Slices
+        The real ones, those of the reference, then those of the population.
+    n_real, n_known : int
+        How many are no reference, and how many are no population.
+    groups : list of str or None
+        Patient of each.
+    failed : dict
+        From the name of a collection to its `Failure`s.
+    """
+
+    images: Slices
+    n_real: int
+    n_known: int
+    groups: list[str] | None
+    failed: dict[str, tuple[Failure, ...]]
+
+
 @dataclass(frozen=True)
 class RealSide:
     """Real images, read and prepared once for any number of passes over synthetic ones.
@@ -113,37 +135,22 @@ class RealSide:
         `fingerprint._evidence.scales.pyramid`. With `copying`, the distances of the data-copying statistic are kept.
         `called` is what the messages call the other two collections.
         """
-        slices = known = options.load(real, argument=called[0])
-        failed = {called[0]: slices.failed}
-        if reference is not None:
-            unused = options.load(reference, argument=called[1])
-            known = loading.concatenate(slices, unused, argument=called[1])
-            failed[called[1]] = unused.failed
-        count = len(known)
-        if population is not None:
-            more = options.load(population, argument="population")
-            known = loading.concatenate(known, more, argument="population")
-            failed["population"] = more.failed
-        patients = None if groups is None else _patients(groups, known)
-        if population is not None:
-            once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
-            if len(once) < len(known):
-                known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
-                patients = None if patients is None else [patients[i] for i in once]
+        found = read_reals(real, options, reference=reference, population=population, groups=groups, called=called)
+        images, patients, known = found.images, found.groups, found.images[: found.n_known]
         prepared = prepare_reals(
-            known.pixels,
-            tuple(Scale(1, metric) for metric in metrics) or pyramid(known.height, known.width),
+            images.pixels,
+            tuple(Scale(1, metric) for metric in metrics) or pyramid(images.height, images.width),
             groups=None if patients is None else np.unique(patients, return_inverse=True)[1],
-            patches=patches and min(known.height, known.width) >= LEAST_SIDE,
-            n_used=len(slices) if copying else None,
+            patches=patches and min(images.height, images.width) >= LEAST_SIDE,
+            n_used=found.n_real if copying else None,
             threads=concurrency.resolve(options.threads),
         )
         return cls(
-            known=known if population is None else known[:count],
-            n_real=len(slices),
-            groups=None if patients is None else tuple(patients[:count]),
+            known=known,
+            n_real=found.n_real,
+            groups=None if patients is None else tuple(patients[: found.n_known]),
             real=prepared,
-            failed=failed,
+            failed=found.failed,
             options=options,
         )
 
@@ -205,6 +212,36 @@ class Compared:
     def kinds(self, method: Method) -> Array:
         """Return (1 or 2, n) float64 kinds of evidence of all real images; higher = more likely used."""
         return methods.kinds(method, self.neighbours, self.patches)
+
+
+def read_reals(
+    real: Source,
+    options: ReadingOptions,
+    *,
+    reference: Source | None = None,
+    population: Source | None = None,
+    groups: Groups | None = None,
+    called: tuple[str, str] = ("real", "reference"),
+) -> RealImages:
+    """Read real images, each of the population once and none that is known; arguments as for `RealSide.of`."""
+    slices = known = options.load(real, argument=called[0])
+    failed = {called[0]: slices.failed}
+    if reference is not None:
+        unused = options.load(reference, argument=called[1])
+        known = loading.concatenate(slices, unused, argument=called[1])
+        failed[called[1]] = unused.failed
+    count = len(known)
+    if population is not None:
+        more = options.load(population, argument="population")
+        known = loading.concatenate(known, more, argument="population")
+        failed["population"] = more.failed
+    patients = None if groups is None else _patients(groups, known)
+    if population is not None:
+        once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
+        if len(once) < len(known):
+            known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
+            patients = None if patients is None else [patients[i] for i in once]
+    return RealImages(known, len(slices), count, patients, failed)
 
 
 def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 from fingerprint._answers import one_pass
 from fingerprint._answers.evidence import Evidence
+from fingerprint._answers.one_pass import ReadingOptions
 from fingerprint._base.checks import InputError
 from fingerprint._images import loading
+from fingerprint._images.loading import BLOCK
 from fingerprint._patches import gain_reals, gains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._answers.rows import Match
+    from fingerprint._base.provenance import Provenance
     from fingerprint._images.loading import Slices, Source
     from fingerprint._patches.gain_reals import GainReals
 
@@ -28,8 +31,6 @@ class Origin:
     ----------
     known : Slices
         The real images, then those of the reference.
-    order : tuple of int
-        Position of each row of the ranking among them.
     patches : GainReals or None
         Their patches, where the method looked at patches.
     fake : Source
@@ -39,7 +40,6 @@ class Origin:
     """
 
     known: Slices
-    order: tuple[int, ...]
     patches: GainReals | None
     fake: Source
     size: int | tuple[int, int] | None
@@ -48,10 +48,34 @@ class Origin:
     def __reduce__(self) -> tuple[object, ...]:
         # an iterator cannot be pickled, nor read a second time; an empty one says the same
         fake = iter(()) if isinstance(self.fake, Iterator) else self.fake
-        return Origin, (self.known, self.order, self.patches, fake, self.size, self.recursive)
+        return Origin, (self.known, self.patches, fake, self.size, self.recursive)
+
+    @classmethod
+    def again(cls, made: Provenance | None, *, patches: bool) -> Origin:
+        """Read the real images of a ranking again; `patches` says whether its method looked at patches."""
+        if made is None:
+            raise InputError("evidence: this ranking has no images; make it by rank")
+        sources, settings = made.sources, made.settings
+        if not all(_on_disk(source) for source in sources.values()):
+            raise InputError(
+                "evidence: this ranking has no images, nor were they given as paths from which to read them again; "
+                "make it by rank"
+            )
+        size = settings["size"]
+        options = ReadingOptions(size, settings["recursive"], settings["on_error"], BLOCK, None, None, False)
+        found = one_pass.read_reals(
+            sources["real"], options, reference=sources["reference"], population=sources["population"]
+        )
+        known = found.images[: found.n_known]
+        cut = (
+            gain_reals.prepare_patches(found.images.pixels)
+            if patches and min(known.height, known.width) >= one_pass.LEAST_SIDE
+            else None
+        )
+        return cls(known, cut, sources["fake"], size, settings["recursive"])
 
     def evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
-        """Return the evidence of some rows, each by its position and a match, reading the synthetic images once."""
+        """Return the evidence of real images, each by its position and a match, reading the synthetic ones once."""
         reals = self.prepared()
         fakes = loading.pick(
             self.fake,
@@ -61,10 +85,9 @@ class Origin:
             recursive=self.recursive,
             argument="fake",
         )
-        places = [self.order[row] for row, _ in pairs]
         return [
             Evidence(self.known.names[place], match, self.known[place], fake, gains.explain(reals, place, fake))
-            for (_, match), place, fake in zip(pairs, places, fakes.pixels, strict=True)
+            for (place, match), fake in zip(pairs, fakes.pixels, strict=True)
         ]
 
     def prepared(self) -> GainReals:
@@ -74,3 +97,8 @@ class Origin:
         if min(self.known.height, self.known.width) < one_pass.LEAST_SIDE:
             raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {self.known.layout}")
         return gain_reals.prepare_patches(self.known.pixels)
+
+
+def _on_disk(source: object) -> bool:
+    """Whether a source of a provenance can be read again."""
+    return all(map(_on_disk, source)) if isinstance(source, tuple) else source is None or isinstance(source, str)

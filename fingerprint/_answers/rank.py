@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._answers.origin import Origin
 from fingerprint._answers.ranking import Ranking
@@ -147,7 +149,8 @@ def rank(
         params=params,
         null=None if reference is None else null,
         extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
-        origin=Origin(seen.known, tuple(order), seen.real.patches, fake, size, recursive),
+        order=np.array(order),
+        origin=Origin(seen.known, seen.real.patches, fake, size, recursive),
     )
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerprint._answers import report
+from fingerprint._answers.origin import Origin
 from fingerprint._answers.rows import Group, Match, Row
-from fingerprint._base import checks, output
+from fingerprint._base import checks, output, results
 from fingerprint._base.checks import InputError
-from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.failures import Failure, Failures, failed_lines
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
-from fingerprint._statistics import decisions
+from fingerprint._statistics import decisions, methods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
 
     from fingerprint._answers.evidence import Evidence
-    from fingerprint._answers.origin import Origin
     from fingerprint._base.types import Array
     from fingerprint._statistics.decisions import Decisions
 
@@ -65,6 +66,8 @@ class Ranking(ListResult[Row]):
         be used, with the reason.
     params : mapping
         What was compared, and how.
+    order : ndarray
+        (n,) int64 position of each image among the real ones as they were given, less those that failed.
     null : ndarray, optional
         (m,) float64 scores of the reference.
     extrapolated : ndarray, optional
@@ -93,9 +96,39 @@ class Ranking(ListResult[Row]):
     n_fake: int
     failed: Failures
     params: Mapping[str, Any]
+    order: Array
     null: Array | None = None
     extrapolated: Array | None = None
     origin: Origin | None = field(default=None, compare=False)
+
+    @classmethod
+    def from_json(cls, path: str | PathLike[str]) -> Ranking:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        path : path or str
+            The file, or the JSON itself.
+
+        Returns
+        -------
+        Ranking
+            All but the images. Where these were given as paths, `evidence` and `report` read them again.
+
+        Raises
+        ------
+        InputError
+            If the file does not exist, or holds no ranking of this schema.
+
+        Examples
+        --------
+        >>> import fingerprint
+        >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+        >>> ranking = fingerprint.rank(demo.real, demo.fake)
+        >>> fingerprint.Ranking.from_json(ranking.to_json()) == ranking
+        True
+        """
+        return results.read(cls, path, _restored)
 
     def _row(self, i: int) -> Row:
         return Row(
@@ -136,12 +169,21 @@ class Ranking(ListResult[Row]):
         index = checks.integer("index", index, minimum=-len(self), maximum=len(self) - 1) % len(self)
         found = self.matches[index]
         chosen = found[checks.integer("match", match, minimum=0, maximum=len(found) - 1)]
-        return self._origin().evidence([(index, chosen)])[0]
+        return self._evidence([(index, chosen)])[0]
 
-    def _origin(self) -> Origin:
-        if self.origin is None:
-            raise InputError("evidence: this ranking has no images; make it by rank")
-        return self.origin
+    def _evidence(self, pairs: list[tuple[int, Match]]) -> list[Evidence]:
+        """Return the evidence of some positions, reading each collection once."""
+        names = self._images.known.names
+        if self.order.max() >= len(names) or tuple(names[place] for place in self.order) != self.names:
+            raise InputError("real: expected the images that were ranked, found others; rank them again")
+        return self._images.evidence([(int(self.order[i]), match) for i, match in pairs])
+
+    @cached_property
+    def _images(self) -> Origin:
+        """Where the images are; those of a ranking from a file are read again."""
+        if self.origin is not None:
+            return self.origin
+        return Origin.again(self.provenance, patches=methods.METHODS[self.params["method"]].patches)
 
     def by_group(self) -> tuple[Group, ...]:
         """Return the patients, those whose images have the highest mean score first.
@@ -276,7 +318,7 @@ class Ranking(ListResult[Row]):
         pictures, missing = [], "none were asked for"
         try:
             if shown:
-                pictures = self._origin().evidence([(i, self.matches[i][0]) for i in shown])
+                pictures = self._evidence([(i, self.matches[i][0]) for i in shown])
         except InputError as error:
             missing = str(error)
         page = report.page(
@@ -292,6 +334,30 @@ class Ranking(ListResult[Row]):
             missing=missing,
         )
         output.write(page, path)
+
+
+def _restored(content: dict[str, Any]) -> Ranking:
+    rows = content["rows"]
+    columns = {name: [row[name] for row in rows] for name in Row._fields}
+    given = {name: None if columns[name][0] is None else columns[name] for name in ("p_value", "q_value", "group")}
+    return Ranking(
+        names=tuple(columns["name"]),
+        scores=np.array(columns["score"], np.float64),
+        matches=tuple(tuple(Match(**match) for match in matches) for matches in columns["evidence"]),
+        p_values=_floats(given["p_value"]),
+        q_values=_floats(given["q_value"]),
+        groups=None if given["group"] is None else tuple(given["group"]),
+        n_fake=int(content["n_fake"]),
+        failed={side: tuple(Failure(**one) for one in lost) for side, lost in content["failed"].items()},
+        params=content["params"],
+        order=np.array(content["order"], np.int64),
+        null=_floats(content["null"]),
+        extrapolated=_floats(content["extrapolated"]),
+    )
+
+
+def _floats(values: list[float] | None) -> Array | None:
+    return None if values is None else np.array(values, np.float64)
 
 
 def _best(found: tuple[Match, ...], column: str, choose: Callable[..., Match]) -> list[object]:

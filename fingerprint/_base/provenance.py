@@ -48,8 +48,8 @@ class Provenance(Frozen):
 
     version: str
     date: str
-    sources: Mapping[str, object]
-    settings: Mapping[str, object]
+    sources: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
     def also(self, **settings: object) -> Provenance:
         """Return the same with further settings."""
