@@ -1,4 +1,4 @@
-"""Several slices of each patient: they are no yardstick for each other, and the ranking can be read by patient."""
+"""Several slices of each patient: they are not compared with each other, and the ranking can be read by patient."""
 
 import fingerprint
 

@@ -1,4 +1,4 @@
-"""Counts by bin against sorting."""
+"""Log histograms against sorting."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fingerprint._base import histogram
 
 
-def test_bins_are_ascending_and_16_to_a_doubling() -> None:
+def test_bins_are_ascending_and_16_to_a_power_of_2() -> None:
     edges = histogram.edges()
     assert (np.diff(edges) > 0).all()
     assert edges[16] == 2 * edges[0]
@@ -24,7 +24,7 @@ def test_a_number_is_counted_between_its_edges() -> None:
 
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=12), st.integers(1, 14))
-def test_the_largest_are_known_to_a_sixteenth_of_a_doubling(numbers, rank) -> None:
+def test_the_largest_are_known_to_7_percent(numbers, rank) -> None:
     found = histogram.largest(histogram.count(np.array([numbers])), rank)[0]
     exact = sorted(numbers, reverse=True)[rank - 1] if rank <= len(numbers) else 0.0
     assert found <= exact
@@ -39,7 +39,7 @@ def test_rows_are_counted_apart(rank) -> None:
 
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=12), st.integers(1, 12))
-def test_the_smallest_are_known_to_a_sixteenth_of_a_doubling(numbers, rank) -> None:
+def test_the_smallest_are_known_to_7_percent(numbers, rank) -> None:
     rank = min(rank, len(numbers))
     found = histogram.smallest(histogram.count(np.array([numbers])), rank)[0]
     exact = sorted(numbers)[rank - 1]

@@ -1,4 +1,4 @@
-"""Bins: how many numbers of a stream lie where, in memory that does not grow with the stream."""
+"""Log histogram: how many numbers of a stream lie in each bin, in memory that does not grow with the stream."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
-# a bin is named by the exponent and the first four bits of the mantissa of a number: 16 bins an octave
+# the exponent and the first four bits of the mantissa of a number are its bin: 16 bins from each power of 2 to the next
 _SHIFT = 48
 _FIRST = int(np.float64(2.0**-24).view(np.int64) >> _SHIFT)
 _COUNT = int(np.float64(2.0**17).view(np.int64) >> _SHIFT) - _FIRST + 1
 
 
 def edges() -> Array:
-    """Return the upper (open) edges of the bins, 16 to each doubling.
+    """Return the upper (open) edges of the bins, 16 from each power of 2 to the next.
 
     Returns
     -------

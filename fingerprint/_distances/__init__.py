@@ -1,1 +1,1 @@
-"""Distances between whole images: metrics, the matrix of all pairs, the nearest of a stream."""
+"""Distances between whole images: the table of metrics, the matrix of all pairs, the nearest of a stream."""

@@ -1,1 +1,1 @@
-"""What one pass over the synthetic images leaves behind: scales, whitening, the Summary, the engine."""
+"""What one pass over synthetic images leaves behind about real ones: scales, whitening, Summary, engine."""
