@@ -1,4 +1,4 @@
-"""Local patches by the book: plain loops, whole numbers, no cleverness."""
+"""Matches of patches by the book: plain loops, whole numbers, no cleverness."""
 
 import itertools
 import math
@@ -61,7 +61,7 @@ def best_window(real, y, x, fake, *, size, radius, measure):
     return best
 
 
-def turns(fake, mirror):
+def sides(fake, mirror):
     return [fake, fake[:, ::-1]] if mirror else [fake]
 
 
@@ -73,8 +73,8 @@ def patch_matches(real, fake, *, size, stride, radius, measure, tolerance, flat,
                 continue
             best = [
                 found[0]
-                for turned in turns(g, mirror)
-                if (found := best_window(x, top, left, turned, size=size, radius=radius, measure=measure))
+                for side in sides(g, mirror)
+                if (found := best_window(x, top, left, side, size=size, radius=radius, measure=measure))
             ]
             if measure == "rmse":
                 out[i, j] += bool(best) and min(best) <= Fraction(tolerance) ** 2 * size**2
@@ -93,8 +93,8 @@ def nearest_patches(real, fake, *, size, stride, radius, measure, flat, mirror=F
             if not is_informative(cut(x, top, left, size), flat):
                 continue
             for j, g in enumerate(fake):
-                for mirrored, turned in enumerate(turns(g, mirror)):
-                    found = best_window(x, top, left, turned, size=size, radius=radius, measure=measure)
+                for mirrored, side in enumerate(sides(g, mirror)):
+                    found = best_window(x, top, left, side, size=size, radius=radius, measure=measure)
                     if found and ((i, r, c) not in out or found[0] < out[i, r, c][0]):
                         out[i, r, c] = found[0], j, bool(mirrored), found[1]
     return out
