@@ -142,6 +142,20 @@ def test_few_synthetic_images_are_no_evidence(count) -> None:
     assert decisions.parts(summary(1 / numbers)).tolist() == [1, 1, 1]
 
 
+def test_patients_are_decided_by_their_nearest_image_and_the_number_of_their_images() -> None:
+    chances = np.r_[np.full(12, 1e-6), np.full(12, 0.5)]
+    groups = tuple(f"p{i // 2}" for i in range(24))
+    found = decide(chances, groups, rate=0.2)
+    # twelve patients, six at 2e-6: 2e-6 * 12 / 6, and one coincidence among six
+    assert [(one.name, one.used) for one in found.by_group[:7]] == [(f"p{i}", i < 6) for i in range(7)]
+    assert found.by_group[0].error == pytest.approx(4e-6 + 1 / 6)
+    assert found.by_group[-1].error == 1
+    assert found.verdict.startswith("12 of 24 images and 6 of 12 patients are called used, at most 20 % of either")
+    none = decide(np.ones(4), ("a", "a", "b", "c"))
+    assert none.verdict.startswith("No evidence: none of 4 images and none of 3 patients is called used.")
+    assert decide(chances).by_group is None
+
+
 def test_identical_copies_and_identical_distances_are_finite() -> None:
     distances = around(np.random.default_rng(5), 3, 400, 10.0)
     distances[0, 0] = 0.0

@@ -255,6 +255,23 @@ def test_by_group_orders_patients_by_their_mean_score() -> None:
         assert group.score == pytest.approx(np.mean([row.score for row in rows]))
 
 
+def test_with_a_reference_each_patient_counts_once() -> None:
+    ranking = fingerprint.rank(REAL[:12], FAKE, reference=REAL[12:], groups=[f"p{i // 4}" for i in range(24)])
+    assert ranking.null_groups == tuple(f"p{i // 4}" for i in range(12, 24))
+    np.testing.assert_array_equal(
+        ranking.p_values, p_values.p_values(ranking.scores, ranking.null, ranking.null_groups)
+    )
+    assert ranking.p_values.min() >= 1 / 4
+    expected = p_values.group_p_values(ranking.scores, ranking.groups, ranking.null, ranking.null_groups)
+    groups, decided = ranking.by_group(), ranking.decide()
+    assert {group.name: group.p_value for group in groups} == expected
+    q = p_values.q_values(np.array([group.p_value for group in groups]))
+    assert [group.q_value for group in groups] == q.tolist()
+    assert {one.name: one.error for one in decided.by_group} == {group.name: group.q_value for group in groups}
+    assert "patients, of whom each counts once" in decided.rule
+    assert fingerprint.rank(REAL, FAKE, groups=[i // 4 for i in range(24)]).by_group()[0].p_value is None
+
+
 def test_images_in_are_rows_out_and_failures(tmp_path) -> None:
     real, fake = write(tmp_path / "real", REAL), write(tmp_path / "fake", FAKE)
     (real / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")

@@ -4,13 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 
 from fingerprint._base.histogram import edges as bin_edges
-from fingerprint._statistics import attacks, default, methods, p_values
+from fingerprint._statistics import attacks, default, methods
 from fingerprint._statistics.methods import METHODS
 from fingerprint._statistics.neighbourhood import Neighbourhood
 
@@ -185,16 +182,6 @@ def test_strong_evidence_of_half_of_the_images_does_not_drown_in_the_other_kind(
 
 def test_average_scales_without_spread_weighs_alike() -> None:
     assert default.average_scales(np.array([[1.0, 1, 1], [0, 2, 4]])).tolist() == [0.5, 1.5, 2.5]
-
-
-@given(arrays(np.float64, 12, elements=st.integers(-3, 3)), arrays(np.float64, 9, elements=st.integers(-3, 3)))
-def test_p_values_count_the_null(found, null) -> None:
-    assert p_values.p_values(found, null).tolist() == [(1 + sum(null >= s)) / 10 for s in found]
-
-
-@given(arrays(np.float64, st.integers(1, 20), elements=st.integers(1, 30).map(lambda i: i / 30)))
-def test_q_values_are_those_of_benjamini_and_hochberg(p) -> None:
-    np.testing.assert_allclose(p_values.q_values(p), false_discovery_control(p), rtol=1e-14)
 
 
 def total(method, seen, parts=None):

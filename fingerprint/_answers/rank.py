@@ -126,7 +126,8 @@ def rank(
     found, patches_lead = methods.score(seen.kinds(chosen))
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
-    tested = None if reference is None else p_values.p_values(mine, null)
+    null_patients = None if reference is None or patients is None else patients[n_real:]
+    tested = None if reference is None else p_values.p_values(mine, null, null_patients)
     params = {
         "method": method,
         "scales": [scale.name for scale in seen.summary.scales],
@@ -148,6 +149,7 @@ def rank(
         failed=seen.failed,
         params=params,
         null=None if reference is None else null,
+        null_groups=null_patients,
         extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
         order=np.array(order),
         origin=Origin(seen.known, seen.real.patches, fake, size, recursive),

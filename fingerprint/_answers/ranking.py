@@ -17,7 +17,7 @@ from fingerprint._base.failures import Failure, Failures, failed_lines
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
-from fingerprint._statistics import decisions, methods
+from fingerprint._statistics import decisions, methods, p_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,8 +53,9 @@ class Ranking(ListResult[Row]):
     matches : tuple of tuple of Match
         (n, up to k) synthetic images, see `Row.evidence`.
     p_values : ndarray, optional
-        (n,) float64: share of unused reference images with at least such a score. Only with a reference, and valid as
-        far as unused images are exchangeable with it.
+        (n,) float64: share of unused reference images with at least such a score; with groups, of unused patients, see
+        `fingerprint._statistics.p_values.p_values`. Only with a reference, and valid as far as unused images, or
+        patients, are exchangeable with it.
     q_values : ndarray, optional
         (n,) float64: false discovery rate of calling this image, and all before it, used (Benjamini-Hochberg).
     groups : tuple of str, optional
@@ -70,6 +71,8 @@ class Ranking(ListResult[Row]):
         (n,) int64 position of each image among the real ones as they were given, less those that failed.
     null : ndarray, optional
         (m,) float64 scores of the reference.
+    null_groups : tuple of str, optional
+        (m,) patients of the reference.
     extrapolated : ndarray, optional
         (n,) float64: p-value that each image has from its own distances, by which `decide` decides without a reference.
     origin : Origin, optional
@@ -98,6 +101,7 @@ class Ranking(ListResult[Row]):
     params: Mapping[str, Any]
     order: Array
     null: Array | None = None
+    null_groups: tuple[str, ...] | None = None
     extrapolated: Array | None = None
     origin: Origin | None = field(default=None, compare=False)
 
@@ -203,10 +207,19 @@ class Ranking(ListResult[Row]):
         members: dict[str, list[Row]] = {}
         for row, name in zip(self, self.groups, strict=True):
             members.setdefault(name, []).append(row)
+        p, q = self._tested_groups()
         found = [
-            Group(name, float(np.mean([row.score for row in rows])), tuple(rows)) for name, rows in members.items()
+            Group(name, score, p.get(name), q.get(name), tuple(members[name]))
+            for name, score in p_values.group_means(self.scores, self.groups).items()
         ]
         return tuple(sorted(found, key=lambda group: (-group.score, loading.natural_key(group.name))))
+
+    def _tested_groups(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the p- and q-values of the patients, both empty where no patients of a reference are known."""
+        if self.groups is None or self.null is None or self.null_groups is None:
+            return {}, {}
+        p = p_values.group_p_values(self.scores, self.groups, self.null, self.null_groups)
+        return p, dict(zip(p, p_values.q_values(np.array(list(p.values()))).tolist(), strict=True))
 
     def decide(self, *, false_discovery_rate: float = 0.1) -> Decisions:
         """Decide which images to call used; "no evidence" is a possible answer.
@@ -223,7 +236,7 @@ class Ranking(ListResult[Row]):
         Returns
         -------
         Decisions
-            In the order of the ranking, with the rule and its assumption in words.
+            In the order of the ranking, with the rule and its assumption in words; with groups also of each patient.
 
         Raises
         ------
@@ -232,7 +245,9 @@ class Ranking(ListResult[Row]):
         """
         rate = checks.number("false_discovery_rate", false_discovery_rate, minimum=1e-4, maximum=0.5)
         if self.q_values is not None:
-            decided = decisions.by_reference(self.names, self.scores, self.q_values, rate)
+            decided = decisions.by_reference(
+                self.names, self.scores, self.q_values, rate, self._tested_groups()[1] or None
+            )
         elif self.extrapolated is not None:
             decided = decisions.by_extrapolation(self.names, self.extrapolated, self.groups, rate)
         else:

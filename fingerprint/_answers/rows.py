@@ -98,10 +98,15 @@ class Group(NamedTuple):
         Of the group.
     score : float
         Mean score of its images: a patient is used with all images or with none, so that their evidence adds up.
+    p_value, q_value : float or None
+        Where a reference was given: share of the unused patients with at least such a mean score, and false discovery
+        rate of calling this patient, and all with a smaller p-value, used.
     rows : tuple of Row
         Its images, most likely used first.
     """
 
     name: str
     score: float
+    p_value: float | None
+    q_value: float | None
     rows: tuple[Row, ...]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fingerprint._base import histogram
+from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._patches.gains import GainSummary
@@ -25,12 +26,12 @@ _WIDER, _TAIL = 8, 4  # sums of gains: that many times the usual rank, but no mo
 
 @public
 class Decision(NamedTuple):
-    """The decision on one image.
+    """The decision on one image, or on one patient.
 
     Parameters
     ----------
     name : str
-        Of the real image.
+        Of the real image, or of the patient.
     used : bool
         Whether it is called used. False is no proof that it was not.
     error : float
@@ -61,6 +62,9 @@ class Decisions(ListResult[Decision]):
         Scores from here upwards are called used; None = none is, or not by the score.
     rule : str
         How it was decided, and under which assumption the error holds.
+    by_group : tuple of Decision or None
+        The decision on each patient, that of the smallest error first, where groups were given: a patient is used with
+        all of its images or with none. The false discovery rate is then one of patients.
 
     Examples
     --------
@@ -81,16 +85,22 @@ class Decisions(ListResult[Decision]):
     false_discovery_rate: float
     threshold: float | None
     rule: str
+    by_group: tuple[Decision, ...] | None = None
 
     @property
     def verdict(self) -> str:
         """The result in plain words."""
-        if not self.used.any():
-            return f"No evidence: none of {len(self.names)} images is called used. That proves of none that it was not."
+        patients = self.by_group or ()
+        images, people = int(self.used.sum()), sum(patient.used for patient in patients)
+        counts = [(images, len(self.names), "images")] + [(people, len(patients), "patients")] * bool(patients)
+        if not images and not people:
+            none = " and ".join(f"none of {total} {unit}" for _, total, unit in counts)
+            return f"No evidence: {none} is called used. That proves of none that it was not."
+        called = " and ".join(f"{count} of {total} {unit}" for count, total, unit in counts)
         rate = 100 * self.false_discovery_rate
         return (
-            f"{int(self.used.sum())} of {len(self.names)} images are called used, at most {rate:g} % of them wrongly "
-            "on average. The others may have been used as well."
+            f"{called} are called used, at most {rate:g} % of {'either' if patients else 'them'} wrongly on average. "
+            "The others may have been used as well."
         )
 
     def _row(self, i: int) -> Decision:
@@ -101,7 +111,13 @@ class Decisions(ListResult[Decision]):
         return f"{self.verdict}\n{self.rule}"
 
 
-def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: float) -> Decisions:
+def by_reference(
+    names: tuple[str, ...],
+    scores: Array,
+    q_values: Array,
+    rate: float,
+    group_q_values: Mapping[str, float] | None = None,
+) -> Decisions:
     """Call used what the q-values allow.
 
     Parameters
@@ -112,6 +128,8 @@ def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: f
         (n,) float64.
     rate : float
         False discovery rate.
+    group_q_values : mapping, optional
+        From patient to q-value.
 
     Returns
     -------
@@ -119,11 +137,13 @@ def by_reference(names: tuple[str, ...], scores: Array, q_values: Array, rate: f
         With the q-values as `error`.
     """
     used = q_values <= rate
+    patients = None if group_q_values is None else _patients(group_q_values, rate)
+    unit, how = ("images", "") if patients is None else ("patients", ", of whom each counts once")
     rule = (
-        f"Rule: q-value of at most {rate:g} (Benjamini & Hochberg) against the reference of unused images. It holds "
-        "as far as unused images among the ranked ones could be exchanged for those of the reference."
+        f"Rule: q-value of at most {rate:g} (Benjamini & Hochberg) against the reference of unused {unit}{how}. It "
+        f"holds as far as unused {unit} among the ranked ones could be exchanged for those of the reference."
     )
-    return Decisions(names, used, q_values, rate, float(scores[used].min()) if used.any() else None, rule)
+    return Decisions(names, used, q_values, rate, float(scores[used].min()) if used.any() else None, rule, patients)
 
 
 def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, ...] | None, rate: float) -> Decisions:
@@ -133,6 +153,9 @@ def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, 
     is most likely to break their assumption. So one call more counts as wrong than they say, as in the filter of Barber
     & Candès, Controlling the False Discovery Rate via Knockoffs, Annals of Statistics 2015: at 10 % fewer than ten
     calls are never made. Slices of one patient share a coincidence; where patients are known, one patient counts.
+
+    The p-value of a patient is that of its nearest image, times the number of its images: the rule of Bonferroni, which
+    holds whatever they have to do with each other.
 
     Parameters
     ----------
@@ -150,21 +173,40 @@ def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, 
     Decisions
         With the expected share of wrong calls, over this image and all with a smaller p-value, as `error`.
     """
-    count = len(names)
-    order = np.argsort(chances, kind="stable")
-    codes = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
-    first = np.zeros(count, bool)
-    first[np.unique(codes[order], return_index=True)[1]] = True
-    stepped = chances[order] * count / np.arange(1, count + 1) + 1 / np.cumsum(first)
-    error = np.empty(count)
-    error[order] = np.minimum(np.minimum.accumulate(stepped[::-1])[::-1], 1.0)
+    of_image = np.arange(len(names)) if groups is None else np.array(groups)
+    people, codes, sizes = np.unique(of_image, return_inverse=True, return_counts=True)
+    error = _errors(chances, codes)
+    patients = None
+    if groups is not None:
+        nearest = np.ones(len(people))
+        np.minimum.at(nearest, codes, chances)
+        errors = _errors(np.minimum(nearest * sizes, 1.0), np.arange(len(people)))
+        patients = _patients(dict(zip(people.tolist(), errors.tolist(), strict=True)), rate)
     rule = (
         f"Rule: false discovery rate of at most {rate:g} (Benjamini & Hochberg, with one coincidence more, as Barber & "
         "Candès), of p-values that each image has from its own distances. Assumed of an unused image: towards it, "
         "synthetic images thin out at least as fast as they do farther away. Nothing tests this, and an image all "
         "but the same as a used one, such as the next slice of its patient, looks used."
     )
-    return Decisions(names, error <= rate, error, rate, None, rule)
+    return Decisions(names, error <= rate, error, rate, None, rule, patients)
+
+
+def _errors(chances: Array, codes: Array) -> Array:
+    """Return the expected share of wrong calls, with one coincidence, which all of one code share."""
+    count = len(chances)
+    order = np.argsort(chances, kind="stable")
+    first = np.zeros(count, bool)
+    first[np.unique(codes[order], return_index=True)[1]] = True
+    stepped = chances[order] * count / np.arange(1, count + 1) + 1 / np.cumsum(first)
+    error = np.empty(count)
+    error[order] = np.minimum(np.minimum.accumulate(stepped[::-1])[::-1], 1.0)
+    return error
+
+
+def _patients(errors: Mapping[str, float], rate: float) -> tuple[Decision, ...]:
+    """Return the decision on each patient, that of the smallest error first; ties in natural order of the names."""
+    order = sorted(errors, key=lambda name: (errors[name], natural_key(name)))
+    return tuple(Decision(name, errors[name] <= rate, errors[name]) for name in order)
 
 
 def chance(seen: Sequence[Neighbourhood], patches: GainSummary | None = None) -> Array:
