@@ -269,6 +269,7 @@ def test_with_a_reference_each_patient_counts_once() -> None:
     assert [group.q_value for group in groups] == q.tolist()
     assert {one.name: one.error for one in decided.by_group} == {group.name: group.q_value for group in groups}
     assert "patients, of whom each counts once" in decided.rule
+    assert fingerprint.Ranking.from_json(ranking.to_json()).by_group() == groups
     assert fingerprint.rank(REAL, FAKE, groups=[i // 4 for i in range(24)]).by_group()[0].p_value is None
 
 

@@ -367,6 +367,7 @@ def _restored(content: dict[str, Any]) -> Ranking:
         params=content["params"],
         order=np.array(content["order"], np.int64),
         null=_floats(content["null"]),
+        null_groups=None if content["null_groups"] is None else tuple(content["null_groups"]),
         extrapolated=_floats(content["extrapolated"]),
     )
 
