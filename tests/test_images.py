@@ -21,7 +21,7 @@ from PIL import Image
 
 from fingerprint._base.checks import InputError
 from fingerprint._images import loading
-from fingerprint._images.loading import Failure, Layout, Slices
+from fingerprint._images.loading import Failure, PixelFormat, Slices
 
 Array = np.ndarray[Any, Any]
 
@@ -57,8 +57,8 @@ def test_slices_hold_a_read_only_view() -> None:
     assert (part.names, part.failed, part.ignored) == (("b", "c"), (), 0)
     assert repr(found) == "<Slices: 3 images of 8x6, uint8, 1 failed, 2 ignored>"
     assert repr(part) == "<Slices: 2 images of 8x6, uint8>"
-    assert found.layout == Layout(8, 6, "uint8")
-    assert found[:0].layout is None
+    assert found.format == PixelFormat(8, 6, "uint8")
+    assert found[:0].format is None
 
 
 def test_slices_are_made_contiguous() -> None:
@@ -479,7 +479,7 @@ def test_a_stream_is_held_against_its_first_image(block: int) -> None:
 
 def test_a_plan_is_held_against_what_is_expected() -> None:
     real = Slices(stack(1), ("real 1.png",))
-    for expect in (real, real.layout):
+    for expect in (real, real.format):
         good, bad = loading.plan([stack(2), stack(2, 7)], block=2, expect=expect, argument="fake")
         assert len(good()) == 2
         with raises(
@@ -487,7 +487,7 @@ def test_a_plan_is_held_against_what_is_expected() -> None:
         ):
             bad()
     (task,) = loading.plan(stack(2, 7), block=2, expect=real, size=(8, 6))
-    assert task().layout == real.layout
+    assert task().format == real.format
     empty = Slices(np.empty((0, 4, 4), np.uint8), ())
     (task,) = loading.plan(stack(2), block=2, expect=empty)
     assert len(task()) == 2
@@ -495,7 +495,7 @@ def test_a_plan_is_held_against_what_is_expected() -> None:
 
 def test_a_block_without_images_has_the_expected_shape(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
-    (task,) = loading.plan(tmp_path, block=2, expect=Layout(8, 6, "uint16"))
+    (task,) = loading.plan(tmp_path, block=2, expect=PixelFormat(8, 6, "uint16"))
     assert task().pixels.shape == (0, 8, 6)
     assert task().pixels.dtype == np.uint16
     (task,) = loading.plan(tmp_path, block=2)
@@ -505,17 +505,17 @@ def test_a_block_without_images_has_the_expected_shape(tmp_path: Path) -> None:
 def test_agree() -> None:
     first, other = Slices(stack(1), ("a",)), Slices(stack(1, 7), ("b",))
     assert loading.agree(None, first[:0]) is None
-    layout = loading.agree(None, first)
-    assert layout == Layout(8, 6, "uint8")
-    assert layout is not None
-    assert layout.origin == "a"
-    assert loading.agree(layout, first[:0]) is layout
-    assert loading.agree(layout, first) is layout
+    first_format = loading.agree(None, first)
+    assert first_format == PixelFormat(8, 6, "uint8")
+    assert first_format is not None
+    assert first_format.origin == "a"
+    assert loading.agree(first_format, first[:0]) is first_format
+    assert loading.agree(first_format, first) is first_format
     with raises(
         "fake: expected one height x width and bit depth, got 8x6 8-bit (a), 7x6 8-bit (b); "
         "pass size=(8, 6) to resample"
     ):
-        loading.agree(layout, other, argument="fake")
+        loading.agree(first_format, other, argument="fake")
 
 
 def test_concatenate() -> None:
@@ -729,18 +729,22 @@ def test_silent_unless_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert "5image" in capfd.readouterr().err
 
 
-def test_count_tells_how_many_images_there_are_without_reading_them(tmp_path) -> None:
+def test_a_plan_tells_how_many_images_there_are_without_reading_them(tmp_path) -> None:
     for i in range(3):
         (tmp_path / f"{i}.png").write_bytes(b"")
     (tmp_path / "notes.csv").write_bytes(b"")
     array = np.zeros((4, 8, 8), np.uint8)
-    assert loading.count(tmp_path) == 3
-    assert loading.count([tmp_path, array, Slices(array, tuple("abcd"), failed=(Failure("e", "empty"),))]) == 12
-    assert loading.count(iter([array])) is None
+
+    def total(source: Any) -> int | None:
+        return loading.plan(source, block=2).total
+
+    assert total(tmp_path) == 3
+    assert total([tmp_path, array, Slices(array, tuple("abcd"), failed=(Failure("e", "empty"),))]) == 12
+    assert total(iter([array])) is None
     np.save(tmp_path / "stack.npy", array)
-    assert loading.count(tmp_path) is None
-    with pytest.raises(InputError, match="fake: expected"):
-        loading.count("/no/such/folder", argument="fake")
+    assert total(tmp_path) is None
+    with pytest.raises(InputError, match="source: expected"):
+        total("/no/such/folder")
 
 
 def test_pick_reads_images_again_by_name(tmp_path) -> None:

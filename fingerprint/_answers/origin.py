@@ -95,7 +95,7 @@ class Origin:
         if self.patches is not None:
             return self.patches
         if min(self.known.height, self.known.width) < one_pass.LEAST_SIDE:
-            raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {self.known.layout}")
+            raise InputError(f"real: expected images of at least 8x8 pixels for patches, got {self.known.format}")
         return gain_reals.prepare_patches(self.known.pixels)
 
 

@@ -122,7 +122,7 @@ def rank(
     seen = side.compare(fake, k=max(k, chosen.k))
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     if method == "patches" and seen.patches is None:
-        raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.layout}")
+        raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.format}")
     found, patches_lead = methods.score(seen.kinds(chosen))
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))

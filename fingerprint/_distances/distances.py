@@ -74,7 +74,7 @@ def distances(
     else:
         slices = loading.read(real, on_error="raise", threads=workers, argument="real")
         others = loading.read(fake, on_error="raise", threads=workers, argument="fake")
-        loading.agree(slices.layout, others, argument="fake")
+        loading.agree(slices.format, others, argument="fake")
         a, b = slices.pixels, others.pixels
     left = prepare_side(a, metric, threads=workers)
 

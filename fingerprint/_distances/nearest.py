@@ -160,8 +160,7 @@ def nearest(
     failed: list[Failure] = []
     seen = 0
     tasks = loading.plan(fake, block=BLOCK, expect=slices, argument="fake")
-    total = loading.count(fake, argument="fake") if progress else None
-    with concurrency.bar(progress, unit="image", total=total) as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part, best in concurrency.map_ordered(step, tasks, threads=workers):
             failed += part.failed
             if best is not None:

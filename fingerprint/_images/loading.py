@@ -16,9 +16,9 @@ from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
 from fingerprint._base.types import OnError
-from fingerprint._images import block_tasks, formats, sources
-from fingerprint._images.block_tasks import How, Task
-from fingerprint._images.slices import Layout, Slices
+from fingerprint._images import grey, sources
+from fingerprint._images.blocks import File, Options, Task
+from fingerprint._images.slices import PixelFormat, Slices, agree, concatenate, joined, mixed
 from fingerprint._images.sources import Source
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Failure",
-    "Layout",
+    "PixelFormat",
     "Plan",
     "Slices",
     "Source",
@@ -36,7 +36,6 @@ __all__ = [
     "agree",
     "blocks",
     "concatenate",
-    "count",
     "load",
     "natural_key",
     "none_usable",
@@ -124,35 +123,35 @@ def read(
     argument: str,
 ) -> Slices:
     """Do what `load` does; `argument` is what error messages call the source."""
-    how = How(argument, _size(size), checks.choice("on_error", on_error, get_args(OnError)), bool(recursive))
+    options = _options(argument, size, on_error, recursive)
     workers = concurrency.resolve(threads)
     if isinstance(source, Slices) and size is None and len(source):
         return source
-    entries = sources.entries_of(source, how)
-    whole = len(entries) == 1 and isinstance(entries[0], np.ndarray) and size is None
-    tasks = sources.tasks_of(entries, how, sys.maxsize if whole else _LOAD_BLOCK)
-    known = None if whole else sources.count_of(entries)
-    with concurrency.bar(progress, unit="image", total=known) as advance:
-        found = _joined(_uniform(tasks, how, workers, advance), known)
+    whole = hasattr(source, "__array__") and size is None
+    planned = _plan(source, options, sys.maxsize if whole else _LOAD_BLOCK)
+    with concurrency.bar(progress, unit="image", total=planned.total) as advance:
+        found = joined(_uniform(planned, options, workers, advance), None if whole else planned.total)
     if not len(found):
         raise none_usable(source, found.failed, argument=argument)
     return found
 
 
-def _uniform(tasks: Iterator[Task], how: How, threads: int, advance: Callable[[int], object]) -> Iterator[Slices]:
-    """Yield the blocks; if they are of several layouts, raise at the end, when all are known."""
-    layouts: dict[Layout, None] = {}
+def _uniform(
+    tasks: Iterable[Task], options: Options, threads: int, advance: Callable[[int], object]
+) -> Iterator[Slices]:
+    """Yield the blocks; if they are of several formats, raise at the end, when all are known."""
+    formats: dict[PixelFormat, None] = {}
     for found in concurrency.map_ordered(Task.read, tasks, threads=threads):
         if not isinstance(found, Slices):
-            layouts |= dict.fromkeys(found)
+            formats |= dict.fromkeys(found)
             continue
-        if found.layout:
-            layouts.setdefault(found.layout)
-        if len(layouts) < 2:
+        if found.format:
+            formats.setdefault(found.format)
+        if len(formats) < 2:
             yield found
         advance(len(found) + len(found.failed))
-    if len(layouts) > 1:
-        raise block_tasks.mixed(how.argument, layouts)
+    if len(formats) > 1:
+        raise mixed(options.argument, formats)
 
 
 @public
@@ -203,14 +202,14 @@ def blocks(
     return _read(source, tasks, concurrency.resolve(threads))
 
 
-def _read(source: Source, tasks: Iterator[Task], threads: int) -> Iterator[Slices]:
-    layout: Layout | None = None
+def _read(source: Source, tasks: Iterable[Task], threads: int) -> Iterator[Slices]:
+    first: PixelFormat | None = None
     failed: list[Failure] = []
     for part in concurrency.map_ordered(Task.__call__, tasks, threads=threads):
-        layout = agree(layout, part)
-        failed += part.failed if layout is None else ()
+        first = agree(first, part)
+        failed += part.failed if first is None else ()
         yield part
-    if layout is None:
+    if first is None:
         raise none_usable(source, failed)
 
 
@@ -223,7 +222,8 @@ class Plan(Iterator[Task]):
     tasks : iterator of Task
         Each reads one block.
     total : int or None
-        Images of the collection, failing ones included; None where only reading it can tell.
+        Images of the collection, failing ones included; None where only reading it can tell: iterators, and files that
+        may hold several images.
     """
 
     tasks: Iterator[Task]
@@ -234,6 +234,11 @@ class Plan(Iterator[Task]):
         return next(self.tasks)
 
 
+def _plan(source: Source, options: Options, block: int) -> Plan:
+    entries = sources.entries_of(source, options)
+    return Plan(sources.tasks_of(entries, options, block), sources.count_of(entries))
+
+
 def plan(
     source: Source,
     *,
@@ -241,7 +246,7 @@ def plan(
     size: int | tuple[int, int] | None = None,
     on_error: OnError = "collect",
     recursive: bool = False,
-    expect: Layout | Slices | None = None,
+    expect: PixelFormat | Slices | None = None,
     argument: str = "source",
 ) -> Plan:
     """Cut a collection into blocks that are read later, by other threads, processes or machines.
@@ -255,7 +260,7 @@ def plan(
         As for `blocks`.
     block : int
         Most images of a task.
-    expect : Layout or Slices, optional
+    expect : PixelFormat or Slices, optional
         Size and depth that every image must have, such as those of the real images.
     argument : str
         What error messages call the source.
@@ -263,8 +268,8 @@ def plan(
     Returns
     -------
     Plan
-        Of tasks to be called without arguments. Over all of them, images and failures are as many as the images of the
-        source.
+        An iterator of tasks, to be called without arguments. Over all of them, images and failures are as many as the
+        images of the source.
 
     Raises
     ------
@@ -272,34 +277,9 @@ def plan(
         At the call where the source or an argument is wrong; else by the task that comes to it.
     """
     checks.integer("block", block, minimum=1)
-    checks.choice("on_error", on_error, get_args(OnError))
-    layout = expect.layout if isinstance(expect, Slices) else expect
-    how = How(argument, _size(size), on_error, bool(recursive), layout)
-    entries = sources.entries_of(source, how)
-    return Plan(sources.tasks_of(entries, how, block), sources.count_of(entries))
-
-
-def count(source: Source, *, recursive: bool = False, argument: str = "source") -> int | None:
-    """Return how many images a collection has, failing ones included, without reading them.
-
-    Parameters
-    ----------
-    source, recursive
-        As for `blocks`.
-    argument : str
-        What error messages call the source.
-
-    Returns
-    -------
-    int or None
-        None where only reading it can tell: iterators, and files that may hold several images.
-
-    Raises
-    ------
-    InputError
-        If the source is wrong.
-    """
-    return sources.count_of(sources.entries_of(source, How(argument, None, "collect", recursive)))
+    wanted = expect.format if isinstance(expect, Slices) else expect
+    options = _options(argument, size, on_error, recursive, wanted)
+    return _plan(source, options, block)
 
 
 def pick(
@@ -311,39 +291,24 @@ def pick(
     recursive: bool = False,
     argument: str = "source",
 ) -> Slices:
-    """Read some images of a collection again.
+    """Read some images of a collection again, by the names that `blocks` gives them.
 
-    Parameters
-    ----------
-    source, size, recursive
-        As for `blocks`.
-    names : sequence of str
-        Names as `blocks` gives them.
-    positions : sequence of int, optional
-        Position of each among the usable images of the collection, from 0. Without, the first image of a name is meant.
-    argument : str
-        What error messages call the source.
-
-    Returns
-    -------
-    Slices
-        The images of these names, in this order.
-
-    Raises
-    ------
-    InputError
-        If the source is an iterator, or has no usable image of a name.
+    `positions` are those of the images among all usable ones of the collection, from 0, and count where names repeat;
+    without them, the first image of a name is meant. Raises InputError where the source is an iterator, or has no
+    usable image of a name.
     """
-    how = How(argument, _size(size), "collect", recursive)
-    entries = sources.entries_of(source, how)
-    if any(isinstance(entry, sources.Later) for entry in entries):
+    options = _options(argument, size, "collect", recursive)
+    entries = sources.entries_of(source, options)
+    if any(sources.is_stream(entry) for entry in entries):
         raise InputError(f"{argument}: an iterator cannot be read a second time; pass a folder, a list or an array")
     needed = [
-        entry for entry in entries if not isinstance(entry, block_tasks.File) or entry.name in names or entry.several
+        entry
+        for entry in entries
+        if not isinstance(entry, File) or entry.name in names or sources.count_of([entry]) is None
     ]
     found: dict[str, Array] = {}
     repeated = False
-    for name, image in _one_by_one(needed, how):
+    for name, image in _one_by_one(needed, options):
         repeated |= name in found
         if name in names and name not in found:
             found[name] = image.copy()
@@ -352,136 +317,37 @@ def pick(
             raise InputError(f"{argument}: expected a usable image named {name!r}, found none")
     images = [found[name] for name in names]
     if repeated and positions is not None:  # then only the position says which, and nothing can be left out
-        by_position = {i: image.copy() for i, (_, image) in enumerate(_one_by_one(entries, how)) if i in positions}
+        by_position = {i: image.copy() for i, (_, image) in enumerate(_one_by_one(entries, options)) if i in positions}
         images = [by_position[i] for i in positions]
     return Slices(np.stack(images), tuple(names))
 
 
-def _one_by_one(entries: Sequence[sources.Entry], how: How) -> Iterator[tuple[str, Array]]:
+def _one_by_one(entries: Sequence[sources.Entry], options: Options) -> Iterator[tuple[str, Array]]:
     """Yield name and pixels of every usable image."""
-    for task in sources.tasks_of(entries, how, _LOAD_BLOCK):
+    for task in sources.tasks_of(entries, options, _LOAD_BLOCK):
         part = task()
         yield from zip(part.names, part.pixels, strict=True)
 
 
-def agree(layout: Layout | None, part: Slices, *, argument: str = "source") -> Layout | None:
-    """Hold the next block of a stream against the first image of the stream.
-
-    To be called in the order of the stream, so that the error is the same whoever read the blocks, and when.
-
-    Parameters
-    ----------
-    layout : Layout or None
-        What this function returned for the block before; None for the first block.
-    part : Slices
-        The block.
-    argument : str
-        What error messages call the source.
-
-    Returns
-    -------
-    Layout or None
-        Of the first image; None as long as there was none.
-
-    Raises
-    ------
-    InputError
-        If the images of the block differ from the first one in size or depth.
-    """
-    found = part.layout
-    if layout is not None and found is not None and layout != found:
-        raise block_tasks.mixed(argument, [layout, found])
-    return layout or found
-
-
-def concatenate(first: Slices, *others: Slices, argument: str = "source") -> Slices:
-    """Join collections of one size and depth.
-
-    Parameters
-    ----------
-    first, *others : Slices
-        Not changed.
-    argument : str
-        What error messages call them.
-
-    Returns
-    -------
-    Slices
-        All images, failures and counts, in this order.
-
-    Raises
-    ------
-    InputError
-        If sizes or depths differ.
-    """
-    layout: Layout | None = None
-    for part in (first, *others):
-        layout = agree(layout, part, argument=argument)
-    return _joined((first, *others), sum(map(len, (first, *others))))
-
-
 def none_usable(source: Source, failed: Iterable[Failure], *, argument: str = "source") -> InputError:
-    """Return the error that says that no image of a source could be used.
-
-    Parameters
-    ----------
-    source : path, list of paths, ndarray, Slices, or iterator of these
-        Named in the message if it is a path.
-    failed : iterable of Failure
-        Its failures; the first is quoted.
-    argument : str
-        What the message calls the source.
-
-    Returns
-    -------
-    InputError
-        To be raised.
-    """
+    """Return the error that says that no image of a source could be used, and quotes the first of its failures."""
     failures = list(failed)
     where = f" in {os.fspath(source)}" if isinstance(source, str | os.PathLike) else ""
     found = f"; {len(failures)} failed, first {failures[0].name}: {failures[0].reason}" if failures else ""
     return InputError(f"{argument}: expected at least one usable image{where}, got none{found}")
 
 
-def _joined(parts: Iterable[Slices], known: int | None = None) -> Slices:
-    """Join blocks of one layout, holding few of them if it is known how many images there are at most."""
-    names: list[str] = []
-    failed: list[Failure] = []
-    ignored = 0
-    out: Array | None = None
-    held: list[Array] = []
-    for part in parts:
-        names += part.names
-        failed += part.failed
-        ignored += part.ignored
-        if known is None:
-            held.append(part.pixels)
-        elif len(part):
-            if out is None:
-                out = np.empty((known, *part.pixels.shape[1:]), part.pixels.dtype)
-            out[len(names) - len(part) : len(names)] = part.pixels
-    held = [pixels for pixels in held if len(pixels)][::-1]
-    if len(held) == 1:
-        out = held[0]
-    elif held:
-        out = np.empty((len(names), *held[0].shape[1:]), held[0].dtype)
-        start = 0
-        while held:
-            pixels = held.pop()  # to let go of it
-            out[start : start + len(pixels)] = pixels
-            start += len(pixels)
-    if out is None:
-        out = np.empty((0, 0, 0), np.uint8)
-    return Slices(out[: len(names)], tuple(names), tuple(failed), ignored)
-
-
-def _size(size: object) -> tuple[int, int] | None:
+def _options(
+    argument: str, size: object, on_error: object, recursive: bool, expect: PixelFormat | None = None
+) -> Options:
+    """Return the arguments of a public function, checked."""
+    choice = checks.choice("on_error", on_error, get_args(OnError))
     if size is None:
-        return None
+        return Options(argument, None, choice, bool(recursive), expect)
     if isinstance(size, tuple | list) and len(size) == 2:
         height, width = (checks.integer("size", side, minimum=1) for side in size)
     else:
         height = width = checks.integer("size", size, minimum=1)
-    if height * width > formats.PIXELS:
-        raise InputError(f"size: expected at most {formats.PIXELS} pixels, got {height}x{width}")
-    return height, width
+    if height * width > grey.PIXELS:
+        raise InputError(f"size: expected at most {grey.PIXELS} pixels, got {height}x{width}")
+    return Options(argument, (height, width), choice, bool(recursive), expect)

@@ -12,12 +12,16 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fingerprint._base.failures import Failure
     from fingerprint._base.types import Array
 
+_SHOWN = 12  # formats quoted in an error message
+
 
 @dataclass(frozen=True)
-class Layout:
+class PixelFormat:
     """What all images of a collection have in common.
 
     Parameters
@@ -40,9 +44,9 @@ class Layout:
         return f"{self.height}x{self.width} {8 * np.dtype(self.dtype).itemsize}-bit"
 
 
-def layout_of(pixels: Array, origin: str = "") -> Layout:
+def format_of(pixels: Array, origin: str = "") -> PixelFormat:
     """Return size and depth of an image, (h, w), or of a stack, (n, h, w)."""
-    return Layout(pixels.shape[-2], pixels.shape[-1], pixels.dtype.name, origin)
+    return PixelFormat(pixels.shape[-2], pixels.shape[-1], pixels.dtype.name, origin)
 
 
 @public
@@ -122,6 +126,74 @@ class Slices:
         return int(self.pixels.shape[2])
 
     @property
-    def layout(self) -> Layout | None:
+    def format(self) -> PixelFormat | None:
         """Return size and depth; None where there is no image."""
-        return layout_of(self.pixels, self.names[0]) if self.names else None
+        return format_of(self.pixels, self.names[0]) if self.names else None
+
+
+def agree(first: PixelFormat | None, part: Slices, *, argument: str = "source") -> PixelFormat | None:
+    """Return the format of the first image of a stream, once the next block of it is known to have it too.
+
+    To be called in the order of the stream with what it returned before, None at first, so that the error is the same
+    whoever read the blocks, and when.
+    """
+    found = part.format
+    if first is not None and found is not None and first != found:
+        raise mixed(argument, [first, found])
+    return first or found
+
+
+def mixed(argument: str, found: Iterable[PixelFormat], *, expected: bool = False) -> InputError:
+    """Return the error that names several formats, of which the first may be what was `expected` of all."""
+    formats = list(found)
+    shown = [f"{each} ({each.origin})" for each in formats]
+    if len(formats) > _SHOWN:
+        shown[_SHOWN:] = [f"and {len(formats) - _SHOWN} more"]
+    first = formats[0]
+    remedies = []
+    if any((each.height, each.width) != (first.height, first.width) for each in formats):
+        remedies.append(f"pass size=({first.height}, {first.width}) to resample")
+    if any(each.dtype != first.dtype for each in formats):
+        remedies.append("save all with the same bit depth")
+    rule = f"height x width {first} like {first.origin}" if expected else "one height x width and bit depth"
+    return InputError(f"{argument}: expected {rule}, got {', '.join(shown[expected:])}; {' and '.join(remedies)}")
+
+
+def concatenate(first: Slices, *others: Slices, argument: str = "source") -> Slices:
+    """Join collections of one size and depth, with all failures and counts, in this order."""
+    common: PixelFormat | None = None
+    for part in (first, *others):
+        common = agree(common, part, argument=argument)
+    return joined((first, *others), sum(map(len, (first, *others))))
+
+
+def joined(parts: Iterable[Slices], known: int | None = None) -> Slices:
+    """Join blocks of one format, holding few of them if it is known how many images there are at most."""
+    names: list[str] = []
+    failed: list[Failure] = []
+    ignored = 0
+    out: Array | None = None
+    held: list[Array] = []
+    for part in parts:
+        names += part.names
+        failed += part.failed
+        ignored += part.ignored
+        if known is None:
+            held.append(part.pixels)
+        elif len(part):
+            if out is None:
+                out = np.empty((known, *part.pixels.shape[1:]), part.pixels.dtype)
+            out[len(names) - len(part) : len(names)] = part.pixels
+    held = [pixels for pixels in held if len(pixels)][::-1]
+    if len(held) == 1:
+        out = held[0]
+    elif held:
+        out = np.empty((len(names), *held[0].shape[1:]), held[0].dtype)
+        start = 0
+        while held:
+            pixels = held.pop()  # to let go of it
+            out[start : start + len(pixels)] = pixels
+            start += len(pixels)
+    if out is None:
+        out = np.empty((0, 0, 0), np.uint8)
+    return Slices(out[: len(names)], tuple(names), tuple(failed), ignored)

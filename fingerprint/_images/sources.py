@@ -1,11 +1,10 @@
-"""Sources: what a collection of images consists of, cut into tasks that read one block each."""
+"""Sources: what a collection of images consists of, cut into blocks that are read later."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,80 +14,70 @@ from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
-from fingerprint._base.types import Array
-from fingerprint._images import formats
-from fingerprint._images.block_tasks import File, Held, Known, Lost, Stack, Task, Wrong
+from fingerprint._images import files, formats, grey
+from fingerprint._images.blocks import Arrays, File, Task, Unread
 from fingerprint._images.slices import Slices
+from fingerprint._images.stacks import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
-    from fingerprint._images.block_tasks import How, Part
+    from fingerprint._base.types import Array
+    from fingerprint._images.blocks import Options, Part
 
 Source: TypeAlias = "str | PathLike[str] | Array | Slices | Iterable[Source]"
+Entry: TypeAlias = "File | Unread | Slices | Array | Iterable[Source]"  # an iterator is not yet consumed
 
 _WHAT = "a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
 
 
-@dataclass(frozen=True)
-class Ignored:
-    """Files that are no images."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Later:
-    """An iterator, not yet consumed."""
-
-    items: Iterable[Source]
-
-
-Entry: TypeAlias = File | Lost | Ignored | Later | Slices | Array
+def is_stream(entry: Entry) -> bool:
+    """Say whether an entry is an iterator, which can be read once."""
+    return not isinstance(entry, Slices | np.ndarray | Unread | File)
 
 
 def count_of(entries: Iterable[Entry]) -> int | None:
     """Return how many images and failures there are; None if only reading tells."""
     total = 0
     for entry in entries:
-        if isinstance(entry, Later) or (isinstance(entry, File) and entry.several):
-            return None
         if isinstance(entry, Slices):
             total += len(entry) + len(entry.failed)
         elif isinstance(entry, np.ndarray):
             total += len(entry)
-        elif not isinstance(entry, Ignored):
+        elif isinstance(entry, Unread) or (isinstance(entry, File) and not formats.of_several(entry.path)):
             total += entry.count
+        else:
+            return None
     return total
 
 
-def entries_of(source: Source, how: How) -> list[Entry]:
+def entries_of(source: Source, options: Options) -> list[Entry]:
     """Return what a source consists of, as far as that is known before an iterator is consumed."""
-    entries = list(_found(source, how, inside=True))
+    entries = list(_found(source, options, inside=True))
     if not entries:
-        raise InputError(f"{how.argument}: expected {_WHAT}, got an empty {type(source).__name__}")
+        raise InputError(f"{options.argument}: expected {_WHAT}, got an empty {type(source).__name__}")
     return entries
 
 
-def _found(source: Any, how: How, *, inside: bool = False) -> Iterator[Entry]:
+def _found(source: Any, options: Options, *, inside: bool = False) -> Iterator[Entry]:
     if isinstance(source, str | os.PathLike):
-        yield from _at(os.fspath(source), how, inside=inside)
+        yield from _at(os.fspath(source), options, inside=inside)
     elif isinstance(source, Slices):
         yield source
     elif isinstance(source, list | tuple):
         for item in source:
-            yield from _found(item, how)
+            yield from _found(item, options)
     elif hasattr(source, "__array__"):
-        yield _stack_of_integers(np.asarray(source), how)
+        yield _stack_of_integers(np.asarray(source), options)
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | Mapping | Set):
-        yield Later(source)
+        yield source
     else:
-        raise InputError(f"{how.argument}: expected {_WHAT}, got {checks.describe(source)}")
+        raise InputError(f"{options.argument}: expected {_WHAT}, got {checks.describe(source)}")
 
 
-def _stack_of_integers(array: Array, how: How) -> Array:
-    what = f"{how.argument}: expected an (n, h, w) array of integers"
+def _stack_of_integers(array: Array, options: Options) -> Array:
+    what = f"{options.argument}: expected an (n, h, w) array of integers"
     got = f"got {checks.describe(array)}"
     if array.ndim == 2:
         raise InputError(f"{what}, {got}; pass a single image as image[None]")
@@ -98,31 +87,32 @@ def _stack_of_integers(array: Array, how: How) -> Array:
     if array.ndim != 3:
         raise InputError(f"{what}, {got}")
     if array.dtype.kind not in "bui":
-        raise InputError(f"{what}, {got}{formats.scale_remedy(array.dtype)}")
+        raise InputError(f"{what}, {got}{grey.scale_remedy(array.dtype)}")
     if 0 in array.shape:
         raise InputError(f"{what}, none of them 0, {got}")
     return array
 
 
-def _at(path: object, how: How, *, inside: bool) -> Iterator[Entry]:
+def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
     """Yield what is at a path; names of files in a folder are paths inside it, or begin with the folder."""
     if not isinstance(path, str):
-        raise InputError(f"{how.argument}: expected paths as text, got {checks.describe(path)}")
+        raise InputError(f"{options.argument}: expected paths as text, got {checks.describe(path)}")
     where = Path(path)
     try:
         mode = where.stat().st_mode
     except (OSError, ValueError):
         mode = 0
     if stat.S_ISDIR(mode):
-        yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", how)
+        yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", options)
     elif stat.S_ISREG(mode) or (not mode and not inside and path.lower().endswith(formats.SUFFIXES)):
         yield File(path, _printable(where.as_posix()))
     else:
-        raise InputError(f"{how.argument}: expected an existing folder or file, got {path!r}")
+        raise InputError(f"{options.argument}: expected an existing folder or file, got {path!r}")
 
 
-def _in_folder(folder: str, prefix: str, how: How) -> Iterator[Entry]:
-    files: list[File | Lost] = []
+def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
+    """Yield the files of a folder in natural order."""
+    found: list[tuple[str, File | Unread]] = []
     ignored = folders = 0
     seen: set[tuple[int, int]] = set()
     linked: list[tuple[str, str]] = []
@@ -136,34 +126,43 @@ def _in_folder(folder: str, prefix: str, how: How) -> Iterator[Entry]:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(path) as scan:
-                entries = sorted(scan, key=lambda entry: natural_key(entry.name))
+                entries = sorted(scan, key=lambda entry: entry.name) if options.recursive else list(scan)
         except OSError as error:
+            why = files.reason(error)
             if path == folder:
-                raise InputError(f"{how.argument}: cannot read the folder {folder}: {formats.reason(error)}") from None
-            files.append(Lost(Failure(_printable(name.rstrip("/")), formats.reason(error))))
+                raise InputError(f"{options.argument}: cannot read the folder {folder}: {why}") from None
+            found.append((name, Unread((Failure(_printable(name.rstrip("/")), why),))))
             continue
         for entry in entries:
             hidden = entry.name.startswith(".")
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders += 1
-                if how.recursive and not hidden:
+                if options.recursive and not hidden:
                     (linked if entry.is_symlink() else waiting).append((entry.path, f"{name}{entry.name}/"))
             elif (
                 not hidden
                 and entry.name.lower().endswith(formats.SUFFIXES + formats.UNSUPPORTED)
-                and (entry.is_file() or entry.is_symlink())  # reading a pipe would never end; a dead link is a failure
+                and (entry.is_symlink() or entry.is_file())  # reading a pipe would never end; a dead link is a failure
             ):
-                files.append(File(entry.path, _printable(name + entry.name)))
+                shown = _printable(name + entry.name)
+                found.append((shown, File(entry.path, shown)))
             else:
                 ignored += 1
-    if not files:
+    if not found:
         other = f"{ignored} other files" if ignored else "no file"
-        remedy = "; pass recursive=True to read the folders in it" if folders and not how.recursive else ""
+        remedy = "; pass recursive=True to read the folders in it" if folders and not options.recursive else ""
         known = ", ".join(formats.SUFFIXES)
-        raise InputError(f"{how.argument}: expected images ({known}) in the folder {folder}, got {other}{remedy}")
+        raise InputError(f"{options.argument}: expected images ({known}) in the folder {folder}, got {other}{remedy}")
     if ignored:
-        yield Ignored(ignored)
-    yield from sorted(files, key=lambda file: natural_key(file.name if isinstance(file, File) else file.failure.name))
+        yield Unread(ignored=ignored)
+    yield from (file for _, file in sorted(found, key=lambda each: natural_key(each[0])))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _printable(name: str) -> str:
@@ -171,14 +170,12 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8") if not name.isascii() else name
 
 
-def tasks_of(entries: Iterable[Entry], how: How, block: int) -> Iterator[Task]:
+def tasks_of(entries: Iterable[Entry], options: Options, block: int) -> Iterator[Task]:
     """Yield tasks of a block each, the last one of the rest."""
     parts: list[Part] = []
     room, ignored = block, 0
-    for part in _opened(entries, how, [0]):
-        if isinstance(part, Ignored):
-            ignored += part.count
-            continue
+    for part in _parts_of(entries, options, [0]):
+        ignored += part.ignored if isinstance(part, Unread) else 0
         start = 0
         while start < part.count:
             stop = min(part.count, start + room)
@@ -186,70 +183,44 @@ def tasks_of(entries: Iterable[Entry], how: How, block: int) -> Iterator[Task]:
             room -= stop - start
             start = stop
             if not room:
-                yield Task(tuple(parts), how, ignored)
+                yield Task(tuple(parts), options, ignored)
                 parts, room, ignored = [], block, 0
     if parts or ignored:
-        yield Task(tuple(parts), how, ignored)
+        yield Task(tuple(parts), options, ignored)
 
 
-def _opened(entries: Iterable[Entry], how: How, seen: list[int], *, reused: bool = False) -> Iterator[Part | Ignored]:
+def _parts_of(entries: Iterable[Entry], options: Options, seen: list[int], *, reused: bool = False) -> Iterator[Part]:
     """Yield the parts of entries; `seen` counts the images of arrays, as they are named by their position."""
     for entry in entries:
-        if isinstance(entry, Later):
-            for item in entry.items:
-                try:
-                    found = list(_found(item, how))
-                except InputError as error:
-                    yield Wrong(str(error))
-                    return
-                yield from _opened(found, how, seen, reused=True)
-        elif isinstance(entry, Slices):
-            yield Ignored(entry.ignored)
-            yield Known(entry.failed)
-            yield Held(entry.pixels, entry.names)
+        if isinstance(entry, Slices):
+            yield Unread(entry.failed, entry.ignored, known=True)
+            yield Arrays(entry.pixels, entry.names)
         elif isinstance(entry, np.ndarray):
-            yield Held(entry, range(seen[0], seen[0] + len(entry)), reused)
+            yield Arrays(entry, range(seen[0], seen[0] + len(entry)), reused=reused)
             seen[0] += len(entry)
-        elif isinstance(entry, File):
-            yield from _parts_of(entry)
-        else:
+        elif isinstance(entry, File) and formats.of_several(entry.path):
+            yield from _members_of(entry)
+        elif isinstance(entry, File | Unread):
             yield entry
-
-
-def _parts_of(file: File) -> Iterator[Part | Ignored]:
-    """Yield one file, or the images of a file that may have several."""
-    path = file.path.lower()
-    if path.endswith(".npz"):
-        yield from _npz(file)
-    elif path.endswith(formats.STACKS):
-        length = formats.attempted(formats.stack_length, file.path)
-        if isinstance(length, str):
-            yield Lost(Failure(file.name, length))
         else:
-            yield Stack(file.path, file.name, 0, 1 if length is None else length, length is None)
-    else:
-        yield file
+            for item in entry:
+                try:
+                    found = list(_found(item, options))
+                except InputError as error:
+                    yield Unread(error=str(error))
+                    return
+                yield from _parts_of(found, options, seen, reused=True)
 
 
-def _npz(file: File) -> Iterator[Part | Ignored]:
-    """Yield the arrays of an archive, each loaded when it is its turn; those of fewer than two axes are no images."""
-    keys = formats.attempted(formats.npz_keys, file.path)
-    if isinstance(keys, str):
-        yield Lost(Failure(file.name, keys))
-        return
-    others = 0
-    for key in keys:
-        name = f"{file.name}[{key}]"
-        array = formats.attempted(formats.npz_member, file.path, key)
-        if isinstance(array, str):
-            yield Lost(Failure(name, array))
-        elif array is None:
-            others += 1
+def _members_of(file: File) -> Iterator[Part]:
+    """Yield the images of a file that may have several."""
+    for key, found in formats.members(file.path):
+        name = file.name + key
+        if isinstance(found, Stack):
+            yield File(file.path, name, found, 0, found.count)
+        elif isinstance(found, int):
+            yield Unread(ignored=found)
+        elif isinstance(found, str):
+            yield Unread((Failure(name, found),))
         else:
-            stack = array.ndim == 3
-            names = tuple(f"{name}[{i}]" for i in range(len(array))) if stack else (name,)
-            yield Held(array if stack else array[None], names)
-    if others == len(keys):
-        yield Lost(Failure(file.name, "holds no (h, w) or (n, h, w) array"))
-    if others:
-        yield Ignored(others)
+            yield Arrays(found.values[None], (name,), found.added)

@@ -272,7 +272,7 @@ def patch_matches(
 
     columns = [np.empty((len(slices), 0), np.int32)]
     tasks = loading.plan(fake, block=_BLOCK, on_error="raise", expect=slices, argument="fake")
-    with concurrency.bar(progress, unit="image") as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             columns.append(part)
             advance(part.shape[1])
@@ -344,7 +344,7 @@ def nearest_patches(
 
     found = replace(_nearest(patches, slices.names, slices[:0], limits), failed={"real": slices.failed, "fake": ()})
     tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake")
-    with concurrency.bar(progress, unit="image") as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             found = found.merge(part)
             advance(part.n_fake)

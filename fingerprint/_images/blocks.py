@@ -1,0 +1,192 @@
+"""Blocks: parts of a collection, on disk or in memory, that are read together when it is their turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from fingerprint._base.checks import InputError
+from fingerprint._base.failures import Failure
+from fingerprint._images import files, formats, grey
+from fingerprint._images.slices import PixelFormat, Slices, format_of, mixed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fingerprint._base.types import Array
+    from fingerprint._images.stacks import Stack
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a collection is read: what messages call it, and the arguments of `load` and `plan`."""
+
+    argument: str
+    size: tuple[int, int] | None
+    on_error: str
+    recursive: bool
+    expect: PixelFormat | None = None
+
+
+# --- Parts: each has a `count`, can be `cut`, and gives the `images`: a name, and the pixels or why there are none ----
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of one image; or images `start` to `stop` of one that holds a stack of them."""
+
+    path: str
+    name: str
+    stack: Stack | None = None
+    start: int = 0
+    stop: int = 1
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.start
+
+    def cut(self, start: int, stop: int) -> File:
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    def images(self, _: Options) -> Iterator[tuple[str, Array | str]]:
+        if self.stack is None:
+            found = files.attempted(formats.decoded, self.path)
+            yield self.name, found if isinstance(found, str) else files.attempted(grey.whole, *found)
+            return
+        found = files.attempted(self.stack.read, self.path, self.start, self.stop)
+        for i in range(self.start, self.stop):
+            name = f"{self.name}[{i}]" if len(self.stack.shape) == 3 else self.name
+            if isinstance(found, str):
+                yield name, found
+            else:
+                yield name, files.attempted(grey.whole, found.values[i - self.start], found.added)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images in memory."""
+
+    pixels: Array
+    names: tuple[str, ...] | range
+    added: int = 0
+    reused: bool = False  # by an iterator that may write its next item into the same array
+
+    @property
+    def count(self) -> int:
+        return len(self.pixels)
+
+    def cut(self, start: int, stop: int) -> Arrays:
+        part = self.pixels[start:stop]
+        return replace(self, pixels=part.copy() if self.reused else part, names=self.names[start:stop])
+
+    def fits(self, options: Options) -> bool:
+        """Say whether the pixels are what is wanted, as they are."""
+        right = options.size is None and options.expect in (None, format_of(self.pixels))
+        return right and self.pixels.dtype in (np.uint8, np.uint16) and not self.added
+
+    def images(self, options: Options) -> Iterator[tuple[str, Array | str]]:
+        for name, image in zip(self.names, self.pixels, strict=True):
+            found = files.attempted(grey.whole, image, self.added)
+            if isinstance(found, str) and isinstance(self.names, range):
+                raise InputError(f"{options.argument}: image {name}: {found}")
+            yield str(name), found
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What gives no images: files that fail and files that are none.
+
+    Failures that were `known` before, in `Slices`, are listed even where others are raised; `error` is raised always,
+    when the stream comes to it.
+    """
+
+    failed: tuple[Failure, ...] = ()
+    ignored: int = 0
+    known: bool = False
+    error: str = ""
+
+    @property
+    def count(self) -> int:
+        return len(self.failed) or bool(self.error)
+
+    def cut(self, start: int, stop: int) -> Unread:
+        return replace(self, failed=self.failed[start:stop])
+
+    def images(self, _: Options) -> Iterator[tuple[str, Array | str]]:
+        if self.error:
+            raise InputError(self.error)
+        yield from self.failed
+
+
+Part: TypeAlias = File | Arrays | Unread
+
+
+@dataclass(frozen=True)
+class Task:
+    """One block of a collection, to be read when it is called; can be pickled.
+
+    Parameters
+    ----------
+    parts : tuple
+        Files, ranges of files, or pixels.
+    options
+        Of `plan`.
+    ignored : int
+        Files that are no images, counted by this block.
+    """
+
+    parts: tuple[Part, ...]
+    options: Options
+    ignored: int = 0
+
+    def __call__(self) -> Slices:
+        """Read the block.
+
+        Returns
+        -------
+        Slices
+            As many images and failures as the block has.
+
+        Raises
+        ------
+        InputError
+            If images differ in size or depth, or on request if a file cannot be used.
+        """
+        found = self.read()
+        if isinstance(found, Slices):
+            return found
+        raise mixed(self.options.argument, found, expected=self.options.expect is not None)
+
+    def read(self) -> Slices | tuple[PixelFormat, ...]:
+        """Read the block; if images differ in size or depth, return what was found instead."""
+        options, expect = self.options, self.options.expect
+        match self.parts:
+            case (Arrays() as held,) if held.fits(options):
+                return Slices(held.pixels, tuple(map(str, held.names)), (), self.ignored)
+        found: dict[PixelFormat, None] = {expect: None} if expect else {}
+        out: Array | None = None
+        names: list[str] = []
+        failed: list[Failure] = []
+        for part in self.parts:
+            for name, image in part.images(options):
+                if isinstance(image, str):
+                    if options.on_error == "raise" and not (isinstance(part, Unread) and part.known):
+                        raise InputError(f"{options.argument}: {name}: {image}")
+                    failed.append(Failure(name, image))
+                    continue
+                if options.size and image.shape != options.size:
+                    image = grey.resampled(image, options.size)
+                if out is None or image.shape != out.shape[1:] or image.dtype != out.dtype:
+                    found.setdefault(format_of(image, name))
+                    if len(found) > 1:
+                        continue
+                    out = np.empty((sum(part.count for part in self.parts), *image.shape), image.dtype)
+                out[len(names)] = image
+                names.append(name)
+        if len(found) > 1:
+            return tuple(found)
+        if out is None:
+            out = np.empty((0, expect.height, expect.width) if expect else (0, 0, 0), expect.dtype if expect else "u1")
+        return Slices(out[: len(names)], tuple(names), tuple(failed), self.ignored)

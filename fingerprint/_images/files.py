@@ -1,0 +1,93 @@
+"""Files: opened within bounds, or the reason why one cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import time
+from typing import Any, BinaryIO
+
+from fingerprint._base.checks import InputError
+
+BYTES = 2**30  # of one file that is read as a whole
+
+_PRESSED = 2**28  # bytes that a compressed file may unpack to, whatever its own size
+_RATIO = 200  # times its own size that a larger one may unpack to
+_CUT = 300  # characters of a reason that people read
+_PATIENCE = 5.0  # seconds to wait for others to close files
+
+
+class UnusableError(Exception):
+    """Says why a file cannot be used."""
+
+
+def attempted(read: Any, *arguments: Any) -> Any:
+    """Return what `read` returns, or the reason why it failed, as text."""
+    wait = 0.01
+    while True:
+        try:
+            return read(*arguments)
+        except MemoryError:  # says something about the machine, not about the file
+            raise
+        except Exception as error:  # decoders raise whatever a broken file makes them raise
+            if getattr(error, "errno", None) not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                return reason(error)
+            if wait > _PATIENCE:
+                raise InputError(f"files: {reason(error)}; close some, or raise the limit (ulimit -n)") from None
+        time.sleep(wait)
+        wait *= 2
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why a file cannot be used, to be read by people."""
+    if isinstance(error, ModuleNotFoundError):
+        return f'needs {error.name}; pip install "synthetic-fingerprint[medical]"'
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text if len(text) <= _CUT else f"{text[: _CUT - 3]}..."
+    return text if isinstance(error, UnusableError) else f"cannot be decoded: {text}"
+
+
+def opened(path: str) -> BinaryIO:
+    """Open a file that holds something; not a pipe or a device, of which reading might never end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    file = os.fdopen(descriptor, "rb")
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size:
+        return file
+    file.close()
+    raise UnusableError("empty file (0 bytes)" if stat.S_ISREG(status.st_mode) else "no regular file")
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return the bytes of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def contents(path: str) -> bytes:
+    """Return the bytes of a file."""
+    with opened(path) as file:
+        limit_bytes(size_of(file))
+        return file.read()
+
+
+def unpacked(open_stream: Any, size: int, packed: int) -> BinaryIO:
+    """Open a compressed stream of `size` bytes that `packed` hold, once its checksum is known to be right."""
+    if size > max(_PRESSED, _RATIO * packed):
+        raise UnusableError(f"{packed} bytes that would unpack to {size}; save it uncompressed")
+    with open_stream() as stream:
+        if size <= 2**24:
+            return io.BytesIO(stream.read())
+        while stream.read(2**20):
+            pass
+    found: BinaryIO = open_stream()
+    return found
+
+
+def limit_bytes(size: int) -> None:
+    """Refuse a file that is too large to be read as a whole."""
+    if size > BYTES:
+        raise UnusableError(f"{size} bytes, more than the limit of {BYTES}")

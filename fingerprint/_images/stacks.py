@@ -1,0 +1,209 @@
+"""Files of several images: NumPy's `.npy` and `.npz`, and NIfTI, whose images are read a few at a time."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import math
+import zipfile
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+import numpy as np
+
+from fingerprint._images import files, grey
+from fingerprint._images.files import UnusableError, opened, size_of, unpacked
+from fingerprint._images.grey import AIR, Decoded, scale_remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fingerprint._base.types import Array
+
+_CHUNK = 2**22  # bytes of a compressed stream that are unpacked at a time
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Images of one size that lie one after the other in a file, from byte `begin` on.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, h, w); (h, w) of a single image, whose name has no number.
+    dtype : str
+        Of the numbers in the file.
+    begin : int
+        Where the first image begins, in bytes.
+    scale : (float, float), optional
+        Slope and intercept of values that are stored scaled, as NIfTI has them.
+    added : int
+        What makes values that may be negative positive.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    begin: int
+    scale: tuple[float, float] | None = None
+    added: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.shape[0] if len(self.shape) == 3 else 1
+
+    @property
+    def image_bytes(self) -> int:
+        return math.prod(self.shape[-2:]) * np.dtype(self.dtype).itemsize
+
+    def read(self, path: str, start: int, stop: int) -> Decoded:
+        """Return images start to stop of the file."""
+        with opened(path) as file:
+            file.seek(self.begin + start * self.image_bytes)
+            return self.next_of(file, stop - start)
+
+    def next_of(self, stream: BinaryIO, count: int) -> Decoded:
+        """Return the next images of a stream."""
+        data = stream.read(count * self.image_bytes)
+        if len(data) < count * self.image_bytes:
+            raise UnusableError("shorter than its header says")
+        values: Array = np.frombuffer(data, self.dtype).reshape(count, *self.shape[-2:])
+        if self.scale is not None:
+            from nibabel.volumeutils import apply_read_scaling
+
+            values = apply_read_scaling(values, *map(np.asanyarray, self.scale))
+        return Decoded(values, self.added)
+
+    def checked(self, size: int) -> Stack:
+        """Return the stack if a file of `size` bytes can hold it, and its images can be used."""
+        grey.limit(self.shape[-1], self.shape[-2])
+        if self.begin + self.count * self.image_bytes > size:
+            raise UnusableError(f"{size} bytes, fewer than shape {self.shape} and dtype {self.dtype} need")
+        return self
+
+    def parts(self, stream: BinaryIO) -> Iterator[tuple[int, Decoded]]:
+        """Yield the images of a stream that stands at the first of them, some at a time, with the number of each."""
+        step = max(1, _CHUNK // self.image_bytes)
+        for start in range(0, self.count, step):
+            yield start, self.next_of(stream, min(step, self.count - start))
+
+
+# A part of a file: the key that is appended to its name, and its images where they are not in memory (`Stack`), where
+# they are (`Decoded`), why there are none (text), or how many things were no images.
+Member: TypeAlias = "tuple[str, Stack | Decoded | str | int]"
+
+
+def npy(path: str) -> Iterator[Member]:
+    """Yield the images of a `.npy` file."""
+    with opened(path) as file:
+        shape, fortran, dtype = _npy_header(file)
+        stack = _images_of(shape, dtype, file.tell()).checked(size_of(file))
+        if not fortran:
+            yield "", stack
+            return
+        files.limit_bytes(size_of(file))
+        values = np.frombuffer(file.read(stack.count * stack.image_bytes), dtype).reshape(shape, order="F")
+    if len(shape) == 2:
+        yield "", Decoded(values)
+    else:
+        yield from ((f"[{i}]", Decoded(image)) for i, image in enumerate(values))
+
+
+def npz(path: str) -> Iterator[Member]:
+    """Yield the images of a `.npz` file; arrays of fewer than two axes are none."""
+    with opened(path) as file, zipfile.ZipFile(file) as archive:
+        others = 0
+        members = archive.infolist()
+        for member in members:
+            key = f"[{member.filename.removesuffix('.npy')}]"
+            try:
+                with archive.open(member) as stream:
+                    shape, fortran, dtype = _npy_header(stream)
+                    begin = stream.tell()
+                if len(shape) < 2:
+                    others += 1
+                    continue
+                stack = _images_of(shape, dtype, begin).checked(member.file_size)
+                with unpacked(partial(archive.open, member), member.file_size, member.compress_size) as stream:
+                    stream.seek(begin)
+                    if fortran:
+                        values = np.frombuffer(stream.read(), dtype).reshape(shape, order="F")
+                        parts = iter([(0, Decoded(values.reshape(stack.count, *shape[-2:])))])
+                    else:
+                        parts = stack.parts(stream)
+                    for start, part in parts:
+                        yield from _numbered(key, start, part, single=len(shape) == 2)
+            except Exception as error:
+                yield key, files.reason(error)
+        if others == len(members):
+            raise UnusableError("holds no (h, w) or (n, h, w) array")
+        if others:
+            yield "", others
+
+
+def nifti(path: str) -> Iterator[Member]:
+    """Yield the slices of a NIfTI volume, along its last axis."""
+    with opened(path) as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        size = size_of(file)
+    if not packed:
+        with opened(path) as file:
+            yield "", _volume_of(file).checked(size)
+        return
+    open_stream = partial(gzip.open, path)
+    with open_stream() as stream:
+        stack = _volume_of(stream)
+    total = stack.begin + stack.count * stack.image_bytes
+    with unpacked(open_stream, total, size) as stream:
+        stream.seek(stack.begin)
+        for start, part in stack.parts(stream):
+            yield from _numbered("", start, part)
+
+
+def _numbered(key: str, start: int, part: Decoded, *, single: bool = False) -> Iterator[Member]:
+    for i, image in enumerate(part.values, start):
+        yield key if single else f"{key}[{i}]", Decoded(image, part.added)
+
+
+def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    begin = stream.read(8)
+    if begin[:6] != b"\x93NUMPY":
+        raise UnusableError(f"no .npy file (begins with {begin[:6]!r})")
+    readers = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    if begin[6] not in readers:
+        raise UnusableError(f"version {begin[6]} of .npy, expected 1 or 2; save it by np.save")
+    shape, fortran, dtype = readers[begin[6]](stream)
+    if dtype.hasobject:
+        raise UnusableError("Python objects, which are never read; save an array of integers")
+    return shape, fortran, dtype
+
+
+def _images_of(shape: tuple[int, ...], dtype: np.dtype[Any], begin: int) -> Stack:
+    """Return how an array of a file holds images."""
+    if len(shape) not in (2, 3) or dtype.kind not in "bui" or 0 in shape:
+        raise UnusableError(
+            f"expected (h, w) or (n, h, w) integers, got shape {shape} and dtype {dtype}{scale_remedy(dtype)}"
+        )
+    return Stack(shape, dtype.str, begin)
+
+
+def _volume_of(stream: Any) -> Stack:
+    """Return how a NIfTI volume holds slices."""
+    import nibabel
+
+    first = stream.read(540)
+    second = 540 in (int.from_bytes(first[:4], "little"), int.from_bytes(first[:4], "big"))
+    kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
+    header = kind(first[: kind.template_dtype.itemsize], check=False)
+    header.check_fix(logger=_SILENT)
+    shape, dtype = tuple(map(int, header.get_data_shape())), header.get_data_dtype()
+    if len(shape) < 3 or any(length != 1 for length in shape[3:]) or min(shape) < 1 or dtype.kind not in "uif":
+        raise UnusableError(f"expected (x, y, z) numbers, got shape {shape} and dtype {dtype}; save one volume a file")
+    slope, inter = header.get_slope_inter()
+    scale = (1.0, 0.0) if slope is None else (slope, inter)
+    unsigned = dtype.kind == "u" and scale == (1, 0)
+    begin = max(header.get_data_offset(), kind.template_dtype.itemsize)
+    return Stack(shape[2::-1], dtype.str, begin, scale, 0 if unsigned else -AIR)
+
+
+_SILENT = logging.Logger("nibabel", logging.CRITICAL + 1)  # nibabel's own writes to stderr
