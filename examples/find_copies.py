@@ -5,7 +5,7 @@ import fingerprint
 demo = fingerprint.phantoms.demo(n_used=20, n_unused=20, n_fake=300, size=128)
 
 ranking = fingerprint.rank(demo.real, demo.fake)
-print(ranking.summary())
+print(ranking)
 
 used = dict(zip(demo.real.names, demo.used.tolist(), strict=True))
 found = fingerprint.evaluate([used[name] for name in ranking.names], ranking.scores)

@@ -11,7 +11,7 @@ fake, _, _ = phantoms.generate(training, 400, leak=0.2)
 real = fingerprint.load([training, unused[:40]])
 ranking = fingerprint.rank(real, fake, reference=unused[40:])
 
-print(ranking.summary())
+print(ranking)
 called = [row.name for row in ranking if row.q_value <= 0.2]
 false = sum(int(name) >= len(training) for name in called)
 print(f"\n{len(called)} images called used at a false discovery rate of 20 %; {false} of them falsely")

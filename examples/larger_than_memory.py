@@ -19,4 +19,4 @@ def sample(batches: int) -> Iterator[np.ndarray]:
 
 
 ranking = fingerprint.rank([training, unused], sample(8), progress=True)
-print(ranking.summary())
+print(ranking)

@@ -43,7 +43,7 @@ def test_rank_prints_the_table_and_writes_the_files(folders, capsys) -> None:
     )
     out, err = capsys.readouterr()
     assert (status, err) == (0, "")
-    assert out.startswith(f"{expected.summary()}\n{expected.decide().verdict}\nWrote ")
+    assert out.startswith(f"{expected}\n{expected.decide().verdict}\nWrote ")
     assert (folders / "r.csv").read_text() == expected.to_csv()
     assert (folders / "r.json").read_text() == expected.to_json()
 
@@ -52,7 +52,7 @@ def test_rank_with_a_reference_and_a_method(folders, capsys) -> None:
     status = run("rank", folders / "real", folders / "fake", "--reference", folders / "unused", "--method", "ssim")
     expected = fingerprint.rank(folders / "real", folders / "fake", reference=folders / "unused", method="ssim")
     assert status == 0
-    assert capsys.readouterr().out == f"{expected.summary()}\n{expected.decide().verdict}\n"
+    assert capsys.readouterr().out == f"{expected}\n{expected.decide().verdict}\n"
 
 
 def test_rank_writes_the_report(folders, capsys, monkeypatch) -> None:
@@ -185,7 +185,7 @@ def test_tables_and_json_go_to_stdout_and_the_rest_to_stderr(folders, capsys) ->
         assert run("rank", folders / "real", folders / "fake", option, "-") == 0
         out, err = capsys.readouterr()
         assert out == content
-        assert err.startswith(expected.summary())
+        assert err.startswith(str(expected))
         assert run("rank", folders / "real", folders / "fake", option, "-", "--quiet") == 0
         assert capsys.readouterr() == (content, "")
     assert not (folders / "-").exists()
@@ -195,7 +195,7 @@ def test_what_was_found_is_printed_even_if_a_file_cannot_be_written(folders, cap
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    expected = fingerprint.rank(folders / "real", folders / "fake").summary()
+    expected = str(fingerprint.rank(folders / "real", folders / "fake"))
     monkeypatch.setattr(fingerprint.Ranking, "to_csv", full)
     assert run("rank", folders / "real", folders / "fake", "--out", folders / "r.csv") == 2
     out, err = capsys.readouterr()

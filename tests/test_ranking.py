@@ -283,7 +283,7 @@ def test_images_in_are_rows_out_and_failures(tmp_path) -> None:
     assert ranking.n_fake + len(ranking.failed["fake"]) == 64
     assert ranking.failed["real"][0].name == "broken.png"
     assert "empty" in ranking.failed["fake"][0].reason
-    assert "failed, fake: empty.png: empty" in ranking.summary()
+    assert "failed, fake: empty.png: empty" in str(ranking)
     reference = fingerprint.rank(real, fake, reference=real).failed
     assert [failure.name for failure in reference["reference"]] == ["broken.png"]
     with pytest.raises(InputError, match=r"broken\.png"):
@@ -328,13 +328,12 @@ def test_json_holds_everything(tmp_path) -> None:
 
 def test_the_summary_shows_the_first_rows_and_how_to_read_them() -> None:
     ranking = fingerprint.rank(REAL, FAKE, reference=patients(9, seed=3))
-    text = ranking.summary()
-    assert str(ranking) == text
+    text = str(ranking)
     assert "24 real images against 63 synthetic ones" in text
     assert "14 more" in text
     assert "no proof" in text
     assert f"{ranking[0].p_value:.4f}" in text
-    assert "more" not in fingerprint.rank(REAL[:3], FAKE).summary().splitlines()[-2]
+    assert "more" not in str(fingerprint.rank(REAL[:3], FAKE)).splitlines()[-2]
 
 
 def test_fewer_synthetic_images_than_k_are_all_shown() -> None:

@@ -118,7 +118,7 @@ def test_rule_7_nothing_but_the_command_line_prints() -> None:
 def test_rule_8_scores_say_their_direction_and_what_a_low_one_means() -> None:
     assert "Higher = more likely" in fingerprint.Ranking.__doc__
     assert "low score is no proof" in fingerprint.Ranking.__doc__
-    assert "low score is no proof" in fingerprint.rank(DEMO.real, DEMO.fake).summary()
+    assert "low score is no proof" in str(fingerprint.rank(DEMO.real, DEMO.fake))
     statistics = {method.statistic for method in methods.METHODS.values()} - {None}
     for statistic in (
         *statistics,

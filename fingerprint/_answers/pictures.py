@@ -22,12 +22,12 @@ _HOT = 6.0  # octaves at which the heat map is brightest
 _GAP = 8
 
 
-def heat(evidence: GainMap, height: int, width: int) -> Array:
+def heat(gain_map: GainMap, height: int, width: int) -> Array:
     """Spread the gains of the patches over the pixels they cover.
 
     Parameters
     ----------
-    evidence : GainMap
+    gain_map : GainMap
         Of one pair.
     height, width : int
         Of the images in pixels.
@@ -38,20 +38,20 @@ def heat(evidence: GainMap, height: int, width: int) -> Array:
         (height, width) float64: mean gain in octaves of the patches over each pixel, 0 where there is none.
     """
     total, cover = np.zeros((2, height, width))
-    for r, y in enumerate(evidence.rows):
-        for c, x in enumerate(evidence.columns):
-            here = np.s_[y : y + evidence.size, x : x + evidence.size]
-            total[here] += evidence.gains[r, c]
+    for r, y in enumerate(gain_map.rows):
+        for c, x in enumerate(gain_map.columns):
+            here = np.s_[y : y + gain_map.size, x : x + gain_map.size]
+            total[here] += gain_map.gains[r, c]
             cover[here] += 1
     return total / np.maximum(cover, 1)
 
 
-def rectangles(evidence: GainMap, count: int) -> list[Rectangle]:
+def rectangles(gain_map: GainMap, count: int) -> list[Rectangle]:
     """Return the patches with the largest gains that do not cover each other by more than half.
 
     Parameters
     ----------
-    evidence : GainMap
+    gain_map : GainMap
         Of one pair.
     count : int
         How many at most.
@@ -62,27 +62,27 @@ def rectangles(evidence: GainMap, count: int) -> list[Rectangle]:
         The largest gain first.
     """
     found: list[Rectangle] = []
-    for flat in np.argsort(-evidence.gains, axis=None, kind="stable"):
-        r, c = divmod(int(flat), evidence.gains.shape[1])
-        gain = float(evidence.gains[r, c])
+    for flat in np.argsort(-gain_map.gains, axis=None, kind="stable"):
+        r, c = divmod(int(flat), gain_map.gains.shape[1])
+        gain = float(gain_map.gains[r, c])
         if gain <= 0 or len(found) == count:
             break
-        y, x = int(evidence.rows[r]), int(evidence.columns[c])
+        y, x = int(gain_map.rows[r]), int(gain_map.columns[c])
         apart = (max(abs(y - other[0]), abs(x - other[1])) for other in found)
-        if all(2 * distance > evidence.size for distance in apart):
-            dy, dx = evidence.offsets[r, c].tolist()
+        if all(2 * distance > gain_map.size for distance in apart):
+            dy, dx = gain_map.offsets[r, c].tolist()
             found.append(Rectangle(y, x, y + dy, x + dx, gain))
     return found
 
 
-def draw(real: Array, fake: Array, evidence: GainMap) -> Image:
+def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
     """Draw a real image, its synthetic match and the heat map of the gains side by side.
 
     Parameters
     ----------
     real, fake : ndarray
-        (h, w) uint8 or uint16, of one size. The synthetic image is turned left to right if `evidence` says so.
-    evidence : GainMap
+        (h, w) uint8 or uint16, of one size. The synthetic image is turned left to right if `gain_map` says so.
+    gain_map : GainMap
         Where they match.
 
     Returns
@@ -94,8 +94,8 @@ def draw(real: Array, fake: Array, evidence: GainMap) -> Image:
 
     height, width = real.shape
     zoom = -(-_HEIGHT // height)
-    turned = fake[:, ::-1] if evidence.mirrored else fake
-    warm = heat(evidence, height, width)[..., None]
+    turned = fake[:, ::-1] if gain_map.mirrored else fake
+    warm = heat(gain_map, height, width)[..., None]
     strength = np.clip(warm / _HOT, 0, 1)
     overlay = _grey(real)[..., None] * (1 - 0.7 * strength) + strength * 0.7 * np.array([255.0, 90.0, 0.0])
     panels = [np.repeat(_grey(side)[..., None], 3, axis=2) for side in (real, turned)] + [overlay]
@@ -104,11 +104,11 @@ def draw(real: Array, fake: Array, evidence: GainMap) -> Image:
         shown = Image.fromarray(panel.astype(np.uint8)).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
         canvas.paste(shown, (n * (width * zoom + _GAP), 0))
     pen = ImageDraw.Draw(canvas)
-    for n, (y, x, top, left, _) in enumerate(rectangles(evidence, SHOWN)):
+    for n, (y, x, top, left, _) in enumerate(rectangles(gain_map, SHOWN)):
         colour = f"hsl({360 * n // SHOWN}, 100%, 55%)"
         for panel_number, (upper, edge) in enumerate(((y, x), (top, left))):
             start = panel_number * (width * zoom + _GAP)
-            box = [edge * zoom, upper * zoom, (edge + evidence.size) * zoom - 1, (upper + evidence.size) * zoom - 1]
+            box = [edge * zoom, upper * zoom, (edge + gain_map.size) * zoom - 1, (upper + gain_map.size) * zoom - 1]
             pen.rectangle([start + box[0], box[1], start + box[2], box[3]], outline=colour, width=2)
     return canvas
 

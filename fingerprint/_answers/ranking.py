@@ -145,10 +145,6 @@ class Ranking(ListResult[Row]):
             evidence=self.matches[i],
         )
 
-    def __str__(self) -> str:
-        """Return `summary`."""
-        return self.summary()
-
     def evidence(self, index: int, *, match: int = 0) -> Evidence:
         """Return where a real image and a synthetic one match, to look at.
 
@@ -255,14 +251,8 @@ class Ranking(ListResult[Row]):
         made = None if self.provenance is None else self.provenance.also(false_discovery_rate=rate)
         return replace(decided, provenance=made)
 
-    def summary(self) -> str:
-        """Return a text for people: the first rows, how to read them, and what failed.
-
-        Returns
-        -------
-        str
-            Several lines without a final line break.
-        """
+    def __str__(self) -> str:
+        """Return a text for people: the first rows, how to read them, and what failed."""
         tested = "" if self.p_values is None else f"{'p':>9} {'q':>9}  "
         width = max(len("image"), *(len(name) for name in self.names[:SHOWN]))
         lines = [

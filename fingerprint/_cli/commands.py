@@ -81,7 +81,7 @@ def _rank(options: Namespace) -> Outcome:
     ranking = _ranked(options, method=options.method, k=options.neighbours)
     decisions = ranking.decide(false_discovery_rate=options.rate)
     return Outcome(
-        f"{ranking.summary()}\n{decisions.verdict}",
+        f"{ranking}\n{decisions.verdict}",
         ranking,
         failed=any(ranking.failed.values()),
         leak=options.fail_if_called and bool(decisions.used.any()),
@@ -354,7 +354,7 @@ def _demo(options: Namespace) -> Outcome:
     used = dict(zip(truth.real.names, truth.used.tolist(), strict=True))
     leaked = {truth.real.names[i] for i in truth.source if i >= 0}
     lines = [
-        ranking.summary(),
+        str(ranking),
         "",
         "The truth, which the ranking was not told:",
         "  used, from rank 1 on: " + "".join("+" if used[name] else "." for name in ranking.names),

@@ -72,8 +72,8 @@ def side_by_side(every: Sequence[Sequence[Neighbourhood]]) -> tuple[int, Array]:
         (n_collections, n) float64 log2 ratios; higher = nearer.
     """
     count = min(seen[0].n_fake for seen in every)
-    evidence = [inputs(seen, count)[:, :-1].T for seen in every]
-    return count, default.average_scales(np.concatenate(evidence, axis=1)).reshape(len(every), -1)
+    nearness = [inputs(seen, count)[:, :-1].T for seen in every]
+    return count, default.average_scales(np.concatenate(nearness, axis=1)).reshape(len(every), -1)
 
 
 def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = -math.inf) -> Array:
