@@ -63,7 +63,7 @@ def by_faiss(mine: np.ndarray, windows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("brute", [by_blas, by_faiss])
 def test_nearest_patches(benchmark, images, brute):
     real, fake = images
-    found = nearest_patches(real, fake, size=SIZE, stride=8, radius=RADIUS)
+    found = nearest_patches(real, fake, patch_size=SIZE, stride=8, radius=RADIUS)
     chosen = sites(found)
     present = {(r, c): found.informative[:, r, c] for r, c, _, _ in chosen}
 
@@ -80,7 +80,7 @@ def test_nearest_patches(benchmark, images, brute):
     searched = sum(int(there.sum()) for there in present.values())
     compete(
         benchmark,
-        lambda: nearest_patches(real, fake, size=SIZE, stride=8, radius=RADIUS),
+        lambda: nearest_patches(real, fake, patch_size=SIZE, stride=8, radius=RADIUS),
         theirs,
         peer={by_blas: "BLAS for each place", by_faiss: "faiss for each place"}[brute],
         share=searched / int(found.informative.sum()),

@@ -19,6 +19,10 @@ def euclidean(a, b):
     return math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / len(a))
 
 
+def l2(a, b):
+    return math.sqrt(sum((x - y) ** 2 for x, y in zip(flat(a), flat(b), strict=True)))
+
+
 def manhattan(a, b):
     a, b = flat(a), flat(b)
     return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)
@@ -62,8 +66,12 @@ def ssim(a, b):
     return 1 - sum(values) / len(values)
 
 
-def feature_euclidean(a, b):
+def feature_l2(a, b):
     return math.sqrt(math.fsum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def feature_euclidean(a, b):
+    return feature_l2(a, b) / math.sqrt(len(a))
 
 
 def cosine(a, b):

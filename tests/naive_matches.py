@@ -65,36 +65,37 @@ def sides(fake, mirror):
     return [fake, fake[:, ::-1]] if mirror else [fake]
 
 
-def patch_matches(real, fake, *, size, stride, radius, measure, tolerance, flat, mirror=False):
+def patch_matches(real, fake, *, patch_size, stride, radius, measure, tolerance, flat, mirror=False):
     out = np.zeros((len(real), len(fake)), np.int32)
     for (i, x), (j, g) in itertools.product(enumerate(real), enumerate(fake)):
-        for top, left in itertools.product(positions(x.shape[0], size, stride), positions(x.shape[1], size, stride)):
-            if not is_informative(cut(x, top, left, size), flat):
+        tops, lefts = (positions(length, patch_size, stride) for length in x.shape)
+        for top, left in itertools.product(tops, lefts):
+            if not is_informative(cut(x, top, left, patch_size), flat):
                 continue
             best = [
                 found[0]
                 for side in sides(g, mirror)
-                if (found := best_window(x, top, left, side, size=size, radius=radius, measure=measure))
+                if (found := best_window(x, top, left, side, size=patch_size, radius=radius, measure=measure))
             ]
             if measure == "rmse":
-                out[i, j] += bool(best) and min(best) <= Fraction(tolerance) ** 2 * size**2
+                out[i, j] += bool(best) and min(best) <= Fraction(tolerance) ** 2 * patch_size**2
             else:
                 out[i, j] += bool(best) and -min(best) >= 1 - tolerance
     return out
 
 
-def nearest_patches(real, fake, *, size, stride, radius, measure, flat, mirror=False):
+def nearest_patches(real, fake, *, patch_size, stride, radius, measure, flat, mirror=False):
     """Return {(i, row, column): (distance, j, mirrored, shift)} of the informative patches that have a window."""
     out = {}
     for i, x in enumerate(real):
         for (r, top), (c, left) in itertools.product(
-            enumerate(positions(x.shape[0], size, stride)), enumerate(positions(x.shape[1], size, stride))
+            enumerate(positions(x.shape[0], patch_size, stride)), enumerate(positions(x.shape[1], patch_size, stride))
         ):
-            if not is_informative(cut(x, top, left, size), flat):
+            if not is_informative(cut(x, top, left, patch_size), flat):
                 continue
             for j, g in enumerate(fake):
                 for mirrored, side in enumerate(sides(g, mirror)):
-                    found = best_window(x, top, left, side, size=size, radius=radius, measure=measure)
+                    found = best_window(x, top, left, side, size=patch_size, radius=radius, measure=measure)
                     if found and ((i, r, c) not in out or found[0] < out[i, r, c][0]):
                         out[i, r, c] = found[0], j, bool(mirrored), found[1]
     return out

@@ -1,6 +1,7 @@
 """Distances: the oracles, exactness, and the same bits whatever the blocks, threads and layouts."""
 
 import pickle
+import typing
 
 import naive
 import numba
@@ -9,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
-from fingerprint import InputError, distances
-from fingerprint._distances import distances as matrix_of_all
+from fingerprint import InputError, distances, load
 from fingerprint._distances import metrics, packed
 from fingerprint._distances import ssim as ssim_metric
 from fingerprint._distances.side import Side
 from fingerprint._kernels import compiler, dot_products, gaps, packing, ssim
 
 JIT = not numba.config.DISABLE_JIT
-EXACT = ("euclidean", "manhattan", "tiles")
+EXACT = ("euclidean", "l2", "manhattan", "tiles")
 ORACLES = {name: getattr(naive, name) for name in metrics.IMAGE_METRICS}
 SHAPE = (11, 14)
 
@@ -58,7 +59,8 @@ def test_the_extremes_of_the_pixels(metric, dtype):
     compare(metric, got, naive.matrix(ORACLES[metric], pixels, pixels))
     np.testing.assert_array_equal(np.diag(got), 0)
     assert got.min() >= 0
-    assert got.max() <= (2 if metric in ("correlation", "ssim") else limit)
+    most = {"correlation": 2, "ssim": 2, "l2": limit * 9}
+    assert got.max() <= most.get(metric, limit)
 
 
 def test_the_similarity_of_near_copies_is_no_negative_distance():
@@ -113,12 +115,13 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
     real, fake = noise(18, (9, 23), dtype), noise(n, (9, 23), dtype, seed=1)
     names = metrics.IMAGE_METRICS
     whole = metrics.matrices(metrics.prepare_side(real, names), metrics.prepare_side(fake, names), names)
-    monkeypatch.setattr(matrix_of_all, "BLOCK", 16)
     for family in (packed, ssim_metric):
         monkeypatch.setattr(family, "_PANEL", 16)
     for metric in names:
         for threads in (1, 3):
-            np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=threads), whole[metric])
+            np.testing.assert_array_equal(
+                distances(real, fake, metric=metric, block=16, threads=threads), whole[metric]
+            )
         left, right = (metrics.prepare_side(side, metric, threads=2) for side in (real[3:], fake[:1]))
         np.testing.assert_array_equal(metrics.matrix(left, right, threads=2), whole[metric][3:, :1])
         np.testing.assert_array_equal(metrics.matrix(right, left), whole[metric][3:, :1].T)
@@ -223,8 +226,11 @@ def test_prepared_travels():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("metric", "oracle"), [("euclidean", naive.feature_euclidean), ("cosine", naive.cosine)])
-def test_features(monkeypatch, metric, oracle, dtype):
+@pytest.mark.parametrize(
+    ("metric", "oracle"),
+    [("euclidean", naive.feature_euclidean), ("l2", naive.feature_l2), ("cosine", naive.cosine)],
+)
+def test_features(metric, oracle, dtype):
     rng = np.random.default_rng(0)
     real, fake = (rng.normal(size=(n, 6)).astype(dtype) for n in (3, 20))
     fake[0], fake[1] = 0, real[1]
@@ -232,8 +238,7 @@ def test_features(monkeypatch, metric, oracle, dtype):
     np.testing.assert_allclose(got, naive.matrix(oracle, real, fake), rtol=1e-12, atol=1e-15)
     assert got[1, 1] == 0
     np.testing.assert_array_equal(np.diag(distances(fake, fake, metric=metric)), 0)
-    monkeypatch.setattr(matrix_of_all, "BLOCK", 16)
-    np.testing.assert_array_equal(distances(real, fake, metric=metric, threads=3), got)
+    np.testing.assert_array_equal(distances(real, fake, metric=metric, block=16, threads=3), got)
     np.testing.assert_array_equal(distances(np.asfortranarray(real), fake, metric=metric), got)
 
 
@@ -271,6 +276,11 @@ ROWS = np.zeros((2, 3))
         ),
         (lambda: distances(ROWS, ROWS, metric="ssim"), r"^metric: 'ssim' is for images, got ndarray of shape \(2, 3\)"),
         (lambda: distances(SMALL, SMALL, metric="ssim"), r"^metric: 'ssim' needs images of at least 7x7 pixels, got "),
+        (lambda: distances(noise(1), noise(1), block=0), r"^block: expected an integer of at least 1, got 0"),
+        (
+            lambda: distances(noise(1), noise(1), on_error="x"),
+            r"^on_error: expected one of 'collect', 'raise', got 'x'",
+        ),
         (lambda: distances(noise(1), noise(1), threads=0), r"^threads: expected an integer of at least 1, got 0"),
         (lambda: distances(noise(1), noise(1, (4, 4))), r"^fake: "),
         (lambda: distances(noise(1), noise(1, dtype=np.uint16)), r"^fake: "),
@@ -289,6 +299,25 @@ ROWS = np.zeros((2, 3))
 def test_messages(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_a_choice_of_types_is_that_of_the_metrics():
+    assert typing.get_args(metrics.ImageMetric) == metrics.IMAGE_METRICS
+    assert typing.get_args(metrics.Metric) == metrics.METRICS
+
+
+def test_images_are_resampled_found_in_folders_and_left_out_where_asked(tmp_path):
+    real, fake = noise(3, (8, 8)), noise(2, (4, 4), seed=1)
+    for side, images in {"real": real, "fake": fake}.items():
+        (tmp_path / side / "inner").mkdir(parents=True)
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / side / "inner" / f"{i}.png")
+    (tmp_path / "real" / "inner" / "1.png").write_bytes(b"")
+    options = {"size": 8, "recursive": True}
+    found = distances(tmp_path / "real", tmp_path / "fake", on_error="collect", **options)
+    np.testing.assert_array_equal(found, distances(real[[0, 2]], load(fake, size=8)))
+    with pytest.raises(InputError, match=r"^real: inner/1\.png: "):
+        distances(tmp_path / "real", tmp_path / "fake", **options)
 
 
 def test_a_metric_must_have_been_prepared():

@@ -27,10 +27,9 @@ def check_nearest(result, matrix, names, k):
 @pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads):
-    monkeypatch.setattr(nearest_of_stream, "BLOCK", 7)
     monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", 2)
     real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
-    result = nearest(real, fake, metric=metric, k=4, threads=threads)
+    result = nearest(real, fake, metric=metric, k=4, block=7, threads=threads)
     names = loading.load(fake).names
     assert result.metric == metric
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
@@ -39,7 +38,6 @@ def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads
 @pytest.mark.parametrize("merged", [2, 3, 1000])
 @pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
 def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
-    monkeypatch.setattr(nearest_of_stream, "BLOCK", block)
     monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", merged)
     real = np.zeros((2, 4, 4), np.uint8)
     real[1] = 9
@@ -47,7 +45,7 @@ def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
     fake = np.zeros((24, 4, 4), np.uint8) + levels[:, None, None].astype(np.uint8)
     names = [f"g{i}.png" for i in np.random.default_rng(1).permutation(24)]
     names[5] = names[6]
-    result = nearest(real, Slices(fake, tuple(names)), k=5)
+    result = nearest(real, Slices(fake, tuple(names)), k=5, block=block)
     check_nearest(result, distances(real, fake), names, 5)
 
 
@@ -66,7 +64,6 @@ def test_nearest_finds_a_copy_at_distance_zero():
 
 
 def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
-    monkeypatch.setattr(nearest_of_stream, "BLOCK", 4)
     monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", 4)
     real = noise(2, (16, 16))
     count = 400 if JIT else 50
@@ -77,11 +74,11 @@ def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
                 gc.collect()  # also empties the free lists, which grow to thousands of tuples
             yield noise(4, (16, 16), seed=i)
 
-    nearest(real, stream(3), threads=1)
+    nearest(real, stream(3), block=4, threads=1)
     peaks = []
     for n in (count // 10, count):
         tracemalloc.start()
-        result = nearest(real, stream(n), threads=1, k=3)
+        result = nearest(real, stream(n), block=4, threads=1, k=3)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert result.indices.max() < 4 * count
@@ -89,17 +86,15 @@ def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("block", [1, 256])
-def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path, monkeypatch, block):
+def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path, block):
     from PIL import Image
-
-    monkeypatch.setattr(nearest_of_stream, "BLOCK", block)
 
     for side in ("real", "fake"):
         (tmp_path / side).mkdir()
         for i, pixels in enumerate(noise(3)):
             Image.fromarray(pixels).save(tmp_path / side / f"{side}{i}.png")
         (tmp_path / side / f"{side}1.png").write_bytes(b"no picture")
-    result = nearest(tmp_path / "real", tmp_path / "fake", k=5)
+    result = nearest(tmp_path / "real", tmp_path / "fake", k=5, block=block)
     assert result.names == ("real0.png", "real2.png")
     assert result.fakes[0] == ("fake0.png", "fake2.png")
     assert {side: [one.name for one in lost] for side, lost in result.failed.items()} == {
@@ -108,6 +103,10 @@ def test_nearest_lists_the_files_of_both_sides_that_failed(tmp_path, monkeypatch
     }
     with pytest.raises(InputError, match=r"real1\.png"):
         distances(tmp_path / "real", tmp_path / "fake")
+    with pytest.raises(InputError, match=r"real: real1\.png"):
+        nearest(tmp_path / "real", tmp_path / "fake", on_error="raise")
+    deep = nearest(tmp_path / "real", tmp_path, size=16, recursive=True)
+    assert set(deep.fakes[0]) == {"real/real0.png", "real/real2.png", "fake/fake0.png", "fake/fake2.png"}
 
 
 def test_progress_goes_to_stderr(capsys):

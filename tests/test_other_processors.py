@@ -28,7 +28,7 @@ def digest() -> str:
     evidence = gains.summarise_gains(gain_reals.prepare_patches(real), fake, list("abcde"), k=3)
     found = nearest_patches(real, fake, mirror=True)
     parts = [evidence.best.values, evidence.counts, found.distances, found.indices, found.offsets]
-    parts += [nearest_patches(real, fake, size=7, radius=9).distances, patch_matches(real, fake)]
+    parts += [nearest_patches(real, fake, patch_size=7, radius=9).distances, patch_matches(real, fake)]
     parts += [nearest_patches(real, fake, measure="ncc").distances]
     deep = [rng.integers(0, 2**bits, images.shape, np.uint16) for bits in (12, 16)]
     sides = [(real, fake), *((pixels[:5], pixels[4:]) for pixels in deep)]

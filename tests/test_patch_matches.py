@@ -9,8 +9,9 @@ import pytest
 from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from fingerprint import InputError, Slices
+from fingerprint import InputError, Slices, load
 from fingerprint._kernels import patch_products
 from fingerprint._patches import match_search, matches
 from fingerprint._patches.matches import NearestPatches, nearest_patches, patch_matches
@@ -30,10 +31,10 @@ def textures(seed, n, height=14, width=16, dtype=np.uint8):
 
 
 CASES = [
-    {"size": 4, "stride": 2, "radius": 2, "measure": "rmse", "flat": 6.0},
-    {"size": 4, "stride": 3, "radius": 1, "measure": "ncc", "flat": 3.0},
-    {"size": 5, "stride": 4, "radius": 3, "measure": "rmse", "flat": 0.0, "mirror": True},
-    {"size": 7, "stride": 5, "radius": 0, "measure": "ncc", "flat": 0.0, "mirror": True},
+    {"patch_size": 4, "stride": 2, "radius": 2, "measure": "rmse", "flat": 6.0},
+    {"patch_size": 4, "stride": 3, "radius": 1, "measure": "ncc", "flat": 3.0},
+    {"patch_size": 5, "stride": 4, "radius": 3, "measure": "rmse", "flat": 0.0, "mirror": True},
+    {"patch_size": 7, "stride": 5, "radius": 0, "measure": "ncc", "flat": 0.0, "mirror": True},
 ]
 TOLERANCES = {"rmse": 12.5, "ncc": 0.05}
 
@@ -84,14 +85,14 @@ def test_nearest_equal_the_oracle(case, dtype):
 @pytest.mark.parametrize("measure", ["rmse", "ncc"])
 def test_an_image_matches_itself_in_every_informative_patch(measure):
     real = textures(2, 3)
-    found = patch_matches(real, real, size=4, stride=2, radius=1, measure=measure, tolerance=0)
-    informative = nearest_patches(real, real, size=4, stride=2, radius=1, measure=measure).informative
+    found = patch_matches(real, real, patch_size=4, stride=2, radius=1, measure=measure, tolerance=0)
+    informative = nearest_patches(real, real, patch_size=4, stride=2, radius=1, measure=measure).informative
     assert found.diagonal().tolist() == informative.sum(axis=(1, 2)).tolist()
 
 
 def test_shifting_both_images_changes_nothing_inside():
     real, fake = textures(3, 2, 24, 24), textures(3, 2, 24, 24)[::-1]
-    args = {"size": 4, "stride": 4, "radius": 1, "flat": 2.0}
+    args = {"patch_size": 4, "stride": 4, "radius": 1, "flat": 2.0}
     a = nearest_patches(real[:, :20, :20], fake[:, :20, :20], **args)
     b = nearest_patches(real[:, 4:, 4:], fake[:, 4:, 4:], **args)
     inside = np.s_[:, 2:4, 2:4], np.s_[:, 1:3, 1:3]
@@ -105,7 +106,7 @@ def test_parts_merge_into_the_whole_in_any_order(seed):
     rng = np.random.default_rng(seed)
     real, fake = textures(4, 2), textures(4, 4)
     fake = np.concatenate([fake, fake[:2]])  # ties
-    args = {"size": 5, "stride": 4, "radius": 2, "flat": 0.0, "mirror": True}
+    args = {"patch_size": 5, "stride": 4, "radius": 2, "flat": 0.0, "mirror": True}
     whole = nearest_patches(real, named(fake), **args)
     order = rng.permutation(6)
     parts = [nearest_patches(real, Slices(fake[[i]], (f"image_{i}",)), **args) for i in order]
@@ -122,7 +123,7 @@ def test_parts_merge_into_the_whole_in_any_order(seed):
 def test_matches_in_images_of_one_name_go_to_the_first(monkeypatch, block):
     monkeypatch.setattr(matches, "_BLOCK", block)
     real = textures(5, 1)
-    args = {"size": 4, "stride": 4, "radius": 1, "flat": 0.0}
+    args = {"patch_size": 4, "stride": 4, "radius": 1, "flat": 0.0}
     fakes = [255 - real[0], real[0], real[0], real[0]]
     found = nearest_patches(real, Slices(np.stack(fakes), ("b", "b", "a", "a")), **args)
     assert (found.indices[found.distances == 0] == 2).all()
@@ -136,7 +137,7 @@ def test_matches_in_images_of_one_name_go_to_the_first(monkeypatch, block):
 def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
     real, fake = textures(6, 2), textures(6, 5)
     monkeypatch.setattr(matches, "_BLOCK", 2)
-    args = {"size": 6, "stride": 4, "radius": 2, "measure": measure, "mirror": True}
+    args = {"patch_size": 6, "stride": 4, "radius": 2, "measure": measure, "mirror": True}
     whole = nearest_patches(real, fake, threads=1, **args)
     counts = patch_matches(real, fake, threads=1, **args)
     for name in (*patch_products.PRODUCTS, "plain"):
@@ -164,8 +165,8 @@ def test_patches_are_packed_as_the_instructions_read_them():
 def test_flat_windows_never_correlate():
     real = textures(7, 1)
     flat = np.full_like(real, 9)
-    assert not patch_matches(real, flat, size=4, stride=2, measure="ncc", tolerance=2).any()
-    found = nearest_patches(real, flat, size=4, stride=2, measure="ncc")
+    assert not patch_matches(real, flat, patch_size=4, stride=2, measure="ncc", tolerance=2).any()
+    found = nearest_patches(real, flat, patch_size=4, stride=2, measure="ncc")
     assert np.isinf(found.distances).all()
     assert found.fakes == {}
 
@@ -176,14 +177,14 @@ REAL = textures(0, 1)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 1}, "size: expected an integer from 2 to 32, got 1"),
-        ({"size": 15}, "size: expected at most the side of the images, 14, got 15"),
-        ({"size": 4, "stride": 0}, "stride: expected an integer of at least 1, got 0"),
-        ({"size": 4, "radius": -1}, "radius: expected an integer of at least 0, got -1"),
-        ({"size": 4, "measure": "psnr"}, "measure: expected one of 'rmse', 'ncc', got 'psnr'"),
-        ({"size": 4, "flat": -1}, "flat: expected a number of at least 0, got -1"),
-        ({"size": 4, "tolerance": -1}, "tolerance: expected a number of at least 0, got -1"),
-        ({"size": 4, "measure": "ncc", "tolerance": 3}, "tolerance: expected a number from 0 to 2, got 3"),
+        ({"patch_size": 1}, "patch_size: expected an integer from 2 to 32, got 1"),
+        ({"patch_size": 15}, "patch_size: expected at most the shorter side of the images, 14, got 15"),
+        ({"patch_size": 4, "stride": 0}, "stride: expected an integer of at least 1, got 0"),
+        ({"patch_size": 4, "radius": -1}, "radius: expected an integer of at least 0, got -1"),
+        ({"patch_size": 4, "measure": "psnr"}, "measure: expected one of 'rmse', 'ncc', got 'psnr'"),
+        ({"patch_size": 4, "flat": -1}, "flat: expected a number of at least 0, got -1"),
+        ({"patch_size": 4, "tolerance": -1}, "tolerance: expected a number of at least 0, got -1"),
+        ({"patch_size": 4, "measure": "ncc", "tolerance": 3}, "tolerance: expected a number from 0 to 2, got 3"),
     ],
 )
 def test_messages(arguments, message):
@@ -196,22 +197,39 @@ def test_16_bit_images_need_levels():
     with pytest.raises(
         InputError, match="flat: expected a number of grey levels for 16-bit images, got None; give one"
     ):
-        nearest_patches(wide, wide, size=4)
+        nearest_patches(wide, wide, patch_size=4)
     with pytest.raises(InputError, match="tolerance: expected a number of grey levels for 16-bit images, got None"):
-        patch_matches(wide, wide, size=4, flat=3)
+        patch_matches(wide, wide, patch_size=4, flat=3)
 
 
 def test_only_searches_of_the_same_patches_merge():
-    a, b = (nearest_patches(REAL, REAL, size=size) for size in (4, 5))
+    a, b = (nearest_patches(REAL, REAL, patch_size=size) for size in (4, 5))
     with pytest.raises(
         InputError, match="other: expected the same real images and the same search, got different ones"
     ):
         a.merge(b)
 
 
+def test_patches_of_resampled_images_in_folders_without_those_that_fail(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for i, image in enumerate(REAL):
+        Image.fromarray(image).save(tmp_path / "inner" / f"{i}.png")
+    (tmp_path / "inner" / "x.png").write_bytes(b"no picture")
+    options = {"patch_size": 4, "flat": 0.0, "size": (12, 10), "recursive": True}
+    found = nearest_patches(REAL, tmp_path, **options)
+    assert [one.name for one in found.failed["fake"]] == ["inner/x.png"]
+    again = nearest_patches(load(REAL, size=(12, 10)), load(REAL, size=(12, 10)), patch_size=4, flat=0.0)
+    np.testing.assert_array_equal(found.distances, again.distances)
+    counts = patch_matches(REAL, tmp_path, on_error="collect", **options)
+    assert counts.shape == (len(REAL), len(REAL))
+    for search in (nearest_patches, patch_matches):
+        with pytest.raises(InputError, match=r"fake: inner/x\.png: "):
+            search(REAL, tmp_path, on_error="raise", **options)
+
+
 def test_nothing_to_search_is_an_error(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="fake: "):
-        nearest_patches(REAL, tmp_path, size=4)
+        nearest_patches(REAL, tmp_path, patch_size=4)
     with pytest.raises(InputError, match="fake: "):
-        nearest_patches(REAL, iter([]), size=4)
+        nearest_patches(REAL, iter([]), patch_size=4)

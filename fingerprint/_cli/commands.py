@@ -124,7 +124,12 @@ def _decide(options: Namespace) -> Outcome:
 def _distances_arguments(command: ArgumentParser) -> None:
     shared.add_folders(command, real="real images", fake="synthetic images")
     shared.add_reading(command, groups=False)
-    command.add_argument("--metric", default="euclidean", metavar="NAME", help="euclidean (default), manhattan, …")
+    command.add_argument(
+        "--metric",
+        default="euclidean",
+        metavar="NAME",
+        help="euclidean (default), l2, manhattan, correlation, tiles, ssim",
+    )
     command.add_argument("--out", required=True, metavar="FILE", help=".npy (float64) or .csv (with names)")
     command.set_defaults(out_method="save")
 

@@ -9,35 +9,54 @@ import numpy as np
 
 from fingerprint._base import checks, concurrency
 from fingerprint._base.public import public
-from fingerprint._distances.metrics import BLOCK, METRICS, matrix, prepare_side
+from fingerprint._distances.metrics import METRICS, matrix, prepare_side
 from fingerprint._images import loading
+from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
+    from fingerprint._distances.metrics import Metric
     from fingerprint._images.loading import Source
 
 
 @public
 def distances(
-    real: Source, fake: Source, *, metric: str = "euclidean", threads: int | None = None, progress: bool = False
+    real: Source,
+    fake: Source,
+    *,
+    metric: Metric = "euclidean",
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: OnError = "raise",
+    block: int = BLOCK,
+    threads: int | None = None,
+    progress: bool = False,
 ) -> Array:
     """Return the distance of every real to every synthetic image.
 
     Parameters
     ----------
     real, fake : path, list of paths, ndarray, Slices, or iterator of these
-        Images, or for `metric` ``"euclidean"`` and ``"cosine"`` also features, (n, d) float. A file that cannot be
-        read is an error here; `load` lists such files and returns the others.
-    metric : str
-        ``"euclidean"``: root mean squared difference, in grey levels.
+        Images, or for `metric` ``"euclidean"``, ``"l2"`` and ``"cosine"`` also features, (n, d) float. Features are
+        compared as they are.
+    metric : {"euclidean", "l2", "manhattan", "correlation", "tiles", "ssim", "cosine"}
+        ``"euclidean"``: root mean squared difference of the pixels, in grey levels; or of the features.
+        ``"l2"``: L2 norm of the difference: ``"euclidean"`` times the root of the number of pixels, or of features.
         ``"manhattan"``: mean absolute difference, in grey levels.
         ``"correlation"``: 1 - Pearson's r, from 0 to 2. Flat images have no shape: 0 between two, 1 to any other.
         ``"ssim"``: 1 - mean structural similarity, from 0 to 2, by scikit-image's definition: uniform 7x7 windows that
         lie inside the image, sample covariance, data range 255 or 65535 after the pixel type [1]_.
         ``"tiles"``: largest root mean squared difference among 4x4 tiles, in grey levels [2]_. Tile t of 4 spans the
         rows from ``t * h // 4`` up to ``(t + 1) * h // 4``, and the columns alike.
-        On features: ``"euclidean"`` is the L2 norm of the difference, ``"cosine"`` 1 - cosine, with 0 between two
-        zero vectors and 1 from a zero vector to any other.
+        ``"cosine"``, of features: 1 - cosine, with 0 between two zero vectors and 1 from a zero vector to any other.
+    size : int or (int, int), optional
+        Resample every image to this height and width, by an antialiased bilinear filter.
+    recursive : bool
+        Also read the folders inside folders.
+    on_error : {"raise", "collect"}
+        What to do about a file that cannot be used: raise, or leave it out; `load` lists it then.
+    block : int
+        Synthetic images to compare at a time. Never changes the result.
     threads : int, optional
         One per available core by default. Never changes the result.
     progress : bool
@@ -68,17 +87,20 @@ def distances(
     array([[0., 3.]])
     """
     checks.choice("metric", metric, METRICS)
+    most = checks.integer("block", block, minimum=1)
     workers = concurrency.resolve(threads)
     if _is_features(real) or _is_features(fake):
         a, b = _features("real", real), _features("fake", fake)
     else:
-        slices = loading.read(real, on_error="raise", threads=workers, argument="real")
-        others = loading.read(fake, on_error="raise", threads=workers, argument="fake")
+        slices, others = (
+            loading.read(source, size=size, recursive=recursive, on_error=on_error, threads=workers, argument=argument)
+            for source, argument in ((real, "real"), (fake, "fake"))
+        )
         loading.agree(slices.format, others, argument="fake")
         a, b = slices.pixels, others.pixels
     left = prepare_side(a, metric, threads=workers)
 
-    count = -(-len(b) // (workers * BLOCK)) * workers  # as many blocks for every thread, as large as groups allow
+    count = -(-len(b) // (workers * most)) * workers  # as many blocks for every thread, as large as groups allow
     edges = 16 * (np.arange(count + 1) * -(-len(b) // 16) // max(count, 1))
     parts = [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
 

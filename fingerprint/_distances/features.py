@@ -1,4 +1,4 @@
-"""The metrics of features, (n, d) float: Euclidean and cosine distance."""
+"""The metrics of features, (n, d) float: Euclidean, L2 and cosine distance."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ _PANEL = 128  # rows of a panel
 
 
 def prepare(values: Array, metrics: tuple[str, ...], threads: int) -> dict[str, Array]:  # noqa: ARG001
-    """Return the features as they are for the Euclidean distance, and as unit vectors for the cosine distance."""
+    """Return the features as they are, and as unit vectors for the cosine distance."""
     from fingerprint._kernels import gaps
 
     values = np.ascontiguousarray(values, dtype=np.float64)
-    arrays = {}
-    if "euclidean" in metrics:
-        arrays["euclidean"] = values
+    arrays = {metric: values for metric in metrics if metric != "cosine"}
     if "cosine" in metrics:
         # scaled by the largest first: squares neither overflow nor vanish
         scaled = values / np.where(values.any(axis=1), np.abs(values).max(axis=1, initial=0), 1)[:, None]
@@ -47,8 +45,8 @@ def _fill(left: Array, right: Array, metric: str, out: Array) -> None:
 
     squared = np.empty((len(left), len(right)))
     gaps.squared_gaps(left, np.ascontiguousarray(right.T), squared)
-    if metric == "euclidean":
-        out[:] = np.sqrt(squared)
+    if metric != "cosine":
+        out[:] = np.sqrt(squared / left.shape[1] if metric == "euclidean" else squared)
         return
     out[:] = squared / 2  # of unit vectors; exact for near ones, where 1 - cosine cancels
     out[np.logical_xor.outer(left.any(axis=1), right.any(axis=1))] = 1

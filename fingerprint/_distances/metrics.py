@@ -1,13 +1,14 @@
 """Every metric: which there are, how one side of a comparison is prepared, and the matrix of distances of two sides.
 
-A new metric is one more `Family`, in a file of its own like `ssim.py`, and its line in `IMAGE_FAMILIES`.
+A new metric is one more `Family`, in a file of its own like `ssim.py`, its line in `IMAGE_FAMILIES` and its name in
+`ImageMetric`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
 
-BLOCK = 128  # synthetic images decoded and compared at a time
+ImageMetric: TypeAlias = Literal["euclidean", "l2", "manhattan", "correlation", "tiles", "ssim"]
+Metric: TypeAlias = Literal[ImageMetric, "cosine"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Family:
 
 
 IMAGE_FAMILIES = (
-    Family(("euclidean", "manhattan", "correlation", "tiles"), packed.prepare, packed.panels),
+    Family(("euclidean", "l2", "manhattan", "correlation", "tiles"), packed.prepare, packed.panels),
     Family(("ssim",), ssim.prepare, ssim.panels),
 )
-FEATURE_FAMILIES = (Family(("euclidean", "cosine"), features.prepare, features.panels),)
+FEATURE_FAMILIES = (Family(("euclidean", "l2", "cosine"), features.prepare, features.panels),)
 IMAGE_METRICS = tuple(chain.from_iterable(family.metrics for family in IMAGE_FAMILIES))
 FEATURE_METRICS = tuple(chain.from_iterable(family.metrics for family in FEATURE_FAMILIES))
 METRICS = tuple(dict.fromkeys((*IMAGE_METRICS, *FEATURE_METRICS)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fingerprint._base import checks, concurrency
 from fingerprint._base.best import Best
@@ -11,11 +11,13 @@ from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
-from fingerprint._distances.metrics import BLOCK, IMAGE_METRICS, matrix, prepare_side
+from fingerprint._distances.metrics import IMAGE_METRICS, matrix, prepare_side
 from fingerprint._images import loading
+from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
+    from fingerprint._distances.metrics import ImageMetric
     from fingerprint._images.loading import Failure, Slices, Source, Task
 
 _MERGED_AT_ONCE = 16  # blocks: each merge copies all that is kept
@@ -106,8 +108,12 @@ def nearest(
     real: Source,
     fake: Source,
     *,
-    metric: str = "euclidean",
+    metric: ImageMetric = "euclidean",
     k: int = 10,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
     progress: bool = False,
 ) -> Nearest:
@@ -117,10 +123,18 @@ def nearest(
     ----------
     real, fake : path, list of paths, ndarray, Slices, or iterator of these
         Images. The synthetic ones are read block by block, so that the memory needed does not depend on their number.
-    metric : str
-        One of `fingerprint.distances` for images.
+    metric : {"euclidean", "l2", "manhattan", "correlation", "tiles", "ssim"}
+        See `fingerprint.distances`.
     k : int
         Number of neighbours. There are fewer where there are fewer synthetic images.
+    size : int or (int, int), optional
+        Resample every image to this height and width, by an antialiased bilinear filter.
+    recursive : bool
+        Also read the folders inside folders.
+    on_error : {"collect", "raise"}
+        What to do about a file that cannot be used: list it in `Nearest.failed`, or raise.
+    block : int
+        Synthetic images to read at a time. Never changes the result.
     threads : int, optional
         One per available core by default. Never changes the result.
     progress : bool
@@ -147,7 +161,8 @@ def nearest(
     checks.choice("metric", metric, IMAGE_METRICS)
     checks.integer("k", k, minimum=1)
     workers = concurrency.resolve(threads)
-    slices = loading.read(real, threads=workers, argument="real")
+    files: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    slices = loading.read(real, threads=workers, argument="real", **files)
     left = prepare_side(slices.pixels, metric, threads=workers)
 
     def step(task: Task) -> tuple[Slices, Best | None]:
@@ -159,7 +174,7 @@ def nearest(
     found: list[Best] = []
     failed: list[Failure] = []
     seen = 0
-    tasks = loading.plan(fake, block=BLOCK, expect=slices, argument="fake")
+    tasks = loading.plan(fake, block=block, expect=slices, argument="fake", **files)
     with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part, best in concurrency.map_ordered(step, tasks, threads=workers):
             failed += part.failed

@@ -1,4 +1,4 @@
-"""The metrics that compare packed pixels as integers: Euclidean, Manhattan, correlation and tile distances."""
+"""The metrics that compare packed pixels as integers: Euclidean, L2, Manhattan, correlation and tile distances."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
     from fingerprint._distances.side import Side
 
-_FROM_DOT_PRODUCTS = frozenset({"euclidean", "correlation", "tiles"})  # all from the same ones
+_FROM_DOT_PRODUCTS = frozenset({"euclidean", "l2", "correlation", "tiles"})  # all from the same ones
 _PANEL = 128  # columns of a panel: both sides of a tile fit the second-level cache
 
 
@@ -132,8 +132,9 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
     else:
         total = _dot_products(a, b, columns, slice(0, 16))
     area = int(areas.sum())
-    if "euclidean" in out:
-        gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), area, out["euclidean"][:, columns])
+    for metric, divisor in (("euclidean", area), ("l2", 1)):
+        if metric in out:
+            gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), divisor, out[metric][:, columns])
     if "correlation" in out:
         sides = _about_means(b, rows, area), _about_means(a, slice(None), area)
         gaps.correlation(total, *sides, area, out["correlation"][:, columns])

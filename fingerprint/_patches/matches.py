@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
@@ -21,10 +21,10 @@ from fingerprint._patches.match_search import MatchPatches, PatchSearch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fingerprint._base.types import Array
+    from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Slices, Source
 
-MEASURES = ("rmse", "ncc")
+Measure: TypeAlias = Literal["rmse", "ncc"]
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
 _BLOCK = 32  # synthetic images read at a time
 
@@ -196,13 +196,16 @@ def patch_matches(
     real: Source,
     fake: Source,
     *,
-    size: int = 16,
+    patch_size: int = 16,
     stride: int = 8,
     radius: int = 2,
-    measure: str = "rmse",
+    measure: Measure = "rmse",
     tolerance: float | None = None,
     flat: float | None = None,
     mirror: bool = False,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: OnError = "raise",
     threads: int | None = None,
     progress: bool = False,
 ) -> Array:
@@ -211,15 +214,14 @@ def patch_matches(
     Parameters
     ----------
     real, fake : path, list of paths, ndarray, Slices, or iterator of these
-        Images of one size and bit depth. A file that cannot be read is an error here; `load` lists such files and
-        returns the others.
-    size : int
+        Images of one size and bit depth.
+    patch_size : int
         Side of a patch in pixels, from 2 to 32.
     stride : int
         Step from one patch to the next in pixels.
     radius : int
         How far a patch is searched for around its own place, in pixels, in either direction.
-    measure : str
+    measure : {"rmse", "ncc"}
         ``"rmse"``: root mean squared difference in grey levels. ``"ncc"``: normalised cross-correlation, which ignores
         brightness and contrast; a window without any contrast never matches.
     tolerance : float, optional
@@ -230,6 +232,12 @@ def patch_matches(
         any table, air or padding. Must be given for 16-bit images.
     mirror : bool
         Also look for the patches in the mirrored synthetic images.
+    size : int or (int, int), optional
+        Resample every image to this height and width, by an antialiased bilinear filter.
+    recursive : bool
+        Also read the folders inside folders.
+    on_error : {"raise", "collect"}
+        What to do about a file that cannot be used: raise, or leave it out; `load` lists it then.
     threads : int, optional
         One per available core by default. Never changes the result.
     progress : bool
@@ -253,8 +261,9 @@ def patch_matches(
     array([[6, 0]], dtype=int32)
     """
     workers = concurrency.resolve(threads)
-    slices = loading.read(real, on_error="raise", threads=workers, argument="real")
-    search = _search(slices, size, stride, radius, measure, flat, mirror)
+    files: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    slices = loading.read(real, threads=workers, argument="real", **files)
+    search = _search(slices, patch_size, stride, radius, measure, flat, mirror)
     limit = _limit(slices, search, tolerance)
     patches = MatchPatches.of(slices.pixels, search)
     limits = np.full(patches.shape, limit)
@@ -271,7 +280,7 @@ def patch_matches(
         return out
 
     columns = [np.empty((len(slices), 0), np.int32)]
-    tasks = loading.plan(fake, block=_BLOCK, on_error="raise", expect=slices, argument="fake")
+    tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake", **files)
     with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             columns.append(part)
@@ -285,12 +294,15 @@ def nearest_patches(
     real: Source,
     fake: Source,
     *,
-    size: int = 16,
+    patch_size: int = 16,
     stride: int = 8,
     radius: int = 4,
-    measure: str = "rmse",
+    measure: Measure = "rmse",
     flat: float | None = None,
     mirror: bool = False,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    on_error: OnError = "collect",
     threads: int | None = None,
     progress: bool = False,
 ) -> NearestPatches:
@@ -301,14 +313,14 @@ def nearest_patches(
     real, fake : path, list of paths, ndarray, Slices, or iterator of these
         Images of one size and bit depth. The synthetic ones are read block by block, so that the memory needed does not
         depend on their number.
-    size, stride, radius : int
+    patch_size, stride, radius, measure, flat, mirror
         As for `patch_matches`.
-    measure : str
-        As for `patch_matches`.
-    flat : float, optional
-        As for `patch_matches`.
-    mirror : bool
-        As for `patch_matches`.
+    size : int or (int, int), optional
+        Resample every image to this height and width, by an antialiased bilinear filter.
+    recursive : bool
+        Also read the folders inside folders.
+    on_error : {"collect", "raise"}
+        What to do about a file that cannot be used: list it in `NearestPatches.failed`, or raise.
     threads : int, optional
         One per available core by default. Never changes the result.
     progress : bool
@@ -334,8 +346,9 @@ def nearest_patches(
     (np.float64(0.0), array([0, 2]))
     """
     workers = concurrency.resolve(threads)
-    slices = loading.read(real, threads=workers, argument="real")
-    search = _search(slices, size, stride, radius, measure, flat, mirror)
+    files: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    slices = loading.read(real, threads=workers, argument="real", **files)
+    search = _search(slices, patch_size, stride, radius, measure, flat, mirror)
     patches = MatchPatches.of(slices.pixels, search)
     limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
 
@@ -343,11 +356,11 @@ def nearest_patches(
         return _nearest(patches, slices.names, task(), limits)
 
     found = replace(_nearest(patches, slices.names, slices[:0], limits), failed={"real": slices.failed, "fake": ()})
-    tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake")
+    tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake", **files)
     with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             found = found.merge(part)
-            advance(part.n_fake)
+            advance(part.n_fake + len(part.failed["fake"]))
     if not found.n_fake:
         raise InputError(
             f"fake: expected at least one usable image, got none; {len(found.failed['fake'])} files failed"
@@ -397,18 +410,17 @@ def _referenced(names: Sequence[str] | Mapping[int, str], indices: Array) -> dic
 
 
 def _search(
-    slices: Slices, size: object, stride: object, radius: object, measure: object, flat: object, mirror: object
+    slices: Slices, patch_size: object, stride: object, radius: object, measure: object, flat: object, mirror: object
 ) -> PatchSearch:
     """Check how patches are to be searched for."""
-    size = checks.integer("size", size, minimum=2, maximum=_LARGEST)
-    if size > min(slices.pixels.shape[1:]):
-        raise InputError(f"size: expected at most the side of the images, {min(slices.pixels.shape[1:])}, got {size}")
-    measure = checks.choice("measure", measure, MEASURES)
+    side, shorter = checks.integer("patch_size", patch_size, minimum=2, maximum=_LARGEST), min(slices.pixels.shape[1:])
+    if side > shorter:
+        raise InputError(f"patch_size: expected at most the shorter side of the images, {shorter}, got {side}")
     return PatchSearch(
-        size=size,
+        size=side,
         stride=checks.integer("stride", stride, minimum=1),
         radius=checks.integer("radius", radius, minimum=0),
-        measure=measure,
+        measure=checks.choice("measure", measure, get_args(Measure)),
         flat=_levels("flat", flat, slices),
         mirror=bool(mirror),
     )
