@@ -19,7 +19,7 @@ REAL = np.concatenate([USED[30:], UNUSED[30:]])
 TRUTH = np.arange(60) < 30
 
 
-def test_identical_copies_count_a_finite_number_of_doublings() -> None:
+def test_identical_copies_are_finite_evidence() -> None:
     seen = fingerprint.fit(USED[:20], UNUSED[:20], np.concatenate([FAKE[:50], USED[:20]]))
     assert np.isfinite([*seen.weights, *seen.centres, *seen.spreads, seen.intercept]).all()
 

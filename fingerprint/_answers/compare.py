@@ -33,7 +33,7 @@ class Comparison(Result):
     Parameters
     ----------
     difference : Estimate
-        How many doublings nearer the first generator comes to the real images than the second one, on average, with its
+        Mean log2 ratio of the distance to the nearest image of the second generator over that of the first, with its
         interval; less the same for the unused images, where there are any. Above 0 = the first one leaks more.
     auc_a, auc_b : Estimate or None
         Probability that a used image scores higher than an unused one, under either generator.
@@ -69,7 +69,7 @@ class Comparison(Result):
     def verdict(self) -> str:
         """The result in plain words."""
         which = "first" if self.difference.low > 0 else "second" if self.difference.high < 0 else ""
-        size = f"{self.difference} doublings, {100 * self.confidence:g} % interval"
+        size = f"log2 ratio {self.difference}, {100 * self.confidence:g} % interval"
         if self.n_unused:
             return f"The {which} generator leaks more ({size})." if which else f"No difference shown ({size})."
         text = f"The {which} generator comes nearer" if which else "Neither generator is shown to come nearer"

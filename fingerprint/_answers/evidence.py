@@ -43,7 +43,7 @@ class Evidence(Result):
     where: GainMap
 
     def heat(self) -> Array:
-        """Return (h, w) float64: the mean gain in octaves of the patches over each pixel of the real image."""
+        """Return (h, w) float64: the mean gain of the patches over each pixel of the real image."""
         return pictures.heat(self.where, *self.real.shape)
 
     def rectangles(self, count: int = pictures.SHOWN) -> list[Rectangle]:
@@ -57,7 +57,7 @@ class Evidence(Result):
     def __str__(self) -> str:
         """Return in one line what was compared, and how many patches match."""
         matching = int((self.where.gains > 0).sum())
-        mirrored = " turned left to right" * self.where.mirrored
+        mirrored = " mirrored" * self.where.mirrored
         return f"Real image {self.name} and synthetic image {self.match}{mirrored}: {matching} patches match"
 
     def _repr_html_(self) -> str:

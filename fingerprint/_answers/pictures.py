@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # rectangles that are drawn, those with the largest gains
 _HEIGHT = 384  # of a panel in pixels, at least
-_HOT = 6.0  # octaves at which the heat map is brightest
+_HOT = 6.0  # mean gain at which the heat map is brightest
 _GAP = 8
 
 
@@ -35,7 +35,7 @@ def heat(gain_map: GainMap, height: int, width: int) -> Array:
     Returns
     -------
     ndarray
-        (height, width) float64: mean gain in octaves of the patches over each pixel, 0 where there is none.
+        (height, width) float64: mean gain of the patches over each pixel, 0 where there is none.
     """
     total, cover = np.zeros((2, height, width))
     for r, y in enumerate(gain_map.rows):
@@ -81,7 +81,7 @@ def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
     Parameters
     ----------
     real, fake : ndarray
-        (h, w) uint8 or uint16, of one size. The synthetic image is turned left to right if `gain_map` says so.
+        (h, w) uint8 or uint16, of one size. The synthetic image is drawn mirrored if `gain_map` says so.
     gain_map : GainMap
         Where they match.
 
@@ -94,11 +94,11 @@ def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
 
     height, width = real.shape
     zoom = -(-_HEIGHT // height)
-    turned = fake[:, ::-1] if gain_map.mirrored else fake
+    shown_fake = fake[:, ::-1] if gain_map.mirrored else fake
     warm = heat(gain_map, height, width)[..., None]
     strength = np.clip(warm / _HOT, 0, 1)
     overlay = _grey(real)[..., None] * (1 - 0.7 * strength) + strength * 0.7 * np.array([255.0, 90.0, 0.0])
-    panels = [np.repeat(_grey(side)[..., None], 3, axis=2) for side in (real, turned)] + [overlay]
+    panels = [np.repeat(_grey(side)[..., None], 3, axis=2) for side in (real, shown_fake)] + [overlay]
     canvas = Image.new("RGB", (3 * width * zoom + 2 * _GAP, height * zoom), "white")
     for n, panel in enumerate(panels):
         shown = Image.fromarray(panel.astype(np.uint8)).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)

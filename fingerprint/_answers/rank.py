@@ -63,13 +63,14 @@ def rank(
         p-value and a q-value, and help to tell near from far.
     population : as `real`, optional
         Further real images of the same kind, other than those of `real` and `reference`, used or not: it need not be
-        known. They are not ranked, but show what images of this kind have in common and how near strangers come. Give
-        what there is, in particular where there are few real images; what is among the others already counts once.
+        known. They are not ranked, but show what images of this kind have in common and how near other patients come.
+        Give all there are, in particular where there are few real images. An image that is also in `real` or
+        `reference` counts once.
     groups : mapping, callable or sequence, optional
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
-        each reference, then each population) image. Whole images of one patient never serve as each other's yardstick.
+        each reference, then each population) image. Whole images of one patient are never compared with each other.
     method : str
-        ``"default"``: whole images at all scales and local patches together, see `Ranking`; one of them alone,
+        ``"default"``: whole images at all scales and patches together, see `Ranking`; one of them alone,
         ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.METHODS`.
     k : int
         How many synthetic images to show for every real one.

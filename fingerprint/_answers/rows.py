@@ -19,7 +19,7 @@ class Match(NamedTuple):
         Of the whole images, at the scale that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
         it is not among the nearest.
     gain : float or None
-        By how many octaves in total its patches match better than other real images do, see
+        Its net gain: by how much better it matches the patches than other real images do, a log2 ratio, see
         `fingerprint._patches.gains.summarise_gains`. None where it is not among the best.
     position : int or None
         Of the synthetic image among the usable ones, from 0, in the order in which they come. It tells images of one
@@ -47,7 +47,7 @@ class Rectangle(NamedTuple):
     row, column : int
         Upper and left edge in the real image, in pixels.
     fake_row, fake_column : int
-        The same in the synthetic image, turned left to right where the evidence is mirrored.
+        The same in the synthetic image, which is mirrored where the evidence says so.
     gain : float
         See `Match`.
     """

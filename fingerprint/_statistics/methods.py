@@ -32,7 +32,7 @@ class Method:
     k : int
         Nearest synthetic images that it needs.
     patches : bool
-        Whether local patches count, see `fingerprint._patches.gains.summarise_gains`.
+        Whether patches count, see `fingerprint._patches.gains.summarise_gains`.
     """
 
     description: str
