@@ -16,7 +16,7 @@ from fingerprint import InputError, distances, load
 from fingerprint._distances import metrics, packed
 from fingerprint._distances import ssim as ssim_metric
 from fingerprint._distances.side import Side
-from fingerprint._kernels import compiler, dot_products, gaps, packing, ssim
+from fingerprint._kernels import dot_products, gaps, packing, ssim
 
 JIT = not numba.config.DISABLE_JIT
 EXACT = ("euclidean", "l2", "manhattan", "tiles")
@@ -127,22 +127,23 @@ def test_the_same_bits_whatever_the_blocks_threads_and_company(monkeypatch, dtyp
         np.testing.assert_array_equal(metrics.matrix(right, left), whole[metric][3:, :1].T)
 
 
-FILES = dot_products, gaps, packing, ssim
-OPERATIONS = [(file.KERNELS, operation) for file in FILES for operation in file.KERNELS]
-
-
-@pytest.mark.parametrize(("kernels", "operation"), OPERATIONS, ids=[operation for _, operation in OPERATIONS])
-def test_the_same_bits_on_every_instruction_set(monkeypatch, kernels, operation):
+def test_the_same_bits_by_numpy(monkeypatch):
     names = metrics.IMAGE_METRICS
-    sides = {dtype: (noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)}
-    found = []
-    for name in compiler.available(kernels[operation]):
-        with monkeypatch.context() as context:
-            context.setitem(kernels, operation, {name: kernels[operation][name]})
-            for real, fake in sides.values():
-                blocks = metrics.matrices(metrics.prepare_side(real, names), metrics.prepare_side(fake, names), names)
-                found.append([blocks[metric].tobytes() for metric in names])
-    assert all(blocks == found[i % 2] for i, blocks in enumerate(found))
+    sides = [(noise(17, (9, 23), dtype), noise(18, (9, 23), dtype, 1)) for dtype in (np.uint8, np.uint16)]
+
+    def found():
+        for real, fake in sides:
+            matrices = metrics.matrices(metrics.prepare_side(real, names), metrics.prepare_side(fake, names), names)
+            yield from (matrices[metric].tobytes() for metric in names)
+
+    compiled = list(found())
+    forms = [
+        (file, name) for file in (dot_products, gaps, packing, ssim) for name in vars(file) if name[-6:] == "_numpy"
+    ]
+    assert len(forms) == 9
+    for file, name in forms:
+        monkeypatch.setattr(file, name.removesuffix("_numpy"), getattr(file, name))
+    assert list(found()) == compiled
 
 
 @pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
@@ -180,36 +181,14 @@ def test_16_bit_images_of_any_range(reals, fakes):
         compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
 
 
-@pytest.mark.parametrize("which", ["real", "fake", "both"])
-@pytest.mark.parametrize("name", compiler.available(name for name in dot_products.KERNELS["dot"] if name != "amx"))
-def test_images_prepared_where_there_are_tile_registers(monkeypatch, which, name):
-    real, fake = deep(17, (9, 23), RANGES["CT"]), deep(3, (9, 23), RANGES["full"], seed=1)
-    names = ("euclidean", "correlation", "tiles")
-    sides = {"real": real, "fake": fake}
-    with monkeypatch.context() as context:
-        context.setitem(dot_products.KERNELS, "dot", {name: dot_products.KERNELS["dot"][name]})
-        expected = metrics.matrices(*(metrics.prepare_side(side, names) for side in sides.values()), names)
-    runs = compiler.runs
-    prepared = {}
-    for key, side in sides.items():
-        with monkeypatch.context() as context:
-            there = which in (key, "both")
-            context.setattr(compiler, "runs", lambda name, there=there: there if name == "amx" else runs(name))
-            prepared[key] = metrics.prepare_side(side, names)
-            assert ("planes" in prepared[key].arrays) == there
-    monkeypatch.setitem(dot_products.KERNELS, "dot", {name: dot_products.KERNELS["dot"][name]})
-    for metric, block in metrics.matrices(prepared["real"], prepared["fake"], names).items():
-        np.testing.assert_array_equal(block, expected[metric])
-
-
-def test_the_second_side_of_products_is_transposed():
-    planes = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 16, 64), np.uint8)
-    prepared = Side(("euclidean",), 40, (9, 23), "uint16", {"planes": planes})
-    words = planes.view(np.uint32).swapaxes(3, 4)
-    np.testing.assert_array_equal(prepared.transposed.view(np.uint32), words)
-    less = Side(("euclidean",), 40, (9, 23), "uint8", {"planes": planes[:1]}).lanes
-    expected = (planes[0].astype(np.int16) - 128).astype(np.int8).view(np.uint32).swapaxes(2, 3)
-    np.testing.assert_array_equal(less.view(np.uint32), expected)
+@pytest.mark.parametrize(("dtype", "kind", "less"), [("uint8", np.uint8, 128), ("uint16", np.int16, 0)])
+def test_the_second_side_of_products_is_transposed(dtype, kind, less):
+    info = np.iinfo(kind)
+    packed_pixels = np.random.default_rng(0).integers(info.min, info.max, (3, 5, 16, 64 // kind().itemsize), kind, True)
+    lanes = Side(("euclidean",), 40, (9, 23), dtype, {"words" if less == 0 else "bytes": packed_pixels}).lanes
+    expected = (packed_pixels.astype(int) - less).astype(lanes.dtype).view(np.uint32).swapaxes(2, 3)
+    assert lanes.dtype.kind == "i"
+    np.testing.assert_array_equal(lanes.view(np.uint32), expected)
 
 
 def test_prepared_travels():

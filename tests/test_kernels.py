@@ -1,6 +1,7 @@
 """Kernels: each against its oracle, compiled, interpreted and with bounds checking; all that run here bit for bit."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,11 @@ import numpy as np
 import pytest
 
 import fingerprint
-from fingerprint._distances import side
-from fingerprint._kernels import compiler, dot_products, gaps, memory, packing, ssim
+from fingerprint._kernels import compiler, dot_products, gaps, packing
 
 JIT = not numba.config.DISABLE_JIT
 SHAPES = [(1, 1), (1, 9), (7, 7), (8, 32), (9, 21), (4, 128), (4, 264)]
-PORTABLE = [] if JIT else ["portable"]  # interpreted, it does not run of itself, but must be right
+BOTH = ["compiled", "numpy"] if JIT else ["numpy"]  # forms of a kernel that holds vector instructions
 FORMS = ["compiled", "interpreted", "checked"] if JIT else ["interpreted"]
 
 
@@ -59,11 +59,11 @@ def starts(shape):
     return np.concatenate([[0], np.cumsum(-(-areas // 64))])
 
 
-def packed(pixels, pack, planes=1, dtype=np.uint8, centres=None):
-    """Pack as `distance` does: bytes, in one plane for each byte of a pixel, or words."""
+def packed(pixels, pack, dtype=np.uint8, centres=None):
+    """Pack as a side of a comparison is: bytes, or words."""
     n, *shape = pixels.shape
     width, groups = 64 // np.dtype(dtype).itemsize, -(-n // 16)
-    out = np.full((planes, groups, 64 // width * starts(shape)[-1], 16, width), 77, dtype)
+    out = np.full((groups, 64 // width * starts(shape)[-1], 16, width), 77, dtype)
     centres = np.zeros(16 * groups, np.int64) if centres is None else centres
     for first, last in [(0, 1), (1, groups)]:
         pack(pixels, edges(shape[0]), edges(shape[1]), starts(shape), centres, first, last, out)
@@ -75,20 +75,15 @@ def unpacked(plane, n):
     return plane.swapaxes(1, 2).reshape(16 * len(plane), -1)[:n]
 
 
-PACKED = {"bytes": (np.uint8, 1, np.uint8), "words": (np.uint16, 1, np.int16), "two bytes": (np.uint16, 2, np.uint8)}
-
-
-@pytest.mark.parametrize("layout", PACKED)
+@pytest.mark.parametrize(("dtype", "kind"), [(np.uint8, np.uint8), (np.uint16, np.int16)])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", compiler.available(packing.KERNELS["pack"]))
-def test_pack_keeps_every_pixel_in_its_tile(name, shape, layout):
-    dtype, planes, kind = PACKED[layout]
+@pytest.mark.parametrize("name", BOTH)
+def test_pack_keeps_every_pixel_in_its_tile(name, shape, dtype, kind):
     pixels = images(19, shape, dtype)
     centres = np.zeros(32, np.int64)
-    if layout == "words":
+    if kind == np.int16:
         centres[:19] = pixels.min(axis=(1, 2)) // 2 + pixels.max(axis=(1, 2)) // 2 + 1
-    found = packed(pixels, packing.KERNELS["pack"][name], planes, kind, centres)
-    values = sum(unpacked(plane, 32).astype(int) << (8 * i) for i, plane in enumerate(found))
+    values = unpacked(packed(pixels, getattr(packing, f"pack_{name}"), kind, centres), 32).astype(int)
     at = starts(shape)
     for t in range(16):
         r, c = divmod(t, 4)
@@ -100,21 +95,23 @@ def test_pack_keeps_every_pixel_in_its_tile(name, shape, layout):
         assert not part[:, tile.shape[1] :].any()
 
 
-def products_of(name, kernel, a, b, *, fit=None):
+def transposed(packed):
+    """The second side of dot products: the words of every step transposed, bytes less 128."""
+    out = np.empty((*packed.shape[:2], 16, 16), np.uint32)
+    packing.transpose(packed.view(np.uint32), np.uint32(0x80808080 if packed.dtype == np.uint8 else 0), out)
+    return out.view(np.int8 if packed.dtype == np.uint8 else packed.dtype)
+
+
+def products_of(kernel, a, b, *, fit=None):
     """The matrix that a dot, gap or larger kernel adds to, from the packed sides."""
     c = np.full((16 * len(a), 16 * len(b)), 5, np.int64)
     steps = a.shape[1]
-    if name == "amx":
-        work = np.empty((len(a), len(b), 16, 16), np.uint32)
-        kernel(a, side._transposed(b), 0, steps, memory.TILE_REGISTERS, work, c)
-    elif name == "vectors" and kernel.__module__ == dot_products.__name__:
-        limit = () if fit is None else (fit,)
-        kernel(a, side._transposed(b, signed=True), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
-        if fit is None:
-            c += 128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None]
-    else:
+    if kernel.__module__ != dot_products.__name__:
         kernel(a, b, 0, steps, c)
-    return c - 5
+        return c - 5
+    limit = () if fit is None else (fit,)
+    kernel(a, transposed(b), 0, steps, *limit, np.zeros(c.shape, np.int32), c)
+    return c - 5 + (128 * unpacked(a, len(c)).sum(axis=1, dtype=np.int64)[:, None] if fit is None else 0)
 
 
 def noise(groups, steps, width=64, dtype=np.uint8, seed=0):
@@ -125,25 +122,25 @@ def noise(groups, steps, width=64, dtype=np.uint8, seed=0):
 
 
 @pytest.mark.parametrize("groups", [(1, 1), (2, 3), (3, 2), (1, 4), (2, 8)] if JIT else [(1, 1)])
-@pytest.mark.parametrize("name", compiler.available(dot_products.KERNELS["dot"]))
+@pytest.mark.parametrize("name", BOTH)
 def test_dot_products_are_exact(name, groups):
     a, b = noise(groups[0], 3), noise(groups[1], 3, seed=1)
-    got = products_of(name, dot_products.KERNELS["dot"][name], a, b)
+    got = products_of(getattr(dot_products, f"dot_{name}"), a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
 
 
 @pytest.mark.skipif(not JIT, reason="some 40 million products")
-@pytest.mark.parametrize("name", compiler.available(dot_products.KERNELS["dot"]))
+@pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("other", [0, 255])  # less 128, the lowest and the highest
 def test_the_largest_dot_products_do_not_overflow(name, other):
     a = np.full((1, 2500, 16, 64), 255, np.uint8)
-    got = products_of(name, dot_products.KERNELS["dot"][name], a, np.full_like(a, other))
+    got = products_of(getattr(dot_products, f"dot_{name}"), a, np.full_like(a, other))
     assert (got == 2500 * 64 * 255 * other).all()
 
 
 @pytest.mark.parametrize("bits", [9, 12, 14, 15, 16])
-@pytest.mark.parametrize("name", compiler.available(dot_products.KERNELS["dot16"]))
+@pytest.mark.parametrize("name", BOTH)
 def test_products_of_words_are_exact(name, bits):
     """Also where they are so large that the sums of a few steps alone fit 32 bits, or of none."""
     largest = 2 ** (bits - 1)
@@ -151,25 +148,23 @@ def test_products_of_words_are_exact(name, bits):
     steps = 8 * dot_products.SHORT + 1 if JIT else 3
     a, b = (noise(n, steps, 32, np.int16, seed=n) >> (16 - bits) for n in (2, 1))
     a[:, :, 2:4], b[:, :, 2:4], b[:, :, 4] = -largest, -largest, -1  # whose lowest 8 bits are the largest
-    got = products_of(name, dot_products.KERNELS["dot16"][name], a, b, fit=fit)
+    got = products_of(getattr(dot_products, f"dot16_{name}"), a, b, fit=fit)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, x @ y.T)
 
 
-@pytest.mark.parametrize("name", PORTABLE + compiler.available(gaps.KERNELS["gap"]))
-def test_absolute_differences_are_exact(form, name):
+@pytest.mark.parametrize("name", BOTH)
+def test_absolute_differences_are_exact(name):
     a, b = noise(1, 2), noise(2 if JIT else 1, 2, seed=1)
-    kernel = gaps.KERNELS["gap"][name]
-    got = products_of(name, form(kernel) if name == "portable" else kernel, a, b)
+    got = products_of(getattr(gaps, f"gap_{name}"), a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, np.abs(x[:, None] - y).sum(axis=2))
 
 
-@pytest.mark.parametrize("name", PORTABLE + compiler.available(gaps.KERNELS["larger"]))
-def test_sums_of_the_larger_are_exact(form, name):
+@pytest.mark.parametrize("name", BOTH)
+def test_sums_of_the_larger_are_exact(name):
     a, b = (noise(n, 2, 32, np.int16, seed=n) for n in (1, 2 if JIT else 1))
-    kernel = gaps.KERNELS["larger"][name]
-    got = products_of(name, form(kernel) if name == "portable" else kernel, a, b)
+    got = products_of(getattr(gaps, f"larger_{name}"), a, b)
     x, y = (unpacked(side, 16 * len(side)).astype(int) for side in (a, b))
     np.testing.assert_array_equal(got, np.maximum(x[:, None], y).sum(axis=2))
 
@@ -180,19 +175,19 @@ def test_the_largest_sums_do_not_overflow(operation):
     width, dtype = (64, np.uint8) if operation == "gap" else (32, np.int16)
     info = np.iinfo(dtype)
     a, b = np.full((1, 1100, 16, width), info.max, dtype), np.full((1, 1100, 16, width), info.min, dtype)
-    for name in compiler.available(gaps.KERNELS[operation]):
-        assert (products_of(name, gaps.KERNELS[operation][name], a, b) == 1100 * width * info.max).all()
+    for name in BOTH:
+        assert (products_of(getattr(gaps, f"{operation}_{name}"), a, b) == 1100 * width * info.max).all()
 
 
-@pytest.mark.parametrize("name", PORTABLE + compiler.available(packing.KERNELS["moments"]))
+@pytest.mark.parametrize("name", ["compiled", "numpy"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
     pixels = images(6, shape, dtype)
     sums, squares = np.full((2, 6, 16), -1)
     lowest, highest = np.full((2, 6), -1)
-    kernel = packing.KERNELS["moments"][name]
-    kernel = form(kernel) if name == "portable" else kernel
+    kernel = getattr(packing, f"moments_{name}")
+    kernel = form(kernel) if name == "compiled" else kernel
     for first, last in [(0, 1), (1, 6)]:
         kernel(pixels, edges(shape[0]), edges(shape[1]), first, last, sums, squares, lowest, highest)
     values = pixels.astype(int)
@@ -206,15 +201,15 @@ def test_moments_are_those_of_the_tiles(form, name, shape, dtype):
         np.testing.assert_array_equal(squares[:, t], (tile**2).sum(axis=(1, 2)))
 
 
-@pytest.mark.skipif(not compiler.runs("vectors"), reason="no vectors here")
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 4400000)])  # in the last, sums of a whole tile would not fit 32 bits
-def test_moments_of_packed_bytes_are_those_of_the_tiles(shape):
+@pytest.mark.parametrize("name", BOTH)
+def test_moments_of_packed_bytes_are_those_of_the_tiles(name, shape):
     n = 3 if shape[1] > 1000 else 19
     pixels = images(n, shape, np.uint8)
-    plane = packed(pixels, packing.pack)[0]
-    sums, squares = np.full((2, 16 * len(plane), 16), 5)
-    for first, last in [(0, 1), (1, len(plane))]:
-        packing.byte_moments(plane, starts(shape), first, last, sums, squares)
+    bytes_ = packed(pixels, packing.pack)
+    sums, squares = np.full((2, 16 * len(bytes_), 16), 5)
+    for first, last in [(0, 1), (1, len(bytes_))]:
+        getattr(packing, f"byte_moments_{name}")(bytes_, starts(shape), first, last, sums, squares)
     expected = np.empty((2, n, 16), int)
     limits = np.empty((2, n), int)
     packing.moments_numpy(pixels, edges(shape[0]), edges(shape[1]), 0, n, *expected, *limits)
@@ -228,7 +223,7 @@ def test_moments_of_a_long_row_of_the_largest_pixels_do_not_overflow(form):
     pixels = np.full((1, 1, 280004 if JIT else 44), 65535, np.uint16)
     sums, squares = np.empty((2, 1, 16), np.int64)
     lowest, highest = np.empty((2, 1), np.int64)
-    form(packing.moments)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
+    form(packing.moments_compiled)(pixels, edges(1), edges(pixels.shape[2]), 0, 1, sums, squares, lowest, highest)
     assert (sums.sum(), squares.sum()) == (65535 * pixels.size, 65535**2 * pixels.size)
 
 
@@ -272,46 +267,21 @@ def test_squared_gaps_are_those_of_the_oracle(form):
     np.testing.assert_allclose(out, naive.matrix(naive.feature_euclidean, a, b) ** 2, rtol=1e-13)
 
 
-def test_available_follows_the_features(monkeypatch):
-    operations = dot_products.KERNELS | gaps.KERNELS | packing.KERNELS | ssim.KERNELS
-
-    def names(operation):
-        return compiler.available(operations[operation])
-
-    monkeypatch.setattr(compiler, "_permits_amx", lambda: True)
-    everything = frozenset().union(*compiler.NEEDS.values())
-    monkeypatch.setattr(compiler, "_features", lambda: everything)
-    assert names("dot") == ["amx", "vectors", "numpy"]
-    assert names("gap") == ["vectors", "portable", "numpy"]
-    assert names("ssim8") == ["vectors", "portable", "numpy"]
-    monkeypatch.setattr(compiler, "_permits_amx", lambda: False)
-    assert names("dot")[0] == "vectors"
-    for features, expected in [
-        ({"compiler", "avx2", "fma"}, [*["vectors"] * 4, *["portable"] * 3, "vectors", "portable"]),
-        ({"compiler"}, ["numpy", "numpy", *["portable"] * 7]),
-        (set(), ["numpy"] * 9),
-    ]:
-        monkeypatch.setattr(compiler, "_features", lambda features=features: features)
-        assert [names(operation)[0] for operation in operations] == expected
+def test_the_form_of_a_kernel_follows_the_compiler(monkeypatch):
+    for off, expected in ((0, "compiled"), (1, "numpy")):
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", off)
+        assert compiler.chosen("compiled", "numpy") == expected
+        assert compiler.compiles() == (not off)
+        assert bool(compiler.features.__wrapped__()) == (not off)
 
 
-def test_the_tile_registers_are_asked_for_on_linux_alone(monkeypatch):
-    class Library:
-        def __init__(self, answer):
-            self.syscall = lambda *_: answer
-
-    permits = compiler._permits_amx.__wrapped__
-    for platform, answer, expected in [("linux", 0, True), ("linux", -1, False), ("darwin", 0, False)]:
-        monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.setattr(compiler.ctypes, "CDLL", lambda _, answer=answer: Library(answer))
-        assert permits() is expected
-
-
-def test_no_vector_kernel_without_the_compiler(monkeypatch):
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert compiler._features.__wrapped__() == frozenset()
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
-    assert "compiler" in compiler._features.__wrapped__()
+@pytest.mark.skipif(not JIT, reason="of the compiler")
+def test_features_are_those_of_the_processor(monkeypatch):
+    family = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}[platform.machine()]
+    assert compiler.has(family)
+    monkeypatch.setattr(compiler, "features", lambda: frozenset({"x86_64", "avx2"}))
+    assert compiler.has("avx2")
+    assert not compiler.has("avx2", "avxvnni")
 
 
 def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fingerprint import InputError, Slices, load
-from fingerprint._kernels import patch_products
+from fingerprint._kernels import compiler
 from fingerprint._patches import match_search, matches
 from fingerprint._patches.matches import NearestPatches, nearest_patches, patch_matches
 
@@ -140,10 +140,9 @@ def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
     args = {"patch_size": 6, "stride": 4, "radius": 2, "measure": measure, "mirror": True}
     whole = nearest_patches(real, fake, threads=1, **args)
     counts = patch_matches(real, fake, threads=1, **args)
-    for name in (*patch_products.PRODUCTS, "plain"):
-        only = {name: patch_products.PRODUCTS[name]} if name != "plain" else {}
+    for vectors in {compiler.compiles(), False}:
         with monkeypatch.context() as context:
-            context.setattr(patch_products, "PRODUCTS", only)
+            context.setattr(compiler, "compiles", lambda vectors=vectors: vectors)
             assert_same(nearest_patches(real, fake, threads=2, **args), whole)
             np.testing.assert_array_equal(patch_matches(real, fake, threads=2, **args), counts)
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._kernels.layout import tile_areas, tile_starts
 from fingerprint._kernels.memory import unset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from fingerprint._base.types import Array
 
@@ -46,38 +45,14 @@ class Side:
         return self.count
 
     @cached_property
-    def transposed(self) -> Array:  # pragma: no cover  (with the compiler and the tile registers only)
-        """Return the byte planes as `dot_amx` takes its second side."""
-        planes = self.arrays["planes"]
-        return _transposed(planes.reshape(-1, *planes.shape[2:])).reshape(planes.shape)
+    def lanes(self) -> Array:
+        """Return bytes less 128, as int8, or words, with the words of 32 bits of every step transposed."""
+        from fingerprint._kernels import packing
 
-    @cached_property
-    def lanes(self) -> Array:  # pragma: no cover  (with the compiler only)
-        """Return bytes less 128, as int8, or the words, as `dot_vectors` or `dot16_vectors` take their second side."""
-        return _transposed(self.words if self.dtype == "uint16" else self.arrays["planes"][0], signed=True)
-
-    @cached_property
-    def words(self) -> Array:
-        """Return 16-bit pixels less the centres of their images, also where another machine packed them as bytes."""
-        if "words" in self.arrays:
-            return self.arrays["words"]
-        low, high = self.arrays["planes"].astype(np.int32)
-        values = low + (high << 8) - self.arrays["centres"].reshape(-1, 1, 16, 1)
-        steps = np.diff(tile_starts(self.shape))
-        pixels = [np.arange(64 * n) < area for n, area in zip(steps, tile_areas(self.shape), strict=True)]
-        values *= np.concatenate(pixels).reshape(-1, 1, 64)
-        halves = values.reshape(*values.shape[:3], 2, 32).swapaxes(2, 3)
-        return np.ascontiguousarray(halves.reshape(len(values), -1, 16, 32), np.int16)
-
-
-def _transposed(packed: Array, *, signed: bool = False) -> Array:  # pragma: no cover  (with the compiler only)
-    """Return packed numbers with the words of 32 bits of every step transposed; unsigned bytes less 128 if `signed`."""
-    from fingerprint._kernels import packing
-
-    out = unset((*packed.shape[:2], 16, 16), np.uint32)
-    flipped = signed and packed.dtype == np.uint8
-    packing.transpose(packed.view(np.uint32), np.uint32(0x80808080 if flipped else 0), out)
-    return out.view(np.int8 if flipped else packed.dtype)
+        packed = self.arrays["words" if self.dtype == "uint16" else "bytes"]
+        out = unset((*packed.shape[:2], 16, 16), np.uint32)
+        packing.transpose(packed.view(np.uint32), np.uint32(0 if self.dtype == "uint16" else 0x80808080), out)
+        return out.view(np.int16 if self.dtype == "uint16" else np.int8)
 
 
 def parts_of(count: int, part: int) -> list[slice]:
@@ -88,10 +63,3 @@ def parts_of(count: int, part: int) -> list[slice]:
 def groups_of(part: slice) -> slice:
     """Return the groups of 16 images in which a part lies."""
     return slice(part.start // 16, -(-part.stop // 16))
-
-
-def fastest(kernels: Mapping[str, Callable[..., None]]) -> Callable[..., None]:
-    """Return the first kernel that runs here."""
-    from fingerprint._kernels import compiler
-
-    return kernels[compiler.available(kernels)[0]]

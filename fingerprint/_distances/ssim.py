@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import checks, concurrency
-from fingerprint._distances.side import fastest, groups_of, parts_of
+from fingerprint._distances.side import groups_of, parts_of
 from fingerprint._kernels.memory import aligned
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, 
         )
     groups, strips = -(-n // ssim.GROUP), -(-(w - 6) // ssim.STRIP)
     out = np.empty((groups, strips, 7 + h, ssim.COLUMNS * ssim.GROUP), pixels.dtype)
-    kernel = fastest(ssim.KERNELS["interleave"])
     parts = parts_of(groups, -(-groups // threads))
-    concurrency.run(lambda part: kernel(pixels, part.start, part.stop, out), parts, threads=threads)
+    concurrency.run(lambda part: ssim.interleave(pixels, part.start, part.stop, out), parts, threads=threads)
     return {"interleaved": out}
 
 
@@ -50,12 +49,10 @@ def panels(a: Side, b: Side, out: dict[str, Array]) -> Iterator[Callable[[], Non
 
 
 def _fill(a: Side, b: Side, rows: slice, columns: slice, out: Array) -> None:
-    from fingerprint._kernels import compiler, ssim
+    from fingerprint._kernels import ssim
 
     n, m = rows.stop - rows.start, columns.stop - columns.start
-    kernels = ssim.KERNELS["ssim8" if a.dtype == "uint8" else "ssim16"]
-    name = compiler.available(kernels)[0]
-    exact, fields = (np.int32, 2) if name == "vectors" else (np.float64, 3)
+    exact, fields = (np.int32, 2) if a.dtype == "uint8" else (np.float64, 3)
     limit = np.iinfo(a.dtype).max
     constants = np.array([(0.01 * limit) ** 2 * 49 * 49, (0.03 * limit) ** 2 * 49 * 48], np.float32)
     sides = [side.arrays["interleaved"][groups_of(part)] for side, part in ((a, rows), (b, columns))]
@@ -63,7 +60,7 @@ def _fill(a: Side, b: Side, rows: slice, columns: slice, out: Array) -> None:
     room = [tuple(aligned((len(side), count, 16 * ssim.COLUMNS), kind) for count, kind in arrays) for side in sides]
     shape = ssim.ALONE * -(-n // ssim.ALONE), len(sides[1])
     work, totals = aligned((*shape, ssim.COLUMNS, 16), exact), aligned((*shape, 16), np.int64)
-    kernels[name](*sides, a.shape[1], constants, *room, work, totals)
+    ssim.ssim(*sides, a.shape[1], constants, *room, work, totals)
     windows = (a.shape[0] - 6) * (a.shape[1] - 6)
     similarities = totals.reshape(shape[0], -1)[:n, :m] / (ssim.UNIT * windows)
     out[rows, columns] = np.maximum(1 - similarities, 0)  # rounded, that of near copies can exceed 1

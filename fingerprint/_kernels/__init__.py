@@ -1,1 +1,31 @@
-"""Every compiled function, and what they share. Imports numba, llvmlite and numpy alone."""
+"""Every compiled function. Kernels check nothing, raise nothing, and own the rows that they write.
+
+    _distances ──▶ packing, dot_products, gaps        euclidean, correlation, tiles, manhattan: 16 images a group
+                   ssim                               structural similarity
+    _patches ────▶ patch_gains                        the gains that `rank` adds up
+                   patch_products, nearest_patches    the exact search of `patch_matches` and `nearest_patches`
+    _evidence ───▶ whitening                          distances after whitening
+
+What they share: `compiler` (how a function is compiled and cached, and for which processor), `llvm` (vectors in the
+language of LLVM), `layout` and `memory` (how pixels lie). Kernels import numba, llvmlite and numpy alone. No kernel
+calls one of another file, because a cached one would not notice an edit there.
+
+**How a kernel is chosen.** A kernel has one name and one signature, such as `dot_products.dot`. Where it holds vector
+instructions it has two forms, `dot_compiled` and `dot_numpy`, and `compiler.chosen` takes one when the file is loaded:
+the compiled one, or NumPy where Numba is told not to compile (`NUMBA_DISABLE_JIT=1`). Callers never choose.
+
+**For another processor** a kernel needs no change. The compiled form is one text on vectors of 16 numbers, which LLVM
+lowers to whatever the processor has. `llvm` emits a special instruction where LLVM would not find it:
+
+| processor | products of bytes | products of words | differences |
+|---|---|---|---|
+| AVX-512 with VNNI | vpdpbusd, 512 bits | vpdpwssd, 512 bits | vpsadbw, 512 bits |
+| AVX-VNNI | vpdpbusd, 256 bits | vpmaddwd, 256 bits | vpsadbw, 256 bits |
+| AVX2 | vpmaddwd, 256 bits | vpmaddwd, 256 bits | vpsadbw, 256 bits |
+| x86-64 (SSE2) | pmaddwd, 128 bits | pmaddwd, 128 bits | psadbw, 128 bits |
+| ARM64 with i8mm | usdot | general | general |
+| ARM64 with dotprod | sdot | general | general |
+| any other | general | general | general |
+
+All give the same bits.
+"""

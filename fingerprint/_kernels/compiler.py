@@ -1,29 +1,21 @@
-"""How functions are compiled, and which of them this machine runs; what every kernel file shares."""
+"""How functions are compiled, for which processor, and which form of a kernel runs; what every kernel file shares.
+
+All names of Numba and llvmlite that are not public stand here: `cgutils`, and what `features` asks the target.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
+import llvmlite.binding
 import numba
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils as cgutils
 from numba.core.registry import cpu_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-NEEDS = {
-    "amx": {"amx-tile", "amx-int8"},
-    "avx512": {"avx512f", "avx512bw", "avx512vnni"},
-    "avxvnni": {"avx2", "avxvnni"},
-    "avx2": {"avx2"},
-    "vectors": {"avx2", "fma"},  # whichever of the above there are, chosen as LLVM is emitted
-    "portable": {"compiler"},
-    "numpy": set(),
-}
+    from collections.abc import Callable
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,30 +33,29 @@ def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> A
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
-def available(kernels: Iterable[str]) -> list[str]:
-    """Return the names of the kernels that run here, the fastest first as they are given; at least the last."""
-    names = list(kernels)
-    return [name for name in names if runs(name)] or names[-1:]
+def has(*names: str) -> bool:
+    """Return whether code is compiled here, for a processor that has all these features."""
+    return features().issuperset(names)
 
 
-def runs(name: str) -> bool:
-    """Return whether kernels of this name run here."""
-    return NEEDS[name] <= _features() and (name != "amx" or _permits_amx())
+def compiles() -> bool:
+    """Return whether kernels are compiled, which Numba can be told not to do."""
+    return not numba.config.DISABLE_JIT
+
+
+def chosen(compiled: Callable[..., Any], interpreted: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the form of a kernel that runs here: compiled, or in NumPy where Numba is told not to compile."""
+    return compiled if compiles() else interpreted
 
 
 @functools.cache
-def _features() -> frozenset[str]:
-    """Return what numba compiles for: the features of this processor, or those that the user restricts it to."""
-    if numba.config.DISABLE_JIT:
+def features() -> frozenset[str]:
+    """Return what numba compiles for: the family and the features of this processor, or those that the user names.
+
+    Empty where Numba is told not to compile.
+    """
+    if not compiles():
         return frozenset()
-    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-    return frozenset(["compiler", *(name[1:] for name in features if name.startswith("+"))])
-
-
-@functools.cache
-def _permits_amx() -> bool:
-    """Ask Linux for the tile registers, which a process may use only after it has asked; children inherit the leave."""
-    if sys.platform != "linux":
-        return False
-    arch_prctl, request, tile_data = 158, 0x1023, 18
-    return int(ctypes.CDLL(None).syscall(arch_prctl, request, tile_data)) == 0
+    named = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    family = llvmlite.binding.get_process_triple().partition("-")[0].replace("arm64", "aarch64")
+    return frozenset([family, *(name[1:] for name in named if name.startswith("+"))])

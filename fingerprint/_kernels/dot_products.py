@@ -3,31 +3,27 @@
 
 Images are compared 16 with 16 others, in the layout of `_kernels.layout`, the second side transposed: the lanes of
 a vector are 16 of its images, four bytes of each, and are multiplied by four bytes of one image of the first side. So
-no sum is ever added up across a vector. The kernels called "vectors" are one text for all processors that have any
-vector instructions: which of them LLVM is given is chosen here and in `fingerprint._kernels.llvm`.
+no sum is ever added up across a vector.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel, runs
+from fingerprint._kernels.compiler import cgutils, chosen, kernel
 from fingerprint._kernels.layout import GROUP, STEP, rows_of
 from fingerprint._kernels.llvm import (
-    I8,
+    AVX512,
     I16,
     I32,
     SUMS,
     add_products_of_bytes,
     add_products_of_words,
-    amx_begin,
-    amx_end,
     const,
     constant,
     prefetch,
@@ -39,7 +35,7 @@ from fingerprint._kernels.llvm import (
 CHUNK = 32  # steps that are float64 at a time, for a BLAS
 SHORT = 8  # steps of the groups in a register tile that stay in the first-level cache
 WRAP = 1024  # steps whose sums of products of bytes fit 32 bits
-_IMAGES, _GROUPS = (8, 3) if runs("avx512") else (4, 1)  # of both sides in a register tile: with its lines it fills all
+_IMAGES, _GROUPS = (8, 3) if AVX512 else (4, 1)  # of both sides in a register tile: with its lines it fills all
 
 
 def _add_tile(
@@ -142,57 +138,23 @@ _bytes, _words = _tiles(add_products_of_bytes), _tiles(add_products_of_words)
 _low, _high = _tiles(_add_products_with_low_bytes), _tiles(_add_products_with_high_bytes)
 
 
-def _amx(rows: int, columns: int) -> Any:
-    """Return an intrinsic f(a, b, block, steps, c, band): 16 * rows by 16 * columns sums in the tile registers.
-
-    `a`, `b` are addresses of groups in the layout above, the words of b transposed, and `block` the bytes from one
-    group to the next. `c` is the address of uint32 (groups of a, groups of b, 16, 16), to which the sums are added
-    modulo 2**32, and `band` the bytes from one group of a to the next.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
-        a, b, block, steps, c, band = arguments
-
-        def move(name: str, register: int, *terms: Any) -> None:
-            address = functools.reduce(builder.add, terms)
-            pointer = builder.inttoptr(address, I8.as_pointer())
-            call(builder, name, [ir.Constant(I8, register), pointer, const(STEP)])
-
-        corners = [
-            (n, c, const(STEP * GROUP * (n % columns)), builder.mul(band, const(n // columns)))
-            for n in range(rows * columns)
-        ]
-        for corner in corners:
-            move("llvm.x86.tileloadd64", *corner)
-        with cgutils.for_range(builder, steps) as step:
-            offset = builder.mul(step.index, const(STEP * GROUP))
-            for first, base, count in ((4, a, rows), (6, b, columns)):
-                for n in range(count):
-                    move("llvm.x86.tileloadd64", first + n, base, offset, builder.mul(block, const(n)))
-            for n in range(rows * columns):
-                registers = n, 4 + n // columns, 6 + n % columns
-                call(builder, "llvm.x86.tdpbuud", [ir.Constant(I8, register) for register in registers])
-        for corner in corners:
-            move("llvm.x86.tilestored64", *corner)
-        return context.get_dummy_value()
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def tile(typing: Any, a: Any, b: Any, block: Any, steps: Any, c: Any, band: Any) -> Any:  # pragma: no cover
-        return types.void(*[types.int64] * 6), generate
-
-    return tile
+def dot_numpy(a: Any, b: Any, first: int, last: int, sums: Any, c: Any) -> None:
+    """Like `dot_compiled`, without the compiler."""
+    _multiply(a, b, first, last, c)
 
 
-_dot_amx11, _dot_amx12, _dot_amx21, _dot_amx22 = _amx(1, 1), _amx(1, 2), _amx(2, 1), _amx(2, 2)
+def dot16_numpy(a: Any, b: Any, first: int, last: int, fit: int, sums: Any, c: Any) -> None:
+    """Like `dot16_compiled`, without the compiler."""
+    _multiply(a, b, first, last, c)
 
 
-def dot_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
-    """Add to c, (images of a, images of b) int64, the dot products of their numbers in the steps first to last.
-
-    A float64 matrix product holds these integers exactly, whatever the order in which it adds; any BLAS will do.
-    """
+def _multiply(a: Any, b: Any, first: int, last: int, c: Any) -> None:
+    """Add products by float64, which holds these integers exactly, in whatever order it adds; any BLAS will do."""
+    groups, steps = b.shape[:2]
+    words = b.view(np.uint32).reshape(groups, steps, 16, 16).swapaxes(2, 3)  # as they were before they were transposed
+    other = np.ascontiguousarray(words).view(b.dtype)
     for start in range(first, last, CHUNK):
-        x, y = (rows_of(side, start, min(start + CHUNK, last), np.float64) for side in (a, b))
+        x, y = (rows_of(side, start, min(start + CHUNK, last), np.float64) for side in (a, other))
         c += (x @ y.T).astype(np.int64)
 
 
@@ -206,8 +168,11 @@ def _collect(sums, shift, c):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @kernel
-def dot_vectors(a, b, first, last, sums, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `dot_numpy` of bytes of a, unsigned, and of b, signed and transposed; `sums` are zeros, int32, like c."""
+def dot_compiled(a, b, first, last, sums, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Add to c, (images of a, images of b) int64, the products of their bytes in the steps first to last.
+
+    The bytes of a are unsigned, those of b signed and transposed; `sums` are zeros, int32, like c.
+    """
     for begin in range(first, last, WRAP):
         end = min(begin + WRAP, last)
         for at in range(begin, end, SHORT):
@@ -219,8 +184,8 @@ def dot_vectors(a, b, first, last, sums, c):  # type: ignore[no-untyped-def]  # 
 
 
 @kernel
-def dot16_vectors(a, b, first, last, fit, sums, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `dot_vectors` of int16 numbers; sums of `fit` of their products fit 32 bits."""
+def dot16_compiled(a, b, first, last, fit, sums, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Like `dot_compiled` of int16 numbers; sums of `fit` of their products fit 32 bits."""
     run = fit // 32  # steps
     out = sums.ctypes.data, sums.strides[0]
     if run > 1:  # sums of one step would go to 64 bits so often that halves take no longer
@@ -241,39 +206,4 @@ def dot16_vectors(a, b, first, last, fit, sums, c):  # type: ignore[no-untyped-d
         _collect(sums, 8, c)
 
 
-@kernel
-def dot_amx(a, b, first, last, layout, work, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Like `dot_numpy`, with b transposed; `layout` shapes the tile registers and `work` is the c of `_amx`."""
-    amx_begin(layout.ctypes.data)
-    block, band = a.strides[0], work.strides[0]
-    for begin in range(first, last, WRAP):
-        end = min(begin + WRAP, last)
-        work[:] = 0
-        for start in range(begin, end, SHORT):
-            steps = min(SHORT, end - start)
-            for i in range(0, a.shape[0], 2):
-                x = a[i, start].ctypes.data
-                for j in range(0, b.shape[0], 2):
-                    y, z = b[j, start].ctypes.data, work[i, j].ctypes.data
-                    if i + 1 < a.shape[0]:
-                        if j + 1 < b.shape[0]:
-                            _dot_amx22(x, y, block, steps, z, band)
-                        else:
-                            _dot_amx21(x, y, block, steps, z, band)
-                    elif j + 1 < b.shape[0]:
-                        _dot_amx12(x, y, block, steps, z, band)
-                    else:
-                        _dot_amx11(x, y, block, steps, z, band)
-        for i in range(a.shape[0]):
-            for j in range(b.shape[0]):
-                for p in range(16):
-                    for q in range(16):
-                        c[16 * i + p, 16 * j + q] += np.int64(work[i, j, p, q])
-    amx_end()
-
-
-# The fastest first.
-KERNELS: dict[str, dict[str, Any]] = {
-    "dot": {"amx": dot_amx, "vectors": dot_vectors, "numpy": dot_numpy},
-    "dot16": {"vectors": dot16_vectors, "numpy": dot_numpy},
-}
+dot, dot16 = chosen(dot_compiled, dot_numpy), chosen(dot16_compiled, dot16_numpy)

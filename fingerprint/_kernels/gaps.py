@@ -1,8 +1,7 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
 """Compiled sums of differences, and the metrics from all such sums. They check nothing and own the rows they write.
 
-Images are compared 16 with 16 others, in the layout of `fingerprint._kernels.layout`. The kernels called "vectors" are
-one text for all processors that have any vector instructions: which of them LLVM is given is chosen here.
+Images are compared 16 with 16 others, in the layout of `fingerprint._kernels.layout`.
 """
 
 from __future__ import annotations
@@ -11,18 +10,31 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel, runs
+from fingerprint._kernels.compiler import call, cgutils, chosen, kernel
 from fingerprint._kernels.layout import GROUP, STEP, rows_of
-from fingerprint._kernels.llvm import I8, I16, I32, I64, const, constant, lanes, read, write
+from fingerprint._kernels.llvm import (
+    AVX2,
+    AVX512,
+    I8,
+    I16,
+    I32,
+    I64,
+    X86,
+    add_products_of_words,
+    const,
+    constant,
+    lanes,
+    read,
+    write,
+)
 
 CHUNK = 32  # steps after which 32-bit sums go to 64 bits; those of a register tile stay in the first-level cache
 
-_WIDE = runs("avx512")
-_BITS = 512 if _WIDE else 256  # of a vector register
-_SHAPE = (4, 4) if _WIDE else (4, 2)  # of a register tile: with its lines it fills the registers
+_BITS = 512 if AVX512 else 256 if AVX2 else 128  # of a vector register
+_SHAPE = (4, 4) if AVX512 else (4, 2)  # of a register tile: with its lines it fills the registers
 _BYTES, _WORDS, _SUMS, _LONG_SUMS = (ir.VectorType(kind, _BITS // kind.width) for kind in (I8, I16, I32, I64))
 
 
@@ -88,24 +100,24 @@ def _tile(emit: Any, kind: Any, sums: Any) -> Any:
     return tile
 
 
-def _add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
-    """Multiply signed 16-bit x by y and add two products to an int32 at a time."""
-    if _WIDE:  # LLVM takes the 16-bit numbers of this instruction as vectors of 32 bits
-        x, y = (builder.bitcast(value, total.type) for value in (x, y))
-        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
-    return builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", [x, y], total.type))
-
-
 def _add_differences(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
     """Add eight absolute differences of 8-bit x and y to an int64 at a time."""
-    name = "llvm.x86.avx512.psad.bw.512" if _WIDE else "llvm.x86.avx2.psad.bw"
-    return builder.add(total, call(builder, name, [x, y], total.type))
+    if X86:
+        family = {512: "avx512", 256: "avx2", 128: "sse2"}[_BITS]
+        name = f"llvm.x86.{family}.psad.bw" + ".512" * (_BITS == 512)
+        return builder.add(total, call(builder, name, [x, y], total.type))
+    gap = builder.select(builder.icmp_unsigned(">", x, y), builder.sub(x, y), builder.sub(y, x))
+    for bits in (8, 16, 32):  # halves of each number are added until it has 64 bits
+        wide = ir.VectorType(ir.IntType(2 * bits), _BITS // (2 * bits))
+        gap = builder.bitcast(gap, wide)
+        gap = builder.add(builder.and_(gap, constant(wide, 2**bits - 1)), builder.lshr(gap, constant(wide, bits)))
+    return builder.add(total, gap)
 
 
 def _add_larger(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover
     """Take the larger of signed 16-bit x and y and add two to an int32 at a time."""
     larger = builder.select(builder.icmp_signed(">", x, y), x, y)
-    return _add_products_of_words(builder, total, larger, constant(larger.type, 1))
+    return add_products_of_words(builder, total, builder.bitcast(larger, total.type), constant(total.type, 0x10001))
 
 
 _gaps = _tile(_add_differences, _BYTES, _LONG_SUMS)
@@ -113,55 +125,22 @@ _larger = _tile(_add_larger, _WORDS, _SUMS)
 
 
 def gap_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
-    """Like `gap_portable`, without the compiler."""
+    """Like `gap_compiled`, without the compiler."""
     others = rows_of(b, first, last, np.int64)
     for row, image in zip(c, rows_of(a, first, last, np.int64), strict=True):
         row += np.abs(image - others).sum(axis=1)
 
 
 def larger_numpy(a: Any, b: Any, first: int, last: int, c: Any) -> None:
-    """Like `larger_portable`, without the compiler."""
+    """Like `larger_compiled`, without the compiler."""
     others = rows_of(b, first, last, np.int64)
     for row, image in zip(c, rows_of(a, first, last, np.int64), strict=True):
         row += np.maximum(image, others).sum(axis=1)
 
 
 @kernel
-def gap_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
+def gap_compiled(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Add to c the sums of the absolute differences of the bytes in the steps first to last."""
-    for j in range(b.shape[0]):
-        for i in range(a.shape[0]):
-            for p in range(16):
-                for q in range(16):
-                    total = np.int64(0)
-                    for step in range(first, last):
-                        x = np.int32(0)
-                        for n in range(64):
-                            d = np.int32(np.int32(a[i, step, p, n]) - np.int32(b[j, step, q, n]))
-                            x = np.int32(x + (d if d >= 0 else np.int32(-d)))
-                        total += x
-                    c[16 * i + p, 16 * j + q] += total
-
-
-@kernel
-def larger_portable(a, b, first, last, c):  # type: ignore[no-untyped-def]
-    """Add to c the sums of the larger of two int16 numbers in the steps first to last."""
-    for j in range(b.shape[0]):
-        for i in range(a.shape[0]):
-            for p in range(16):
-                for q in range(16):
-                    total = np.int64(0)
-                    for step in range(first, last):
-                        x = np.int32(0)
-                        for n in range(32):
-                            x = np.int32(x + np.int32(max(a[i, step, p, n], b[j, step, q, n])))
-                        total += x
-                    c[16 * i + p, 16 * j + q] += total
-
-
-@kernel
-def gap_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `gap_portable`."""
     for start in range(first, last, CHUNK):
         steps = min(CHUNK, last - start)
         for j in range(b.shape[0]):
@@ -171,8 +150,8 @@ def gap_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma
 
 
 @kernel
-def larger_vectors(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `larger_portable`."""
+def larger_compiled(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Add to c the sums of the larger of two int16 numbers in the steps first to last."""
     for start in range(first, last, CHUNK):
         steps = min(CHUNK, last - start)
         for j in range(b.shape[0]):
@@ -228,8 +207,4 @@ def squared_gaps(a, b, out):  # type: ignore[no-untyped-def]
                 out[i, j] += d * d
 
 
-# The fastest first.
-KERNELS: dict[str, dict[str, Any]] = {
-    "gap": {"vectors": gap_vectors, "portable": gap_portable, "numpy": gap_numpy},
-    "larger": {"vectors": larger_vectors, "portable": larger_portable, "numpy": larger_numpy},
-}
+gap, larger = chosen(gap_compiled, gap_numpy), chosen(larger_compiled, larger_numpy)

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""What kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, and the tile registers.
+"""What kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, on every processor.
 
 The caches of compiled kernels do not notice an edit of this file: delete them after one.
 """
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, runs
+from fingerprint._kernels.compiler import call, cgutils, has
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
 SUMS, REALS = ir.VectorType(I32, 16), ir.VectorType(F32, 16)
+
+# which special instructions are emitted; without any, LLVM makes what the processor has of the general form
+X86 = has("x86_64")
+AVX2, AVXVNNI, AVX512 = has("avx2"), has("avx2", "avxvnni"), has("avx512f", "avx512bw", "avx512vnni")
+DOTPROD, I8MM = has("aarch64", "dotprod"), has("aarch64", "i8mm")
+FMA = has("fma") or not X86
 
 
 def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)
@@ -60,52 +66,84 @@ def splat(builder: Any, value: Any, kind: Any) -> Any:  # pragma: no cover  (emi
     return builder.shuffle_vector(first, nothing, lanes([0] * kind.count))
 
 
-def _halves(builder: Any, emit: Any, *vectors: Any) -> Any:  # pragma: no cover  (emits LLVM)
-    """Do to the first and to the last eight of 16 numbers what a processor cannot do to all at once."""
-    found = []
-    for first in (0, 8):
-        half = lanes(range(first, first + 8))
-        found.append(emit(*(builder.shuffle_vector(vector, vector, half) for vector in vectors)))
-    return builder.shuffle_vector(*found, lanes(range(16)))
+def _split(builder: Any, emit: Any, width: int, *vectors: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Do to `width` numbers of vectors at a time what a processor cannot do to all at once."""
+    if vectors[0].type.count == width:
+        return emit(*vectors)
+    parts = []
+    for first in range(0, vectors[0].type.count, width):
+        taken = lanes(range(first, first + width))
+        parts.append(emit(*(builder.shuffle_vector(vector, vector, taken) for vector in vectors)))
+    while len(parts) > 1:
+        every = lanes(range(2 * parts[0].type.count))
+        parts = [builder.shuffle_vector(*two, every) for two in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def add_products_of_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
-    """Add to each of 16 sums four products of uint8 in x and int8 in y."""
-    if runs("avx512"):
+    """Add to each sum, int32, four products of uint8 in x and int8 in y."""
+    if AVX512:
         return call(builder, "llvm.x86.avx512.vpdpbusd.512", [total, x, y], SUMS)
-    eight, words = ir.VectorType(I32, 8), ir.VectorType(I16, 16)
-    if runs("avxvnni"):
-        return _halves(
-            builder, lambda *three: call(builder, "llvm.x86.avx512.vpdpbusd.256", [*three], eight), total, x, y
-        )
-    byte, even, odd = constant(words, 8), constant(eight, 0xFF00FF), constant(eight, 8)
+    if AVXVNNI or I8MM:
+        name, width = ("llvm.x86.avx512.vpdpbusd.256", 8) if AVXVNNI else ("llvm.aarch64.neon.usdot.v4i32.v16i8", 4)
+        return _split(builder, lambda *three: _dot4(builder, name, *three), width, total, x, y)
+    if DOTPROD:  # of two signed numbers: those of x less 128, and 128 times those of y, which is the same for every x
+        half, quarter = constant(total.type, 0x80808080), constant(total.type, 0x40404040)
+        name, nothing = "llvm.aarch64.neon.sdot.v4i32.v16i8", constant(total.type, 0)
 
-    def add(total: Any, x: Any, y: Any) -> Any:
-        # every other byte as 16 bits: those of x without, those of y with their sign
-        signed = builder.bitcast(y, words)
-        pairs = (
-            (builder.and_(x, even), builder.ashr(builder.shl(signed, byte), byte)),
-            (builder.and_(builder.lshr(x, odd), even), builder.ashr(signed, byte)),
-        )
-        for a, b in pairs:
-            two = [builder.bitcast(a, words), b]
-            total = builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", two, eight))
-        return total
+        def signed(*three: Any) -> Any:
+            return _dot4(builder, name, *three)
 
-    return _halves(builder, add, total, x, y)
+        offset = builder.shl(_split(builder, signed, 4, nothing, quarter, y), constant(total.type, 1))
+        return builder.add(_split(builder, signed, 4, total, builder.xor(x, half), y), offset)
+    words = ir.VectorType(I16, 2 * total.type.count)
+    byte, even, eight = constant(words, 8), constant(total.type, 0xFF00FF), constant(total.type, 8)
+    # every other byte as 16 bits: those of x without, those of y with their sign
+    signed_words = builder.bitcast(y, words)
+    pairs = (
+        (builder.and_(x, even), builder.ashr(builder.shl(signed_words, byte), byte)),
+        (builder.and_(builder.lshr(x, eight), even), builder.ashr(signed_words, byte)),
+    )
+    for a, b in pairs:
+        total = builder.add(total, _products_of_words(builder, a, builder.bitcast(b, total.type)))
+    return total
 
 
 def add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
-    """Add to each of 16 sums two products of int16 in x and y."""
-    if runs("avx512"):
-        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], SUMS)
-    eight, words = ir.VectorType(I32, 8), ir.VectorType(I16, 16)
+    """Add to each sum, int32, two products of int16 in x and y."""
+    if AVX512 and total.type.count == 16:
+        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
+    return builder.add(total, _products_of_words(builder, x, y))
 
-    def add(total: Any, x: Any, y: Any) -> Any:
-        two = [builder.bitcast(x, words), builder.bitcast(y, words)]
-        return builder.add(total, call(builder, "llvm.x86.avx2.pmadd.wd", two, eight))
 
-    return _halves(builder, add, total, x, y)
+def _products_of_words(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Return the sums of two products each of int16 in x and y."""
+    if X86:
+        name, width = ("llvm.x86.avx2.pmadd.wd", 8) if AVX2 else ("llvm.x86.sse2.pmadd.wd", 4)
+        words, sums = ir.VectorType(I16, 2 * width), ir.VectorType(I32, width)
+        return _split(
+            builder, lambda *two: call(builder, name, [builder.bitcast(v, words) for v in two], sums), width, x, y
+        )
+    half = constant(x.type, 16)
+    low = (builder.ashr(builder.shl(side, half), half) for side in (x, y))
+    high = (builder.ashr(side, half) for side in (x, y))
+    return builder.add(builder.mul(*low), builder.mul(*high))
+
+
+def _dot4(builder: Any, name: str, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Call an instruction that adds four products of bytes to each sum; on ARM64 it takes bytes, on x86 words."""
+    kind = ir.VectorType(I8, 4 * total.type.count) if "aarch64" in name else total.type
+    return call(builder, name, [total, builder.bitcast(x, kind), builder.bitcast(y, kind)], total.type)
+
+
+def multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    """Return x * y + z of float32, rounded once."""
+    if FMA:
+        return call(builder, f"llvm.fma.v{x.type.count}f32", [x, y, z], x.type)
+    # exact in float64, where the product has 48 bits, as long as the sum has no more than 53
+    doubles = ir.VectorType(F64, x.type.count)
+    x, y, z = (builder.fpext(value, doubles) for value in (x, y, z))
+    return builder.fptrunc(builder.fadd(builder.fmul(x, y), z), REALS)
 
 
 def pair_of(builder: Any, index: Any, count: Any) -> tuple[Any, Any, Any]:  # pragma: no cover  (emits LLVM)
@@ -114,28 +152,6 @@ def pair_of(builder: Any, index: Any, count: Any) -> tuple[Any, Any, Any]:  # pr
     second = builder.add(first, const(1))
     alone = builder.icmp_signed("==", second, count)
     return first, builder.select(alone, first, second), alone
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def amx_begin(typing: Any, layout: Any) -> Any:
-    """Shape the tile registers as the 64 bytes at the address `layout` say."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        call(builder, "llvm.x86.ldtilecfg", [builder.inttoptr(arguments[0], I8.as_pointer())])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def amx_end(typing: Any) -> Any:
-    """Give the tile registers back."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        call(builder, "llvm.x86.tilerelease", [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""Memory as the vector and tile instructions take it."""
+"""Memory as vector instructions take it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._base.types import Array
-
-TILE_REGISTERS = np.zeros(64, np.uint8)  # palette 1; eight registers of 16 rows of 64 bytes
-TILE_REGISTERS[0] = 1
-TILE_REGISTERS[16:32:2] = 64
-TILE_REGISTERS[48:56] = 16
 
 
 def aligned(shape: Sequence[int], dtype: Any) -> Array:

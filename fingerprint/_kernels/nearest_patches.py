@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel, runs
+from fingerprint._kernels.compiler import call, cgutils, kernel
 from fingerprint._kernels.llvm import (
+    AVX512,
     I32,
     I64,
     SUMS,
@@ -293,7 +294,6 @@ def _nearest_of(vectors: int) -> Any:
 
 
 _nearest2, _nearest6 = _nearest_of(2), _nearest_of(6)
-_MANY_REGISTERS = runs("avx512")
 
 
 @kernel
@@ -346,7 +346,7 @@ def nearest_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not w
         vector = 0
         while vector < vectors:
             o = 64 * vector
-            if _MANY_REGISTERS and vectors - vector > 4:
+            if AVX512 and vectors - vector > 4:
                 _nearest6(w + o, row, windows.shape[0], s + o, r + o, p, c, count, k, q)
                 vector += 6
             else:

@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel
+from fingerprint._kernels.compiler import call, cgutils, chosen, kernel
 from fingerprint._kernels.layout import GROUP, STEP
 from fingerprint._kernels.llvm import I8, I16, I64, SUMS, add_products_of_bytes, const, constant, read, splat, write
 
-_BYTES, _WORDS, _PIXELS = ir.VectorType(I8, 64), ir.VectorType(I16, 32), ir.VectorType(I16, 64)
+_BYTES, _WORDS = ir.VectorType(I8, 64), ir.VectorType(I16, 32)
 
 
-def _copy(kind: Any, target: Any, shift: int = 0) -> Any:
+def _copy(kind: Any) -> Any:
     """Return an intrinsic f(source, stride, out, centres, n) that packs one step of n images.
 
     `source` is the address of a vector of type `kind` of the first image, `stride` the bytes to the next image; each
-    less its int64 centre, shifted down by `shift` bits and cut to type `target`, goes to `out` and every 64 bytes on.
+    less its int64 centre goes to `out` and every 64 bytes on.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover
@@ -31,8 +31,6 @@ def _copy(kind: Any, target: Any, shift: int = 0) -> Any:
             pixels = read(builder, builder.add(source, builder.mul(image.index, stride)), kind)
             centre = read(builder, builder.add(centres, builder.mul(image.index, const(8))), I64)
             values = builder.sub(pixels, splat(builder, builder.trunc(centre, kind.element), kind))
-            values = builder.lshr(values, constant(kind, shift))
-            values = values if kind == target else builder.trunc(values, target)
             write(builder, values, builder.add(out, builder.mul(image.index, const(STEP))))
         return context.get_dummy_value()
 
@@ -43,23 +41,21 @@ def _copy(kind: Any, target: Any, shift: int = 0) -> Any:
     return copy
 
 
-_copy_bytes, _copy_words = _copy(_BYTES, _BYTES), _copy(_WORDS, _WORDS)
-_copy_low, _copy_high = _copy(_PIXELS, _BYTES), _copy(_PIXELS, _BYTES, 8)
+_copy_bytes, _copy_words = _copy(_BYTES), _copy(_WORDS)
 
 
 @kernel
-def pack(pixels, rows, columns, starts, centres, first, last, planes):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write images 16 * group, ... into planes[:, group], in the layout above, for the groups first to last.
+def pack_compiled(pixels, rows, columns, starts, centres, first, last, packed):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write images 16 * group, ... less their centres into packed[group], for the groups first to last.
 
-    `planes` takes the pixels less the centres of their images, as int16 or uint8; or two planes of uint8 take the low
-    and the high bytes of 16-bit pixels, with centres of 0. `starts` counts 64 pixels a step. Absent images are zeros.
+    8-bit pixels are packed as uint8, 16-bit ones as int16. `starts` counts 64 pixels a step. Absent images are zeros.
     """
-    width = planes.shape[4]
+    width = packed.shape[3]
     for group in range(first, last):
         images = min(16, pixels.shape[0] - 16 * group)
         for t in range(16):
-            planes[:, group, (starts[t + 1] - 1) * (64 // width) : starts[t + 1] * (64 // width)] = 0
-        planes[:, group, :, images:] = 0
+            packed[group, (starts[t + 1] - 1) * (64 // width) : starts[t + 1] * (64 // width)] = 0
+        packed[group, :, images:] = 0
         for r in range(4):
             for y in range(rows[r], rows[r + 1]):  # whole rows, in the order in which they lie in memory
                 for c in range(4):
@@ -70,30 +66,26 @@ def pack(pixels, rows, columns, starts, centres, first, last, planes):  # type: 
                         run = min(width - lane, columns[c + 1] - x)
                         if run == width:
                             source, stride = pixels[16 * group, y, x:].ctypes.data, pixels.strides[0]
-                            out, centre = planes[0, group, step].ctypes.data, centres[16 * group :].ctypes.data
+                            out, centre = packed[group, step].ctypes.data, centres[16 * group :].ctypes.data
                             if width == 32:
                                 _copy_words(source, stride, out, centre, images)
-                            elif planes.shape[0] == 1:
-                                _copy_bytes(source, stride, out, centre, images)
                             else:
-                                _copy_low(source, stride, out, centre, images)
-                                _copy_high(source, stride, planes[1, group, step].ctypes.data, centre, images)
+                                _copy_bytes(source, stride, out, centre, images)
                         else:
                             for i in range(images):
                                 part = pixels[16 * group + i, y, x : x + run]
-                                for plane in range(planes.shape[0]):
-                                    target = planes[plane, group, step, i, lane : lane + run]
-                                    for p in range(run):
-                                        target[p] = (np.int64(part[p]) - centres[16 * group + i]) >> 8 * plane
+                                target = packed[group, step, i, lane : lane + run]
+                                for p in range(run):
+                                    target[p] = np.int64(part[p]) - centres[16 * group + i]
                         x += run
                         at += run
 
 
 def pack_numpy(
-    pixels: Any, rows: Any, columns: Any, starts: Any, centres: Any, first: int, last: int, planes: Any
+    pixels: Any, rows: Any, columns: Any, starts: Any, centres: Any, first: int, last: int, packed: Any
 ) -> None:
-    """Like `pack`, without the compiler."""
-    width, groups = planes.shape[4], last - first
+    """Like `pack_compiled`, without the compiler."""
+    width, groups = packed.shape[3], last - first
     images = slice(16 * first, min(16 * last, len(pixels)))
     for t in range(16):
         r, c = divmod(t, 4)
@@ -101,12 +93,11 @@ def pack_numpy(
         values = np.zeros((16 * groups, 64 * (starts[t + 1] - starts[t])), np.int64)
         values[: len(tile), : tile[0].size] = tile.reshape(len(tile), -1) - centres[images, None]
         steps = slice(64 // width * starts[t], 64 // width * starts[t + 1])
-        for plane, target in enumerate(planes[:, first:last, steps]):
-            target[:] = (values >> 8 * plane).reshape(groups, 16, -1, width).swapaxes(1, 2)
+        packed[first:last, steps] = values.reshape(groups, 16, -1, width).swapaxes(1, 2)
 
 
 @kernel
-def moments(pixels, rows, columns, first, last, sums, squares, lowest, highest):  # type: ignore[no-untyped-def]
+def moments_compiled(pixels, rows, columns, first, last, sums, squares, lowest, highest):  # type: ignore[no-untyped-def]
     """Sum the pixels and their squares in each of the 16 tiles of the images first to last, into (n, 16) int64.
 
     And find the lowest and the highest pixel of each image, into (n,) int64.
@@ -135,7 +126,7 @@ def moments(pixels, rows, columns, first, last, sums, squares, lowest, highest):
 def moments_numpy(
     pixels: Any, rows: Any, columns: Any, first: int, last: int, sums: Any, squares: Any, lowest: Any, highest: Any
 ) -> None:
-    """Like `moments`, without the compiler."""
+    """Like `moments_compiled`, without the compiler."""
     images = pixels[first:last].astype(np.int64)
     for t in range(16):
         r, c = divmod(t, 4)
@@ -173,16 +164,25 @@ def _moments_of_8(typing: Any, steps: Any, count: Any, sums: Any, squares: Any, 
 
 
 @kernel
-def byte_moments(plane, starts, first, last, sums, squares):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Add to (images, 16) int64 what `moments` finds, from the packed bytes of the groups first to last."""
+def byte_moments_compiled(packed, starts, first, last, sums, squares):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Add to (images, 16) int64 what `moments` sums, from the packed bytes of the groups first to last."""
     for group in range(first, last):
         for t in range(16):
             for start in range(starts[t], starts[t + 1], 16384):  # whose sums fit 32 bits
                 steps = min(16384, starts[t + 1] - start)
                 for image in range(0, 16, 8):
-                    x = plane[group, start, image:].ctypes.data
+                    x = packed[group, start, image:].ctypes.data
                     y, z = sums[16 * group + image :, t:].ctypes.data, squares[16 * group + image :, t:].ctypes.data
                     _moments_of_8(x, steps, y, z, sums.strides[0])
+
+
+def byte_moments_numpy(packed: Any, starts: Any, first: int, last: int, sums: Any, squares: Any) -> None:
+    """Like `byte_moments_compiled`, without the compiler."""
+    images = slice(16 * first, 16 * last)
+    for t in range(16):
+        tile = packed[first:last, starts[t] : starts[t + 1]].astype(np.int64)
+        sums[images, t] += tile.sum(axis=(1, 3)).ravel()
+        squares[images, t] += (tile * tile).sum(axis=(1, 3)).ravel()
 
 
 @kernel
@@ -195,8 +195,6 @@ def transpose(a, less, out):  # type: ignore[no-untyped-def]
                     out[group, step, q, p] = a[group, step, p, q] ^ less
 
 
-# The fastest first.
-KERNELS: dict[str, dict[str, Any]] = {
-    "pack": {"portable": pack, "numpy": pack_numpy},
-    "moments": {"portable": moments, "numpy": moments_numpy},
-}
+pack = chosen(pack_compiled, pack_numpy)
+moments = chosen(moments_compiled, moments_numpy)
+byte_moments = chosen(byte_moments_compiled, byte_moments_numpy)

@@ -1,10 +1,10 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
 """Every compiled function of the evidence of patches. They check nothing, raise nothing and own the rows they write.
 
-A patch is 2 x 2 blocks of 4 x 4 numbers, and neighbouring patches share blocks: of each pair of a block of a real image
-and of one that lies aside by one shift in a synthetic image the product is worked out once, for four patches. A row of
-a block is a word of four numbers, uint8 in synthetic images and int8 in real ones, which vector instructions multiply
-and add up at once; the lanes of a vector are 16 real images.
+A patch has four quarters of 4 x 4 numbers, and neighbouring patches share quarters. So the product of a quarter of a
+real image with a quarter of a synthetic one is worked out once for four patches. A row of a quarter is a word of four
+numbers, uint8 in synthetic images and int8 in real ones, which vector instructions multiply and add up at once. The
+lanes of a vector are 16 real images.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel, runs
+from fingerprint._kernels.compiler import cgutils, chosen, kernel
 from fingerprint._kernels.llvm import (
+    AVX512,
     F32,
     I8,
     I32,
@@ -25,6 +26,7 @@ from fingerprint._kernels.llvm import (
     SUMS,
     add_products_of_bytes,
     const,
+    multiply_add,
     read,
     splat,
     write,
@@ -32,8 +34,8 @@ from fingerprint._kernels.llvm import (
 
 
 @kernel
-def box_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
-    """Sum boxes of `spread` x `spread` squares of `step` x `step` pixels, one at every square, into out int32."""
+def cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
+    """Sum cells of `spread` x `spread` squares of `step` x `step` pixels, one at every square, into out int32."""
     h, w = out.shape
     squares = np.zeros((h + spread - 1, w + spread - 1), np.int32)
     down = np.empty(squares.shape[1] * step, np.int32)  # sums of pixels below each other
@@ -128,43 +130,37 @@ def scaled_products(windows: Any, scales: Any, patterns: Any, means: Any) -> Any
     return products.astype(np.float32) * scales[:, None]
 
 
-def best_numpy(windows: Any, scales: Any, patterns: Any, means: Any) -> Any:
-    """Return the largest scaled product of each image's windows (m, n_windows, 64) with each pattern, at least 0."""
-    found = [scaled_products(*image, patterns, means).max(axis=0) for image in zip(windows, scales, strict=True)]
-    return np.maximum(np.reshape(found, (len(windows), len(patterns))), np.float32(0))
-
-
 def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
     """Take the larger of two floats, of which the second is at least 0: then they are in the order of their bits."""
     bits, others = (builder.bitcast(value, SUMS) for value in (x, y))
     return builder.bitcast(builder.select(builder.icmp_signed(">", bits, others), bits, others), REALS)
 
 
-def _row_of_blocks(shifts: int) -> Any:
-    """Return an intrinsic for a row of blocks, `columns` of them, of 16 real images, and `shifts` shifts side by side.
+def _row_of_quarters(shifts: int) -> Any:
+    """Return an intrinsic for a row of `columns` quarters of 16 real images, and `shifts` shifts side by side.
 
-    The products of two blocks side by side and of the two above them are those of a patch: the vector of 16 images at
+    The products of two quarters side by side and of the two above them are those of a patch: the vector of 16 images at
     `best` is raised to the largest scaled one. Sums of two side by side are left at `above`, (columns - 1, shifts)
     vectors, for the next row. In the first row, where `complete` is 0, nothing is above and nothing done to `best`.
 
-    All others are addresses or bytes. `words`, `sums` and `scales` are of what `lay_out` made, at the first block or at
-    the first patch that ends in this row; to the next row of it is `down` bytes, to the next block `right`. `blocks`,
-    (columns, 4, 16), `means` and `best`, (columns - 1, 16), are of this row.
+    All others are addresses or bytes. `words`, `sums` and `scales` are of what `lay_out` made, at the first quarter or
+    at the first patch that ends in this row; to the next row of it is `down` bytes, to the next quarter `right`.
+    `quarters`, (columns, 4, 16), `means` and `best`, (columns - 1, 16), are of this row.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        words, sums, scales, down, right, blocks, means, columns, complete, above, best = arguments
+        words, sums, scales, down, right, quarters, means, columns, complete, above, best = arguments
 
         def at(base: Any, index: Any, pitch: Any, more: int = 0) -> Any:
             pitch = const(pitch) if isinstance(pitch, int) else pitch
             return builder.add(builder.add(base, builder.mul(index, pitch)), const(more))
 
-        def block_of(column: Any) -> list[Any]:
-            return [read(builder, at(blocks, column, 256, 64 * row), SUMS) for row in range(4)]
+        def quarter_of(column: Any) -> list[Any]:
+            return [read(builder, at(quarters, column, 256, 64 * row), SUMS) for row in range(4)]
 
-        def product(column: Any, block: list[Any], shift: int) -> Any:
+        def product(column: Any, quarter: list[Any], shift: int) -> Any:
             found = ir.Constant(SUMS, [0] * 16)
-            for row, numbers in enumerate(block):
+            for row, numbers in enumerate(quarter):
                 word = read(builder, at(at(words, column, right, 4 * shift), const(row), down), I32)
                 found = add_products_of_bytes(builder, found, splat(builder, word, SUMS), numbers)
             return found
@@ -172,18 +168,17 @@ def _row_of_blocks(shifts: int) -> Any:
         def scaled(site: Any, total: Any, mean: Any, shift: int) -> Any:
             weights = (read(builder, at(side, site, right, 4 * shift), F32) for side in (sums, scales))
             window, scale = (splat(builder, weight, REALS) for weight in weights)
-            about = call(builder, "llvm.fma.v16f32", [mean, window, builder.sitofp(total, REALS)], REALS)
-            return builder.fmul(about, scale)
+            return builder.fmul(multiply_add(builder, mean, window, builder.sitofp(total, REALS)), scale)
 
         def walk(part: range, left: dict[int, Any], finish: bool) -> None:
             with cgutils.for_range(builder, builder.sub(columns, const(1))) as loop:
                 site, column = loop.index, builder.add(loop.index, const(1))
-                block = block_of(column)
+                quarter = quarter_of(column)
                 if finish:
                     mean = builder.fneg(read(builder, at(means, site, 64), REALS))
                     largest = read(builder, at(best, site, 64), REALS)
                 for shift in part:
-                    right_one = product(column, block, shift)
+                    right_one = product(column, quarter, shift)
                     below = builder.add(right_one, builder.load(left[shift]))
                     builder.store(right_one, left[shift])
                     place = at(above, site, 64 * shifts, 64 * shift)
@@ -194,13 +189,13 @@ def _row_of_blocks(shifts: int) -> Any:
                 if finish:
                     write(builder, largest, at(best, site, 64))
 
-        at_once = shifts if runs("avx512") else 3  # about as many as there are registers for
+        at_once = shifts if AVX512 else 3  # about as many as there are registers for
         for first in range(0, shifts, at_once):
             part = range(first, min(first + at_once, shifts))
             left = {shift: cgutils.alloca_once(builder, SUMS) for shift in part}
-            block = block_of(const(0))
+            quarter = quarter_of(const(0))
             for shift in part:
-                builder.store(product(const(0), block, shift), left[shift])
+                builder.store(product(const(0), quarter, shift), left[shift])
             with builder.if_else(builder.icmp_signed("!=", complete, const(0))) as (later, earliest):
                 with later:
                     walk(part, left, True)
@@ -216,7 +211,7 @@ def _row_of_blocks(shifts: int) -> Any:
         scales: Any,
         down: Any,
         right: Any,
-        blocks: Any,
+        quarters: Any,
         means: Any,
         columns: Any,
         complete: Any,
@@ -228,15 +223,15 @@ def _row_of_blocks(shifts: int) -> Any:
     return row
 
 
-_row5, _row9 = _row_of_blocks(5), _row_of_blocks(9)
+_row5, _row9 = _row_of_quarters(5), _row_of_quarters(9)
 
 
 @kernel
-def _search(words, sums, scales, place, radius, spread, blocks, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def _search(words, sums, scales, place, radius, spread, quarters, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Raise best (rows, columns, 16) to the largest scaled products of patches of 16 images with the windows of one.
 
-    The patches are those of blocks (rows of the image, columns of the image, 4, 16) from `place` on: (y, x) in the maps
-    of the image that is searched, (r, c) in blocks and means (rows, columns, 16). `above` is work space.
+    The patches are those of quarters (rows of the image, columns of the image, 4, 16) from `place` on: (y, x) in the
+    maps of the image that is searched, (r, c) in quarters and means (rows, columns, 16). `above` is work space.
     """
     y, x, r0, c0 = place
     side, columns, z = 2 * radius + 1, best.shape[1] + 1, above.ctypes.data
@@ -246,7 +241,7 @@ def _search(words, sums, scales, place, radius, spread, blocks, means, above, be
             here = (y + dy + 4 * spread * r) * stride + 4 * x
             last = here - 4 * down
             w, s, q = words.ctypes.data + here, sums.ctypes.data + last, scales.ctypes.data + last
-            b = blocks.ctypes.data + (r0 + r) * blocks.strides[0] + c0 * blocks.strides[1]
+            b = quarters.ctypes.data + (r0 + r) * quarters.strides[0] + c0 * quarters.strides[1]
             m = means.ctypes.data + (r0 + r - 1) * means.strides[0] + c0 * means.strides[1]
             out = best.ctypes.data + (r - 1) * best.strides[0]
             if side == 9:
@@ -256,30 +251,30 @@ def _search(words, sums, scales, place, radius, spread, blocks, means, above, be
 
 
 @kernel
-def best_vectors(words, sums, scales, places, radius, spread, blocks, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Raise best (m, groups, places, rows, columns, 16) to what `best_numpy` finds, of 16 real images a group.
+def best_compiled(words, sums, scales, places, radius, spread, quarters, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Raise best (m, groups, places, rows, columns, 16) to the largest scaled products, of 16 real images a group.
 
-    The patches are as many, down and across, as best has, from each of the places on: see `_search`, also for `blocks`
-    and `means`, here of all groups.
+    The patches are as many, down and across, as best has, from each of the places on: see `_search`, also for
+    `quarters` and `means`, here of all groups.
     """
     for f in range(words.shape[0]):
-        for g in range(blocks.shape[0]):
+        for g in range(quarters.shape[0]):
             for p in range(places.shape[0]):
                 place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
                 found = best[f, g, p]
-                _search(words[f], sums[f], scales[f], place, radius, spread, blocks[g], means[g], above, found)
+                _search(words[f], sums[f], scales[f], place, radius, spread, quarters[g], means[g], above, found)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _choose(typing: Any, one: Any, other: Any, turned: Any, count: Any, out: Any) -> Any:
-    """Copy `count` vectors of 16 words to `out`, of the one or, in the lanes where `turned` is not 0, of the other.
+def _choose(typing: Any, one: Any, other: Any, mirrored: Any, count: Any, out: Any) -> Any:
+    """Copy `count` vectors of 16 words to `out`, of the one or, in the lanes where `mirrored` is not 0, of the other.
 
-    All but `count` are addresses; `turned` is of 16 bytes.
+    All but `count` are addresses; `mirrored` is of 16 bytes.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        one, other, turned, count, out = arguments
-        flags = read(builder, turned, ir.VectorType(I8, 16))
+        one, other, mirrored, count, out = arguments
+        flags = read(builder, mirrored, ir.VectorType(I8, 16))
         lanes = builder.icmp_signed("!=", flags, ir.Constant(flags.type, [0] * 16))
         with cgutils.for_range(builder, count) as loop:
             at = builder.mul(loop.index, const(64))
@@ -291,53 +286,55 @@ def _choose(typing: Any, one: Any, other: Any, turned: Any, count: Any, out: Any
 
 
 @kernel
-def _chosen(sides, group, turned, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the turn that turned (16,) says."""
+def _chosen(sides, group, mirrored, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the turn that mirrored (16,) says."""
     other = sides[sides.shape[0] - 1, group].ctypes.data
-    _choose(sides[0, group].ctypes.data, other, turned.ctypes.data, out.size // 16, out.ctypes.data)
+    _choose(sides[0, group].ctypes.data, other, mirrored.ctypes.data, out.size // 16, out.ctypes.data)
 
 
 @kernel
-def sum_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def sum_gains_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     words,
     sums,
     scales,
     places,
     radius,
     spread,
-    blocks,
+    quarters,
     means,
     norms,
-    yardsticks,
+    quantiles,
     floor,
-    turned,
+    mirrored,
     above,
     best,
     total,
 ):
-    """Add to total (m, 16 * groups) int32 the gains of the patches of `best_vectors`, as `patch_evidence.octaves` does.
+    """Add to total (m, 16 * groups) int32 the gains of the patches of `best_compiled`.
 
-    What is of real images, (turns, groups, ...), is of one or two turns; turned (m, 16 * groups) says which is sought.
-    `norms` and `yardsticks` are (turns, groups, patches, 16) of these patches alone. Of 16 images, best (places,
+    What is of real images, (sides, groups, ...), is as they are and mirrored; mirrored (m, 16 * groups) says which is
+    sought. Gains are those of `_patches.gains.log2_gains`.
+
+    `norms` and `quantiles` are (sides, groups, patches, 16) of these patches alone. Of 16 images, best (places,
     rows, columns, 16) is work space.
     """
     one, zero = np.float32(1.0), np.float32(0.0)
     n_patches = norms.shape[2]
-    own_blocks, own_means = np.empty(blocks.shape[2:], blocks.dtype), np.empty(means.shape[2:], means.dtype)
-    norm, yardstick = np.empty(norms.shape[2:], np.float32), np.empty(norms.shape[2:], np.int32)
+    own_quarters, own_means = np.empty(quarters.shape[2:], quarters.dtype), np.empty(means.shape[2:], means.dtype)
+    norm, quantile = np.empty(norms.shape[2:], np.float32), np.empty(norms.shape[2:], np.int32)
     found = best.reshape((n_patches, 16))
     rests, gained = np.empty(16, np.float32), np.empty(16, np.int32)
     bits = rests.view(np.int32)
     for f in range(words.shape[0]):
-        for g in range(blocks.shape[1]):
-            way = turned[f, 16 * g : 16 * g + 16]
-            side, mean = blocks[int(way[0]), g], means[int(way[0]), g]
+        for g in range(quarters.shape[1]):
+            way = mirrored[f, 16 * g : 16 * g + 16]
+            side, mean = quarters[int(way[0]), g], means[int(way[0]), g]
             if np.any(way != way[0]):
-                _chosen(blocks, g, way, own_blocks)
+                _chosen(quarters, g, way, own_quarters)
                 _chosen(means, g, way, own_means)
-                side, mean = own_blocks, own_means
+                side, mean = own_quarters, own_means
             _chosen(norms, g, way, norm)
-            _chosen(yardsticks, g, way, yardstick)
+            _chosen(quantiles, g, way, quantile)
             best[:] = zero
             for p in range(places.shape[0]):
                 place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
@@ -347,7 +344,68 @@ def sum_vectors(  # type: ignore[no-untyped-def]  # pragma: no cover  (not witho
                 for lane in range(16):
                     rests[lane] = max(one - found[p, lane] * norm[p, lane], zero) + floor
                 for lane in range(16):
-                    gain = max(np.int32(yardstick[p, lane] - bits[lane]), np.int32(0)) >> 8
+                    gain = max(np.int32(quantile[p, lane] - bits[lane]), np.int32(0)) >> 8
                     gained[lane] = np.int32(gained[lane] + gain)
             for lane in range(16):
                 total[f, 16 * g + lane] += gained[lane]
+
+
+def best_numpy(
+    words: Any,
+    sums: Any,
+    scales: Any,
+    places: Any,
+    radius: int,
+    spread: int,
+    quarters: Any,
+    means: Any,
+    above: Any,
+    best: Any,
+) -> None:
+    """Like `best_compiled`, without the compiler."""
+    del sums, above  # sums of windows are those of their words; nothing is kept from row to row
+    shifts = [(dy, dx) for dy in range(2 * radius + 1) for dx in range(2 * radius + 1)]
+    for p, (y, x, r0, c0) in enumerate(places):
+        for r, c in np.ndindex(*best.shape[3:5]):
+            corners = [(y + 4 * spread * r + dy, x + 4 * spread * c + dx) for dy, dx in shifts]
+            found = [words[:, v : v + 8 * spread : spread, u : u + 8 * spread : 4 * spread] for v, u in corners]
+            windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8).reshape(len(words), -1, 64)
+            weights = np.stack([scales[:, v, u] for v, u in corners], axis=1)
+            part = quarters[:, r0 + r : r0 + r + 2, c0 + c : c0 + c + 2]
+            patterns = np.moveaxis(part, -1, 1).swapaxes(3, 4)  # groups, images, 2, 4, 2: rows of a patch
+            patterns = np.ascontiguousarray(patterns).view(np.int8).reshape(-1, 64)
+            mean = means[:, r0 + r, c0 + c].ravel()
+            for f in range(len(words)):
+                largest = scaled_products(windows[f], weights[f], patterns, mean).max(axis=0)
+                np.maximum(best[f, :, p, r, c], largest.reshape(-1, 16), out=best[f, :, p, r, c])
+
+
+def sum_gains_numpy(
+    words: Any,
+    sums: Any,
+    scales: Any,
+    places: Any,
+    radius: int,
+    spread: int,
+    quarters: Any,
+    means: Any,
+    norms: Any,
+    quantiles: Any,
+    floor: Any,
+    mirrored: Any,
+    above: Any,
+    best: Any,
+    total: Any,
+) -> None:
+    """Like `sum_gains_compiled`, without the compiler."""
+    for side in range(len(quarters)):
+        room = np.zeros((len(words), len(quarters[side]), *best.shape), np.float32)
+        best_numpy(words, sums, scales, places, radius, spread, quarters[side], means[side], above, room)
+        found = room.reshape(*room.shape[:2], -1, 16)
+        rests = np.maximum(np.float32(1) - found * norms[side], np.float32(0)) + floor
+        gains = np.maximum(quantiles[side] - rests.view(np.int32), 0) >> 8
+        total += np.where(mirrored == side, gains.sum(axis=2, dtype=np.int32).reshape(total.shape), 0)
+
+
+best_products = chosen(best_compiled, best_numpy)
+sum_gains = chosen(sum_gains_compiled, sum_gains_numpy)

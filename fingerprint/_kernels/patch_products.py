@@ -8,16 +8,15 @@ every sum of products is exact, in whatever order it is formed.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel
-from fingerprint._kernels.llvm import I8, I32, SUMS, add_products_of_bytes, amx_begin, amx_end, const, read, splat
+from fingerprint._kernels.compiler import cgutils, kernel
+from fingerprint._kernels.llvm import I8, I32, SUMS, add_products_of_bytes, const, read, splat
 
 
 @kernel
@@ -179,14 +178,14 @@ def count(best, limit, out):  # type: ignore[no-untyped-def]
             out[r] += best[r, site] >= limit
 
 
-# --- 8-bit images, by matrix instructions -----------------------------------------------------------------------------
+# --- 8-bit images, in vectors -----------------------------------------------------------------------------------------
 #
-# The patches of 16 real images, int8, lie as (pixels / 4, 16, 4): four pixels of 16 images at a time, which both the
-# vector and the tile instructions multiply with four pixels, uint8, of a window.
+# The patches of 16 real images, int8, lie as (pixels / 4, 16, 4): four pixels of 16 images at a time, which are
+# multiplied with four pixels, uint8, of a window.
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _dots_vectors(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
+def _dots(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
     """Multiply `count` windows, a multiple of 16, of `steps` times 64 bytes, with 16 patches: (count, 16) int32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -212,55 +211,12 @@ def _dots_vectors(typing: Any, windows: Any, steps: Any, count: Any, patches: An
     return types.void(*[types.int64] * 5), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _dots_amx(typing: Any, windows: Any, steps: Any, count: Any, patches: Any, out: Any) -> Any:
-    """Like `_dots_vectors` in the tile registers; `count` is a multiple of 48."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        windows, steps, count, patches, out = arguments
-        tile = functools.partial(ir.Constant, I8)
-        row = builder.mul(steps, const(64))
-
-        def move(name: str, register: int, address: Any, stride: Any) -> None:
-            call(builder, name, [tile(register), builder.inttoptr(address, I8.as_pointer()), stride])
-
-        with cgutils.for_range(builder, builder.udiv(count, const(48))) as block:
-            start = builder.add(windows, builder.mul(builder.mul(block.index, const(48)), row))
-            for n in range(3):
-                call(builder, "llvm.x86.tilezero", [tile(n)])
-            with cgutils.for_range(builder, steps) as step:
-                move("llvm.x86.tileloadd64", 7, builder.add(patches, builder.mul(step.index, const(1024))), const(64))
-                for n in range(3):
-                    at = builder.add(builder.mul(row, const(16 * n)), builder.mul(step.index, const(64)))
-                    move("llvm.x86.tileloadd64", 3 + n, builder.add(start, at), row)
-                    call(builder, "llvm.x86.tdpbusd", [tile(n), tile(3 + n), tile(7)])
-            for n in range(3):
-                at = builder.add(builder.mul(block.index, const(3072)), const(1024 * n))
-                move("llvm.x86.tilestored64", n, builder.add(out, at), const(64))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5), generate
-
-
 @kernel
-def products_amx(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def products(windows, patches, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Multiply windows (count, steps * 64) uint8 with patches (n_groups, steps * 16, 16, 4) int8."""
-    amx_begin(layout.ctypes.data)
     for g in range(patches.shape[0]):
         x, y = windows.ctypes.data, patches[g].ctypes.data
-        _dots_amx(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
-    amx_end()
-
-
-@kernel
-def products_vectors(windows, patches, layout, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Like `products_amx`."""
-    for g in range(patches.shape[0]):
-        x, y = windows.ctypes.data, patches[g].ctypes.data
-        _dots_vectors(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
-
-
-PRODUCTS: dict[str, Any] = {"amx": products_amx, "vectors": products_vectors}  # the fastest first
+        _dots(x, windows.shape[1] // 64, windows.shape[0], y, out[g].ctypes.data)
 
 
 OUTSIDE = 2**30  # beyond twice every product and every sum of squares
@@ -284,7 +240,7 @@ def _copy16(typing: Any, source: Any, stride: Any, target: Any) -> Any:
 
 @kernel
 def pack(pixels, members, y, x, size, patches, moments):  # type: ignore[no-untyped-def]
-    """Lay out the 8-bit patches at (y, x) less 128 as `products_amx` takes them, and sum them up as `gather` does."""
+    """Lay out the 8-bit patches at (y, x) less 128 as `products` takes them, and sum them up as `gather` does."""
     for i in range(members.shape[0]):
         image = pixels[members[i]]
         target = patches[i // 16, :, i % 16]
@@ -304,7 +260,7 @@ def pack(pixels, members, y, x, size, patches, moments):  # type: ignore[no-unty
 
 @kernel
 def cut(y, x, size, images, boxes, offsets, windows, sums):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Lay out the windows around (y, x) of all images (n, h, w) as `products_amx` takes them.
+    """Lay out the windows around (y, x) of all images (n, h, w) as `products` takes them.
 
     They go to windows (n * span, steps * 64) uint8, `span` for each image, and their sums and sums of squares less 128
     to `sums` (2, n * span) int32, where squares of `OUTSIDE` mark a window that does not lie within the image.
@@ -359,7 +315,7 @@ def choose(products, members, moments, sums, turns, area, correlate, site, best,
     values = np.empty(16, np.float64)
     numbers = np.empty(16, np.int32)
     keys = np.empty(16, np.int32)
-    span = -(-n_offsets // 48) * 48
+    span = -(-n_offsets // 16) * 16
     for g in range(products.shape[0]):
         lanes = min(16, members.shape[0] - 16 * g)
         for f in range(products.shape[1] // span):

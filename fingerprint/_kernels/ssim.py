@@ -24,11 +24,25 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import call, kernel, runs
-from fingerprint._kernels.llvm import F32, F64, I16, I32, I64, const, constant, lanes, read, splat, write
+from fingerprint._kernels.compiler import call, cgutils, chosen, kernel
+from fingerprint._kernels.llvm import (
+    AVX2,
+    AVX512,
+    F32,
+    F64,
+    I32,
+    I64,
+    add_products_of_words,
+    const,
+    constant,
+    lanes,
+    read,
+    splat,
+    write,
+)
 
 GROUP = 16  # images interleaved
 STRIP = 32  # windows along a row of a strip: what 64 x 64 pairs need of it stays in the second-level cache
@@ -89,7 +103,7 @@ def _transpose(typing: Any, pixels: Any, source: Any, stride: Any, target: Any) 
 
 
 @kernel
-def interleave(pixels, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def interleave_compiled(pixels, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write images 16 * group, ... into out[group], (strips, 7 + h, COLUMNS * 16), for the groups first to last.
 
     Seven rows of zeros come first, as the pixels that leave the first seven windows. An absent image is zero.
@@ -116,7 +130,7 @@ def interleave(pixels, first, last, out):  # type: ignore[no-untyped-def]  # pra
 
 
 def interleave_numpy(pixels: Any, first: int, last: int, out: Any) -> None:
-    """Like `interleave`, without the compiler."""
+    """Like `interleave_compiled`, without the compiler."""
     _, h, w = pixels.shape
     for group in range(first, last):
         part = pixels[16 * group : 16 * group + 16]
@@ -223,13 +237,7 @@ def _add_products(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: n
     """Add to each sum the products of two pairs of 16-bit numbers, or of two float64, exact whether fused or not."""
     if total.type.element == F64:
         return call(builder, f"llvm.fmuladd.v{total.type.count}f64", [x, y, total], total.type)
-    if total.type.count == 16:
-        return call(builder, "llvm.x86.avx512.vpdpwssd.512", [total, x, y], total.type)
-    words = ir.VectorType(I16, 2 * total.type.count)
-    products = call(
-        builder, "llvm.x86.avx2.pmadd.wd", [builder.bitcast(x, words), builder.bitcast(y, words)], total.type
-    )
-    return builder.add(total, products)
+    return add_products_of_words(builder, total, x, y)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -259,7 +267,7 @@ def _row(  # pragma: no cover  (emits LLVM)
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, exact, real, exacts, reals, work, next_work, lead, windows, c1, c2, totals, next_total = arguments
         integer = kept.dtype == types.int32
-        width = GROUP if runs("avx512") or not integer else 8  # lanes of a vector
+        width = GROUP if AVX512 or not integer else 8 if AVX2 else 4  # lanes of a vector
         sums = ir.VectorType(I32 if integer else F64, width)
         floats, ints, longs = (ir.VectorType(kind, width) for kind in (F32, I32, I64))
         entering_and_leaving, sum_of_window = ((0,), 1) if integer else ((0, 1), 2)
@@ -323,12 +331,12 @@ def _row(  # pragma: no cover  (emits LLVM)
 
 
 @kernel
-def ssim(a, b, width, constants, left, right, work, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
+def ssim_compiled(a, b, width, constants, left, right, work, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add up the similarities of all windows of images, in `UNIT`, into totals (n_a, groups of b, 16) int64.
 
     `a` and `b` are what `interleave` writes of images of this `width`. `left` and `right` are the columns, exact and
     floats of each side, (groups, fields, COLUMNS * 16), and `work` is (n_a, groups of b, COLUMNS, 16), of the type of
-    exact: int32 for 8-bit images where there are vector instructions, else float64. n_a may leave out images of the
+    exact: int32 for 8-bit images, else float64. n_a may leave out images of the
     last group, but is a multiple of `ALONE`.
     """
     c1 = np.float32(0.5) * constants[0]
@@ -352,7 +360,7 @@ def ssim(a, b, width, constants, left, right, work, totals):  # type: ignore[no-
 
 
 def ssim_numpy(a: Any, b: Any, width: int, constants: Any, left: Any, right: Any, work: Any, totals: Any) -> None:
-    """Like `ssim`, bit for bit, without the compiler."""
+    """Like `ssim_compiled`, bit for bit, without the compiler."""
     c1, c2 = np.float32(0.5) * constants
     first, second = (np.float32(scale) for scale in SCALES)
     n, h = len(totals), a.shape[2] - 7
@@ -377,9 +385,4 @@ def ssim_numpy(a: Any, b: Any, width: int, constants: Any, left: Any, right: Any
         row[:] = ratios.astype(np.int32).sum(axis=(1, 2), dtype=np.int64).reshape(row.shape)
 
 
-# The fastest first; sums are int32 by "vectors" and float64 by the others.
-KERNELS: dict[str, dict[str, Any]] = {
-    "interleave": {"portable": interleave, "numpy": interleave_numpy},
-    "ssim8": {"vectors": ssim, "portable": ssim, "numpy": ssim_numpy},
-    "ssim16": {"portable": ssim, "numpy": ssim_numpy},
-}
+interleave, ssim = chosen(interleave_compiled, interleave_numpy), chosen(ssim_compiled, ssim_numpy)

@@ -57,7 +57,7 @@ class GainReals:
         return GainReals(self.grid, self.patches.some(part), self.quantiles[:, part])
 
     @cached_property
-    def packed(self) -> Array:  # pragma: no cover  (with the compiler only)
+    def packed(self) -> Array:
         """Return the reference quantiles, 16 images a group, see `GainPatches.packed`."""
         return in_groups(self.quantiles)
 

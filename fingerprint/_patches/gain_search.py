@@ -101,7 +101,7 @@ def cells_of(image: Array, grid: PatchGrid) -> Array:
     from fingerprint._kernels import patch_gains as kernels
 
     sums, out = np.empty(grid.cell_shape, np.int32), np.empty(grid.cell_shape, np.uint8)
-    kernels.box_grid(image, grid.step, grid.spread, sums)
+    kernels.cell_grid(image, grid.step, grid.spread, sums)
     low, high = sums.min(), sums.max()
     kernels.stretch(sums, low, np.float32(255 / max(int(high) - int(low), 1)), out)
     return out
@@ -158,7 +158,7 @@ class GainPatches:
         return GainPatches(*(np.concatenate(side) for side in sides))
 
     @cached_property
-    def packed(self) -> tuple[Array, ...]:  # pragma: no cover  (with the compiler only)
+    def packed(self) -> tuple[Array, ...]:
         """Return quarters, (1 or 2, groups, rows + 1, columns + 1, 4, 16) words, means and norms, 16 images a group."""
         words = self.quarters.view(np.uint32)
         return tuple(in_groups(side) for side in (words, self.means, self.norms))
@@ -187,12 +187,10 @@ def _sums_of_four(quarters: Array) -> Array:
 
 @dataclass(frozen=True)
 class GainWindows:
-    """The windows of images in which patches are searched for, laid out for the kernels named `kernel`.
+    """The windows of images in which patches are searched for, as the kernels take them.
 
     Parameters
     ----------
-    kernel : str
-        "vectors" or "numpy".
     top, left : int
         Where the first patch lies, in steps.
     spread : int
@@ -203,7 +201,6 @@ class GainWindows:
         (m, h, w) of all windows, see `_kernels.patch_gains.lay_out`.
     """
 
-    kernel: str
     top: int
     left: int
     spread: int
@@ -215,7 +212,6 @@ class GainWindows:
     @classmethod
     def of(cls, images: Array, grid: PatchGrid) -> GainWindows:
         """Lay out images of cells."""
-        from fingerprint._kernels import compiler
         from fingerprint._kernels import patch_gains as kernels
 
         s, margin = grid.spread, 2 * grid.radius
@@ -225,8 +221,7 @@ class GainWindows:
         for maps in zip(images, words, sums, scales, strict=True) if rows and columns else ():
             kernels.lay_out(maps[0], s, grid.radius, *maps[1:])
         top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
-        kernel = "vectors" if compiler.runs("vectors") else "numpy"
-        return cls(kernel, top, left, s, grid.radius, words, sums, scales)
+        return cls(top, left, s, grid.radius, words, sums, scales)
 
     def place(self, row: int, column: int) -> tuple[int, int]:
         """Return where a patch lies, in steps."""
@@ -249,24 +244,19 @@ class GainWindows:
         from fingerprint._kernels import patch_gains as kernels
 
         sites, count = sites_of(firsts, shape), patches.quarters.shape[1]
-        if self.kernel == "vectors":  # pragma: no cover  (with the compiler only)
-            quarters, means = (side[0] for side in patches.packed[:2])
-            found = aligned((len(self.words), len(quarters), len(firsts), *shape, 16), np.float32)
-            kernels.best_vectors(*self.arguments(firsts), quarters, means, self.above(shape), found)
-            sites_last = found.reshape(*found.shape[:2], len(sites), 16).swapaxes(2, 3)
-            return np.ascontiguousarray(sites_last).reshape(len(found), -1, len(sites))[:, :count]
-        best = np.empty((len(self.words), count, len(sites)), np.float32)
-        for n, (r, c) in enumerate(sites):
-            best[:, :, n] = kernels.best_numpy(*self.at(r, c), *patches.at(r, c, mirrored=0))
-        return best
+        quarters, means = (side[0] for side in patches.packed[:2])
+        found = aligned((len(self.words), len(quarters), len(firsts), *shape, 16), np.float32)
+        kernels.best_products(*self.arguments(firsts), quarters, means, self.above(shape), found)
+        sites_last = found.reshape(*found.shape[:2], len(sites), 16).swapaxes(2, 3)
+        return np.ascontiguousarray(sites_last).reshape(len(found), -1, len(sites))[:, :count]
 
-    def arguments(self, firsts: Array) -> tuple[Any, ...]:  # pragma: no cover  (with the compiler only)
+    def arguments(self, firsts: Array) -> tuple[Any, ...]:
         """Return what the kernels take first, for the patches from each of the `firsts` on."""
         places = np.array([(*self.place(*first), *first) for first in firsts], np.int64)
         return self.words, self.sums, self.scales, places, self.radius, self.spread
 
-    def above(self, shape: tuple[int, int]) -> Array:  # pragma: no cover  (with the compiler only)
-        """Return work space of the kernels for `shape` patches, see `_row_of_blocks`."""
+    def above(self, shape: tuple[int, int]) -> Array:
+        """Return work space of the kernels for `shape` patches, see `_row_of_quarters`."""
         return aligned((shape[1], 2 * self.radius + 1, 16), np.int32)
 
 

@@ -233,27 +233,15 @@ def _sums_at(real: GainReals, windows: GainWindows, firsts: Array, shape: tuple[
     if not sites:
         return total
     numbers = np.ravel_multi_index(np.transpose(sites), real.grid.shape)
-    if windows.kernel == "vectors":  # pragma: no cover  (with the compiler only)
-        quarters, means, norms = real.patches.packed
-        norms, quantiles = (
-            side.reshape(*side.shape[:2], -1, 16).take(numbers, axis=2) for side in (norms, real.packed)
-        )
-        spare = -real.count % 16
-        padded = np.pad(mirrored, ((0, 0), (0, spare)), mode="edge")
-        total = np.pad(total, ((0, 0), (0, spare)))
-        best = aligned((len(firsts), *shape, 16), np.float32)
-        about = quarters, means, norms, quantiles, FLOOR, padded, windows.above(shape), best
-        kernels.sum_vectors(*windows.arguments(firsts), *about, total)
-        return total[:, : real.count]
-    norms, quantiles = (
-        side.reshape(*side.shape[:2], -1)[:, :, numbers] for side in (real.patches.norms, real.quantiles)
-    )
-    for n, site in enumerate(sites):
-        at = windows.at(*site)
-        for side in range(len(quantiles)):
-            best = kernels.best_numpy(*at, *real.patches.at(*site, mirrored=side))
-            total += np.where(mirrored == side, log2_gains(best, norms[side, :, n], quantiles[side, :, n]), 0)
-    return total
+    quarters, means, norms = real.patches.packed
+    norms, quantiles = (side.reshape(*side.shape[:2], -1, 16).take(numbers, axis=2) for side in (norms, real.packed))
+    spare = -real.count % 16
+    padded = np.pad(mirrored, ((0, 0), (0, spare)), mode="edge")
+    total = np.pad(total, ((0, 0), (0, spare)))
+    best = aligned((len(firsts), *shape, 16), np.float32)
+    about = quarters, means, norms, quantiles, FLOOR, padded, windows.above(shape), best
+    kernels.sum_gains(*windows.arguments(firsts), *about, total)
+    return total[:, : real.count]
 
 
 def log2_gains(best: Array, norms: Array, quantiles: Array) -> Array:

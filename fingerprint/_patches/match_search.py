@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._kernels.memory import TILE_REGISTERS, Workspace, aligned
+from fingerprint._kernels.memory import Workspace, aligned
 
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
@@ -126,16 +126,16 @@ class MatchPatches:
         stack = np.stack(sides, axis=1)
         best = np.full(self.shape, -np.inf)
         which, where = (np.full(self.shape, -1, np.int64) for _ in range(2))
-        fast = [name for name in patch_products.PRODUCTS if compiler.runs(name) and fakes.dtype == np.uint8]
-        if fast[:1] == ["vectors"] and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
+        quick = compiler.compiles() and fakes.dtype == np.uint8
+        if quick and self.search.measure == "rmse":  # pragma: no cover  (not without a compiler)
             self._compare(stack, limits, best, which, where)
             return best, which, where
         boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
         middle = _middle(fakes)
         for box, image in zip(boxes.reshape(-1, *boxes.shape[2:]), stack.reshape(-1, *fakes.shape[1:]), strict=True):
             patch_products.box_sums(image, self.search.size, middle, box)
-        if fast:  # pragma: no cover  (not without a compiler)
-            self._multiply(patch_products.PRODUCTS[fast[0]], self.sites, stack, boxes, best, which, where)
+        if quick:  # pragma: no cover  (not without a compiler)
+            self._multiply(stack, boxes, best, which, where)
             return best, which, where
         exact = np.float32 if fakes.dtype == np.uint8 else np.float64
         padded = -(-(self.search.size**2) // 4) * 4
@@ -158,26 +158,26 @@ class MatchPatches:
         return best, which, where
 
     def _multiply(
-        self, products: Any, sites: Array, stack: Array, boxes: Array, best: Array, which: Array, where: Array
+        self, stack: Array, boxes: Array, best: Array, which: Array, where: Array
     ) -> None:  # pragma: no cover  (not without a compiler)
-        """Search 8-bit images as `search_all` does, by matrix products of patches and windows."""
+        """Search 8-bit images as `search_all` does, by products of 16 patches with windows."""
         from fingerprint._kernels import patch_products
 
         search, offsets = self.search, self.search.offsets
         images = stack.reshape(-1, *stack.shape[2:])
         boxes = boxes.reshape(-1, *boxes.shape[2:])
-        rows = len(images) * (-(-len(offsets) // 48) * 48)
+        rows = len(images) * (-(-len(offsets) // 16) * 16)
         windows, sums = aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
         found = aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
         area, correlate, sides = float(search.size**2), search.measure == "ncc", stack.shape[1]
         for site, ((y, x), members, (patches, moments)) in enumerate(
-            zip(sites, self.present, self.packed, strict=True)
+            zip(self.sites, self.present, self.packed, strict=True)
         ):
             if not len(members):
                 continue
             here = found[: len(patches)]
             patch_products.cut(y, x, search.size, images, boxes, offsets, windows, sums)
-            products(windows, patches, TILE_REGISTERS, here)
+            patch_products.products(windows, patches, here)
             patch_products.choose(
                 here, members, moments, sums, sides, area, correlate, site, best, which, where, len(offsets)
             )
@@ -240,7 +240,7 @@ class MatchPatches:
 
     @cached_property
     def packed(self) -> list[tuple[Array, Array]]:
-        """Return for each site the patches as `products_amx` takes them, and their sums and sums of squares."""
+        """Return for each site the patches as `products` takes them, and their sums and sums of squares."""
         from fingerprint._kernels import patch_products
 
         steps = -(-(self.search.size**2) // 64)
