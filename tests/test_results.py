@@ -89,6 +89,16 @@ def test_a_result_is_equal_to_its_copies_and_to_nothing_else(result, results) ->
 
 
 @every
+def test_what_a_result_holds_is_short_and_equal_to_its_copy_too(result) -> None:
+    for field in fields(result):
+        value = getattr(result, field.name)
+        if not isinstance(value, np.ndarray | float | tuple) and field.name != "origin":
+            assert len(repr(value)) < 1500 or field.name == "failed"
+            if not isinstance(value, fingerprint.Slices):
+                assert getattr(copy.deepcopy(result), field.name) == value
+
+
+@every
 def test_a_result_with_another_content_is_another(result) -> None:
     for field in fields(result):
         value = getattr(result, field.name)
@@ -198,17 +208,42 @@ def test_files_that_failed_are_kept_by_the_name_of_their_argument(kind, results)
         assert "broken" not in repr(found)
 
 
-def test_a_run_can_be_repeated_from_its_file(tmp_path) -> None:
-    phantoms.write_demo(tmp_path / "demo", n_used=6, n_unused=6, n_fake=40, size=32)
-    groups = json.loads((tmp_path / "demo" / "groups.json").read_text())
-    options = {"groups": groups, "k": 3, "method": "nearness", "size": (48, 32), "threads": 1, "block": 7}
-    ranking = fingerprint.rank(tmp_path / "demo" / "real", tmp_path / "demo" / "fake", **options)
-    content = json.loads(ranking.to_json())
-    assert content["sources"]["real"] == str(tmp_path / "demo" / "real")
+@pytest.mark.parametrize(
+    ("question", "sources", "options"),
+    [
+        (fingerprint.rank, "real fake", {"k": 3, "method": "nearness", "size": (48, 32)}),
+        (fingerprint.rank, "real fake reference", {"groups": {f"real_{i + 1:03d}.png": i // 2 for i in range(24)}}),
+        (fingerprint.fit, "used unused fake population", {"n_fake": 30, "seed": 1}),
+        (fingerprint.audit, "used unused fake", {"n_permutations": 99, "level": 0.1}),
+        (fingerprint.compare, "used fake_a fake_b", {"n_bootstrap": 100}),
+        (fingerprint.attribute, "training_sets fake", {"least_margin": 0.1}),
+        (fingerprint.nearest, "real fake", {"k": 2, "metric": "ssim"}),
+        (fingerprint.nearest_patches, "real fake", {"mirror": True}),
+    ],
+)
+def test_a_run_can_be_repeated_from_its_file(question, sources, options, tmp_path) -> None:
+    folders = dict.fromkeys(("real", "unused", "population", "used", "reference"), tmp_path / "demo" / "real")
+    folders |= dict.fromkeys(("fake", "fake_a", "fake_b"), tmp_path / "demo" / "fake")
+    folders["training_sets"] = {"a": tmp_path / "demo" / "real", "b": [tmp_path / "demo" / "fake"]}
+    phantoms.write_demo(tmp_path / "demo", n_used=12, n_unused=12, n_fake=40, size=32)
+    given = {name: folders[name] for name in sources.split()}
+    result = question(**given, **options, threads=1)
+    content = json.loads(result.to_json(tmp_path / "result.json"))
+    assert {name for name, source in content["sources"].items() if source is not None} == set(given)
+    assert set(options) <= set(content["settings"])
     assert not {"threads", "block", "progress", "executor"} & set(content["settings"])
-    again = fingerprint.rank(**content["sources"], **content["settings"])
-    assert again == ranking
-    assert again.to_json() == ranking.to_json()
+    again = question(**content["sources"], **content["settings"])
+    assert again == result
+    assert again.to_json() == result.to_json()
+
+
+def test_a_prediction_can_be_repeated_from_its_file(tmp_path) -> None:
+    phantoms.write_demo(tmp_path / "demo", n_used=12, n_unused=12, n_fake=40, size=32)
+    real, fake = tmp_path / "demo" / "real", tmp_path / "demo" / "fake"
+    predictions = fingerprint.fit(real, real, fake).predict(real, fake, share=0.4)
+    content = predictions.to_dict()
+    detector = fingerprint.load_detector(json.dumps(content["settings"].pop("detector")))
+    assert detector.predict(**content["sources"], **content["settings"]) == predictions
 
 
 def test_a_ranking_comes_back_from_its_file_with_all_but_the_pixels(tmp_path) -> None:

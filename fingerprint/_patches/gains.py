@@ -9,6 +9,7 @@ import numpy as np
 
 from fingerprint._base import histogram
 from fingerprint._base.best import Best
+from fingerprint._base.frozen import Frozen
 from fingerprint._kernels.memory import aligned
 from fingerprint._patches.gain_reals import FLOOR, unexplained
 from fingerprint._patches.gain_search import GainWindows, cells_of, sites_of
@@ -79,8 +80,8 @@ class GainSummary:
         return replace(self, best=self.best.moved(start))
 
 
-@dataclass(frozen=True)
-class GainMap:
+@dataclass(frozen=True, eq=False, repr=False)
+class GainMap(Frozen):
     """Where one synthetic image matches one real image.
 
     Parameters
@@ -104,6 +105,9 @@ class GainMap:
     gains: Array
     offsets: Array
     mirrored: bool
+
+    def __repr__(self) -> str:
+        return f"<GainMap: {' x '.join(map(str, self.gains.shape))} patches, {(self.gains > 0).sum()} of them gain>"
 
     @property
     def total(self) -> float:
