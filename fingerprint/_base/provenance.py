@@ -56,7 +56,8 @@ class Provenance(Frozen):
         return replace(self, settings={**self.settings, **settings})
 
     def __repr__(self) -> str:
-        return f"<Provenance: version {self.version}, {self.date}, {', '.join(self.sources)}>"
+        given = ", ".join(name for name, source in self.sources.items() if source is not None)
+        return f"<Provenance: version {self.version}, {self.date}, {given}>"
 
 
 def recorded(function: Callable[P, R]) -> Callable[P, R]:

@@ -238,7 +238,7 @@ def read(kind: type[T], path: str | PathLike[str], restore: Callable[[dict[str, 
 
 
 def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, _WIDTH, break_on_hyphens=False, drop_whitespace=False) or [""]
+    return textwrap.wrap(line, _WIDTH, break_on_hyphens=False) or [""]
 
 
 def _cell(value: object) -> str:

@@ -143,7 +143,7 @@ class NearestPatches(ListResult[MatchedPatches]):
         """Return how many patches of the first real images have a match, and what failed."""
         found = (self.indices >= 0).reshape(len(self), -1).sum(axis=1).tolist()
         patches = self.indices[0].size if len(self) else 0
-        lines = [f"{len(self)} real images of {patches} patches, searched for in {self.n_fake} synthetic images"]
+        lines = [f"{len(self)} real images of {patches} patches each, searched for in {self.n_fake} synthetic ones"]
         lines += [f"  {self.names[i]}: {count} patches with a match" for i, count in enumerate(found[:SHOWN])]
         lines += [f"  … {len(self) - SHOWN} more"] * (len(self) > SHOWN)
         return "\n".join([*lines, *failed_lines(self.failed)])
