@@ -124,6 +124,7 @@ def test_rule_8_scores_say_their_direction_and_what_a_low_one_means() -> None:
         *statistics,
         default.average_scales,
         default.tail_scores,
+        default.add_kinds,
         fingerprint._patches.gains.GainSummary.scores,
     ):
         assert "higher = more likely" in " ".join(statistic.__doc__.split())

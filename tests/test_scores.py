@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import gumbel_r
 
 from fingerprint._base.histogram import edges as bin_edges
 from fingerprint._statistics import attacks, default, methods
@@ -29,6 +29,12 @@ def neighbours(fake=FAKE, real=REAL, *, k=K, keep=50, grouped=False, copies=None
 
 
 SEEN = neighbours()
+
+
+def auc(scores):
+    """How well scores tell the first half from the second."""
+    first, second = np.split(scores, 2)
+    return (first[:, None] > second).mean()
 
 
 def test_gan_leaks_is_minus_the_smallest_distance() -> None:
@@ -153,31 +159,66 @@ def test_average_scales_weighs_kinds_by_the_inverse_of_their_spread() -> None:
     np.testing.assert_allclose(default.average_scales(rows), expected, rtol=1e-12)
 
 
-def test_tail_scores_are_logarithms_of_normal_tails() -> None:
+def test_tail_scores_are_logarithms_of_gumbel_tails() -> None:
     rows = RNG.normal(size=(2, 60)) * [[1], [7]]
-    for row, found in zip(rows, default.tail_scores(rows), strict=True):
-        middle = np.quantile(row, 0.25)
-        tails = norm.sf(row, loc=middle, scale=middle - np.quantile(row, 0.05))
+    for row, found in zip(rows, default.tail_scores(rows, 1e-9), strict=True):
+        low, middle = np.quantile(row, (0.05, 0.25))
+        scale = (middle - low) / (gumbel_r.ppf(0.25) - gumbel_r.ppf(0.05))
+        tails = gumbel_r.sf(row, loc=middle - scale * gumbel_r.ppf(0.25), scale=scale)
         np.testing.assert_allclose(found, -np.log10(tails), rtol=1e-9)
 
 
-def test_tail_scores_without_spread_are_0_and_of_copies_finite() -> None:
-    assert default.tail_scores(np.ones((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert np.isfinite(default.tail_scores(np.array([[0.0, 1, 2, 3, 1e6]]))).all()
+def test_tail_scores_are_exponential_where_the_nearest_of_many_is_nearest_by_chance() -> None:
+    nearest = RNG.random(size=(4000, 500)).min(axis=1) ** (1 / 8)  # the nearest of 500 in eight dimensions
+    found = default.tail_scores(-np.log(nearest)[None], 1e-9)[0] * np.log(10)
+    assert found.mean() == pytest.approx(1, abs=0.15)
+    assert np.quantile(found, 0.99) == pytest.approx(np.log(100), rel=0.15)
+
+
+def test_tail_scores_without_spread_are_small_and_of_copies_finite() -> None:
+    assert (default.tail_scores(np.ones((2, 3)), 1.0) < 0.2).all()
+    assert np.isfinite(default.tail_scores(np.array([[0.0, 1, 2, 3, 1e6], [0, 0, 0, 0, -1e6]]), 0.1)).all()
+
+
+def test_tail_scores_are_high_where_all_images_have_evidence() -> None:
+    rows = 40 + RNG.normal(size=(1, 30))
+    assert default.tail_scores(rows, 0.15).max() < 5
+    assert default.tail_scores(rows, 0.15, 2.0).min() > 10
+    assert default.tail_scores(rows - 40, 0.15, 2.0).tolist() == default.tail_scores(rows - 40, 0.15).tolist()
 
 
 def test_one_value_above_many_equal_ones_has_a_high_tail_score() -> None:
     rows = np.zeros((1, 50))
     rows[0, 7] = 5
-    assert default.tail_scores(rows)[0].argmax() == 7
-    assert default.tail_scores(rows)[0, 7] > 10
+    assert default.tail_scores(rows, 0.1)[0].argmax() == 7
+    assert default.tail_scores(rows, 0.1)[0, 7] > 10
 
 
 def test_strong_evidence_of_half_of_the_images_does_not_drown_in_the_other_kind() -> None:
     noise, strong = RNG.normal(size=(2, 200))
     strong[:100] += 50
-    found = default.tail_scores(np.stack([noise, strong])).sum(axis=0)
+    found = default.add_kinds(default.tail_scores(np.stack([noise, strong]), 0.1))
     assert found[:100].min() > found[100:].max()
+
+
+def test_evidence_of_half_of_the_images_does_not_drown_in_the_noise_of_the_other_kind() -> None:
+    noise, some = RNG.gumbel(size=(2, 400))
+    some[:200] += 6
+    tails = default.tail_scores(np.stack([noise, some]), 0.1)
+    assert auc(tails.sum(axis=0)) < auc(some) - 0.003 < auc(default.add_kinds(tails))
+
+
+def test_kinds_that_tell_alike_add() -> None:
+    kinds = RNG.gumbel(size=(2, 400))
+    kinds[:, :200] += 2
+    tails = default.tail_scores(kinds, 0.1)
+    assert auc(default.add_kinds(tails)) > max(map(auc, kinds)) + 0.02
+
+
+def test_what_kinds_tell_does_not_count_where_images_are_few() -> None:
+    tails = default.tail_scores(RNG.gumbel(size=(2, 3)), 0.5)
+    assert default.add_kinds(tails) == pytest.approx(tails.sum(axis=0), rel=0.3)
+    assert default.add_kinds(tails[:1]).tolist() == tails[0].tolist()
 
 
 def test_average_scales_without_spread_weighs_alike() -> None:
@@ -201,10 +242,9 @@ def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(meth
 
 def test_what_is_within_chance_has_no_tail_score() -> None:
     evidence = RNG.normal(size=(2, 40))
-    wide = default.tail_scores(evidence, np.array([0.0, 1000.0]))
-    assert wide[0].tolist() == default.tail_scores(evidence)[0].tolist()
-    assert wide[1] == pytest.approx(-math.log10(0.5), abs=0.01)
-    assert default.tail_scores(np.ones((1, 4)), 20.0).tolist() == [[0.0] * 4]
+    wide = default.tail_scores(evidence, np.array([0.01, 1000.0]))
+    assert wide[0].tolist() == default.tail_scores(evidence, 0.01)[0].tolist()
+    assert wide[1] == pytest.approx(-math.log10(0.75), abs=0.01)
 
 
 def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
@@ -212,13 +252,13 @@ def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     whole = default.nearness(SEEN)
     both, patches = METHODS["default"], METHODS["patches"]
     assert methods.kinds(both, [SEEN], parts).tolist() == [whole.tolist(), parts.tolist()]
-    tails = default.tail_scores(np.stack([whole, parts]), default.CHANCE)
-    assert total(both, [SEEN], parts).tolist() == (tails[0] + tails[1]).tolist()
+    tails = default.tail_scores(np.stack([whole, parts]), default.CHANCE, default.HIGHEST)
+    assert total(both, [SEEN], parts).tolist() == default.add_kinds(tails).tolist()
     assert total(both, [SEEN]).tolist() == whole.tolist()
     assert methods.score(np.stack([whole, parts]))[1].tolist() == (tails[1] > tails[0]).tolist()
     assert not methods.score(parts[None])[1].any()
     alone = neighbours(FAKE[:1], REAL[:1, :1])
-    assert total(both, [alone], np.array([3.0])).tolist() == (default.nearness(alone) + 3).tolist()
+    assert 0 <= total(both, [alone], np.array([30.0])) < 5
     assert total(patches, [SEEN], parts).tolist() == parts.tolist()
     assert total(METHODS["nearness"], [SEEN], parts).tolist() == whole.tolist()
 

@@ -152,7 +152,7 @@ def histogram(scores: Array, null: Array | None, threshold: float | None, *, str
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    # sums of tail scores reach from near 0 to hundreds; others are on scales of their own
+    # sums of tail scores reach from near 0 to a hundred; others are on scales of their own
     place = np.arcsinh if stretched else np.asarray
     reference = np.empty(0) if null is None else null
     edges = np.histogram_bin_edges(place(np.concatenate([scores, reference, [0.0] * stretched])), _BINS)

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 
 _LOW, _MIDDLE = 0.05, 0.25  # quantiles of what images without much evidence have
+_FROM_LOW, _FROM_MIDDLE = (float(-np.log(-np.log(share))) for share in (_LOW, _MIDDLE))  # of the standard Gumbel law
 
 
-# least standard deviation, as log2 ratios. Whole images: a tenth nearer than usual is no evidence. Patches: a structure
-# that happens to match lies in up to nine patches, which overlap, and may gain 2 in each
+# least scale of a statistic where nothing leaks, as log2 ratios. Whole images: a tenth nearer than usual is no
+# evidence. Patches: a structure that happens to match lies in up to nine patches, which overlap, and may gain 2 in each
 CHANCE = np.array([np.log2(10 / 9), 20.0])
+# highest mode of a statistic where nothing leaks: beyond it, all images or the only one have evidence. Whole images: a
+# quarter of the distance to similar real images. Patches: three such structures
+HIGHEST = np.array([2.0, 60.0])
+_DEPENDENT = 3  # images that count as one independent one, as in `_evidence.whitening`
 
 
 _LEFT_OUT, _SIMILAR, _SIMILAR_GROUPED = 10, 40, 10  # other real images, see `nearness`
@@ -56,40 +61,76 @@ def nearness(seen: Neighbourhood) -> Array:
     return np.asarray(expected - log2(seen.nearest[:, 0]))
 
 
-def tail_scores(statistics: Array, least: Array | float = 0.0) -> Array:
+def tail_scores(statistics: Array, least: Array | float, highest: Array | float = np.inf) -> Array:
     """Return -log10 of the probability of at least each statistic where nothing leaks; independent kinds add.
 
-    The probability is that of a normal distribution. Its middle is the 25 % quantile of all images, its standard
-    deviation the distance from there to the 5 % quantile. Images with much evidence move neither, even if they are half
-    of all, and a lack of evidence of one kind hardly counts against another. Sums of such logarithms: Fisher,
-    Statistical Methods for Research Workers, 1925. The normal distribution is a scale here and makes no p-value; those
-    come from a reference.
+    Both statistics are the largest of many numbers: minus the logarithm of the smallest distance, and the largest sum
+    of gains. If synthetic images thin out towards a real one as a power of the distance, the first has a Gumbel
+    distribution, and so has the largest of many numbers with an exponential tail (Gumbel, Statistics of Extremes,
+    1958). The probability is that of a Gumbel distribution through the 5 % and the 25 % quantile of all images. Images
+    with much evidence move neither, even if they are half of all, and a lack of evidence of one kind hardly counts
+    against another. Sums of such logarithms: Fisher, Statistical Methods for Research Workers, 1925. The distribution
+    is a scale here and makes no p-value; those come from a reference.
 
     Parameters
     ----------
     statistics : ndarray
         (n_kinds, n) float64, higher = more likely used.
     least : ndarray or float
-        (n_kinds,) smallest standard deviation: what lies within it is no evidence, however rare.
+        (n_kinds,) smallest scale of the distribution, above 0: what lies within it is no evidence, however rare. It
+        counts where statistics have no spread (a single image, identical images).
+    highest : ndarray or float
+        (n_kinds,) highest mode of the distribution, which counts where most images have evidence.
 
     Returns
     -------
     ndarray
-        (n_kinds, n) float64, at least 0; higher = more likely used. 0 for a kind without any spread (a single image,
-        identical images).
+        (n_kinds, n) float64, at least 0; higher = more likely used.
 
     Examples
     --------
-    >>> tail_scores(np.array([[0.0, 1.0, 2.0, 3.0, 30.0]])).round(1)
-    array([[  0. ,   0.3,   1. ,   2.2, 287.3]])
+    >>> tail_scores(np.array([[0.0, 1.0, 2.0, 3.0, 30.0]]), 0.5).round(1)
+    array([[ 0. ,  0.1,  0.4,  0.7, 12. ]])
     """
-    from scipy.special import log_ndtr
+    middle = np.quantile(statistics, _MIDDLE, axis=1)
+    scale = np.maximum(_spread(statistics) / (_FROM_MIDDLE - _FROM_LOW), least)
+    mode = np.minimum(middle - scale * _FROM_MIDDLE, highest)
+    deviations = (statistics - mode[:, None]) / scale[:, None]
+    # far out, -log(1 - exp(-exp(-z))) is z to the last bit, and exp(z) too large below
+    near = np.clip(deviations, -30.0, 40.0)
+    return np.asarray(np.where(deviations > 40.0, deviations, -np.log(-np.expm1(-np.exp(-near)))) / np.log(10))
 
-    spread = _spread(statistics)
-    spread = np.where(spread > 0, np.maximum(spread, least), 0.0)[:, None]
-    middle = np.quantile(statistics, _MIDDLE, axis=1)[:, None]
-    deviations = np.divide(statistics - middle, spread, out=np.zeros_like(statistics), where=spread > 0)
-    return np.where(spread > 0, -log_ndtr(-deviations) / np.log(10), 0.0)
+
+def add_kinds(tails: Array) -> Array:
+    """Return the sum of the tail scores of all kinds, each weighted by how much it tells.
+
+    Where nothing leaks, a tail score in natural logarithms is 1 on average. By how much the average of all images
+    exceeds 1 is the evidence that a kind has shown, without any label: it is the divergence of the p-values from
+    uniform ones, to first order (of a beta distribution, as in Sellke, Bayarri & Berger, Calibration of p Values, The
+    American Statistician 2001). A kind that has shown none is noise and must not drown another. The standard error of
+    the average is added, so that kinds are alike in a collection too small to tell. The kind that tells most has the
+    weight 1.
+
+    Parameters
+    ----------
+    tails : ndarray
+        (n_kinds, n) float64, as `tail_scores` returns them.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64, at least 0; higher = more likely used.
+
+    Examples
+    --------
+    >>> add_kinds(np.array([[0.1, 0.4, 0.7], [0.0, 3.0, 6.0]])).round(1)  # the first has shown nothing beyond chance
+    array([0. , 3.1, 6.1])
+    """
+    shown = np.maximum(tails.mean(axis=1) * np.log(10) - 1.0, 0.0) + np.sqrt(_DEPENDENT / tails.shape[1])
+    total = np.zeros(tails.shape[1])
+    for weight, row in zip(shown / shown.max(), tails, strict=True):
+        total += weight * row
+    return total
 
 
 def average_scales(statistics: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from fingerprint._statistics import attacks
-from fingerprint._statistics.default import CHANCE, average_scales, nearness, tail_scores
+from fingerprint._statistics.default import CHANCE, HIGHEST, add_kinds, average_scales, nearness, tail_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,9 +109,7 @@ def kinds(method: Method, seen: Sequence[Neighbourhood], patches: Array | None =
 
 
 def score(statistics: Array) -> tuple[Array, Array]:
-    """Return one score for each real image: the only statistic, or the sum of the tail scores of both.
-
-    If nothing can stand out, for want of images to compare with, it is the sum of the statistics themselves.
+    """Return one score for each real image: the only statistic, or the weighted sum of the tail scores of both.
 
     Parameters
     ----------
@@ -127,6 +125,5 @@ def score(statistics: Array) -> tuple[Array, Array]:
     """
     if len(statistics) == 1:
         return statistics[0], np.zeros(statistics.shape[1], bool)
-    tails = tail_scores(statistics, CHANCE)
-    whole, parts = tails if tails.any() else statistics
-    return whole + parts, tails[1] > tails[0]
+    tails = tail_scores(statistics, CHANCE, HIGHEST)
+    return add_kinds(tails), tails[1] > tails[0]
