@@ -281,6 +281,8 @@ def test_a_ranking_of_arrays_from_its_file_says_that_the_images_are_missing(tmp_
     again = fingerprint.Ranking.from_json(fingerprint.rank(images, images).to_json())
     with pytest.raises(InputError, match="nor were they given as paths from which to read them again; make it by rank"):
         again.evidence(0)
+    with pytest.raises(InputError, match="evidence: this ranking has no images; make it by rank"):
+        replace(again, provenance=None).evidence(0)
     again.report(tmp_path / "ranking.html")
     assert "No pictures: evidence: this ranking has no images" in (tmp_path / "ranking.html").read_text()
 

@@ -107,8 +107,6 @@ def _source(value: Any) -> object:
         return [_source(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): _source(item) for name, item in value.items()}
-    if getattr(value, "ndim", 3) == 2:  # one image
-        return 1
     return len(value) if hasattr(value, "__len__") else None
 
 
