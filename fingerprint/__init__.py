@@ -26,6 +26,8 @@ _EXPORTS = {
     "_distances.nearest": ("Nearest", "NearestImages", "Neighbour", "nearest"),
     "_images.loading": ("blocks", "load"),
     "_images.slices": ("Slices",),
+    "_patches.gains": ("GainMap",),
+    "_patches.match_search": ("PatchSearch",),
     "_patches.matches": ("MatchedPatches", "NearestPatches", "PatchMatch", "nearest_patches", "patch_matches"),
     "_statistics.data_copying": ("Copying", "CopyingCell", "data_copying"),
     "_statistics.decisions": ("Decision", "Decisions"),
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
     from fingerprint._images.loading import blocks as blocks
     from fingerprint._images.loading import load as load
     from fingerprint._images.slices import Slices as Slices
+    from fingerprint._patches.gains import GainMap as GainMap
+    from fingerprint._patches.match_search import PatchSearch as PatchSearch
     from fingerprint._patches.matches import MatchedPatches as MatchedPatches
     from fingerprint._patches.matches import NearestPatches as NearestPatches
     from fingerprint._patches.matches import PatchMatch as PatchMatch

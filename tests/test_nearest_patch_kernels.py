@@ -118,12 +118,12 @@ def test_no_match_lies_beyond_its_bound(seed, size, noise):
 
 
 CASES = [
-    PatchSearch(size=4, stride=3, radius=2, measure="rmse", flat=0.0),
-    PatchSearch(size=6, stride=5, radius=0, measure="rmse", flat=2.0, mirror=True),
-    PatchSearch(size=8, stride=4, radius=3, measure="rmse", flat=2.0),
-    PatchSearch(size=12, stride=7, radius=9, measure="rmse", flat=0.0, mirror=True),
-    PatchSearch(size=16, stride=8, radius=4, measure="rmse", flat=6.0),
-    PatchSearch(size=32, stride=4, radius=8, measure="rmse", flat=0.0),
+    PatchSearch(patch_size=4, stride=3, radius=2, measure="rmse", flat=0.0),
+    PatchSearch(patch_size=6, stride=5, radius=0, measure="rmse", flat=2.0, mirror=True),
+    PatchSearch(patch_size=8, stride=4, radius=3, measure="rmse", flat=2.0),
+    PatchSearch(patch_size=12, stride=7, radius=9, measure="rmse", flat=0.0, mirror=True),
+    PatchSearch(patch_size=16, stride=8, radius=4, measure="rmse", flat=6.0),
+    PatchSearch(patch_size=32, stride=4, radius=8, measure="rmse", flat=0.0),
 ]
 
 

@@ -42,7 +42,7 @@ TOLERANCES = {"rmse": 12.5, "ncc": 0.05}
 def as_dict(found: NearestPatches):
     """Return what the oracle returns."""
     out = {}
-    area = found.search.size**2
+    area = found.search.patch_size**2
     for at in zip(*(axis.tolist() for axis in np.nonzero(found.indices >= 0)), strict=True):
         distance = found.distances[at]
         distance = round(distance**2 * area) if found.search.measure == "rmse" else distance - 1
@@ -149,7 +149,7 @@ def test_threads_and_the_plain_kernels_change_no_bit(measure, monkeypatch):
 
 def test_patches_are_packed_as_the_instructions_read_them():
     real = textures(8, 18)
-    search = match_search.PatchSearch(size=5, stride=4, radius=1, measure="ncc", flat=6.0)
+    search = match_search.PatchSearch(patch_size=5, stride=4, radius=1, measure="ncc", flat=6.0)
     found = match_search.MatchPatches.of(real, search)
     for (y, x), members, (packed, moments) in zip(found.sites, found.present, found.packed, strict=True):
         cut = real[members, y : y + 5, x : x + 5].reshape(len(members), 25).astype(int) - 128

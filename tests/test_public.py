@@ -2,8 +2,10 @@
 
 import ast
 import doctest
+import importlib
 import inspect
 import pickle
+import pkgutil
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import fingerprint
+from fingerprint._images import loading
 from fingerprint._statistics import methods
 
 ROOT = Path(__file__).parents[1]
@@ -89,14 +92,30 @@ def test_docstrings_document_every_parameter(name: str) -> None:
     assert ">>>" in function.__doc__
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_everything_after_the_collections_is_keyword_only(name: str) -> None:
-    parameters = inspect.signature(getattr(fingerprint, name)).parameters.values()
-    positional = [parameter.name for parameter in parameters if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+COLLECTIONS = ("training_sets", "real", "used", "unused", "fake", "fake_a", "fake_b")  # in the order of every signature
+READING = ("size", "recursive", "on_error", "threads", "progress")
+CHOICES = {"method": "MethodName", "metric": ("Metric", "ImageMetric"), "measure": "Measure", "on_error": "OnError"}
+TAKING = [*map(fingerprint.__dict__.get, FUNCTIONS), fingerprint.Detector.predict]
+
+
+@pytest.mark.parametrize("function", TAKING, ids=lambda function: function.__name__)
+def test_all_functions_have_one_interface(function) -> None:
+    parameters = {k: v for k, v in inspect.signature(function).parameters.items() if k != "self"}
+    positional = [name for name, one in parameters.items() if one.kind is not inspect.Parameter.KEYWORD_ONLY]
     assert len(positional) <= 3
-    for parameter in parameters:
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            assert parameter.default is inspect.Parameter.empty
+    for name, one in parameters.items():
+        assert one.kind is not inspect.Parameter.POSITIONAL_ONLY
+        assert (name in positional) == (one.default is inspect.Parameter.empty)
+        assert one.annotation in CHOICES.get(name, one.annotation)
+    collections = [name for name in positional if name in COLLECTIONS]
+    assert collections == sorted(collections, key=COLLECTIONS.index)
+    if collections:
+        assert positional == collections
+        assert set(READING) <= set(parameters)
+    shared = [name for name in (*READING[:3], "block", "threads", "executor", "progress") if name in parameters]
+    assert [name for name in parameters if name in shared] == shared
+    if "block" in parameters:
+        assert parameters["block"].default == loading.BLOCK
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -131,6 +150,38 @@ def test_no_file_names_the_distribution_of_another_project() -> None:
             lines = path.read_text(encoding="utf-8").splitlines()
             found += [f"{path}:{i}: {line}" for i, line in enumerate(lines, 1) if wrong.search(line)]
     assert found == []
+
+
+def test_whatever_a_public_class_refers_to_is_public() -> None:
+    modules = [
+        importlib.import_module(one.name)
+        for one in pkgutil.walk_packages(fingerprint.__path__, "fingerprint.")
+        if not one.name.endswith("__main__")
+    ]
+    hidden = {
+        name
+        for module in modules
+        for name, thing in vars(module).items()
+        if inspect.isclass(thing) and thing.__module__.startswith("fingerprint._")
+    } - {"Origin"}  # which tells users nothing
+    for cls in (one for one in EXPORTED if inspect.isclass(one) and one is not fingerprint.InputError):
+        named = [str(one.annotation) for one in inspect.signature(cls).parameters.values()]
+        named += [
+            str(inspect.signature(one).return_annotation)
+            for name, one in inspect.getmembers(cls, callable)
+            if name[0] != "_"
+        ]
+        assert not hidden & {*re.findall(r"\w+", " ".join(named))}, cls
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="needs the pages")
+def test_the_reference_lists_every_public_name() -> None:
+    listed = re.findall("^::: (.*)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    public = {f"fingerprint.{name}" for name in fingerprint.__all__} - {"fingerprint.__version__"}
+    for module in (fingerprint.challenge, fingerprint.phantoms):
+        public.remove(module.__name__)
+        public |= {f"{module.__name__}.{name}" for name in module.__all__}
+    assert sorted(listed) == sorted(public)
 
 
 def test_the_package_is_typed() -> None:

@@ -40,7 +40,7 @@ def heat(gain_map: GainMap, height: int, width: int) -> Array:
     total, cover = np.zeros((2, height, width))
     for r, y in enumerate(gain_map.rows):
         for c, x in enumerate(gain_map.columns):
-            here = np.s_[y : y + gain_map.size, x : x + gain_map.size]
+            here = np.s_[y : y + gain_map.patch_size, x : x + gain_map.patch_size]
             total[here] += gain_map.gains[r, c]
             cover[here] += 1
     return total / np.maximum(cover, 1)
@@ -69,7 +69,7 @@ def rectangles(gain_map: GainMap, count: int) -> list[Rectangle]:
             break
         y, x = int(gain_map.rows[r]), int(gain_map.columns[c])
         apart = (max(abs(y - other[0]), abs(x - other[1])) for other in found)
-        if all(2 * distance > gain_map.size for distance in apart):
+        if all(2 * distance > gain_map.patch_size for distance in apart):
             dy, dx = gain_map.offsets[r, c].tolist()
             found.append(Rectangle(y, x, y + dy, x + dx, gain))
     return found
@@ -108,7 +108,12 @@ def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
         colour = f"hsl({360 * n // SHOWN}, 100%, 55%)"
         for panel_number, (upper, edge) in enumerate(((y, x), (top, left))):
             start = panel_number * (width * zoom + _GAP)
-            box = [edge * zoom, upper * zoom, (edge + gain_map.size) * zoom - 1, (upper + gain_map.size) * zoom - 1]
+            box = [
+                edge * zoom,
+                upper * zoom,
+                (edge + gain_map.patch_size) * zoom - 1,
+                (upper + gain_map.patch_size) * zoom - 1,
+            ]
             pen.rectangle([start + box[0], box[1], start + box[2], box[3]], outline=colour, width=2)
     return canvas
 

@@ -54,8 +54,8 @@ def load(
     source: Source,
     *,
     size: int | tuple[int, int] | None = None,
-    on_error: OnError = "collect",
     recursive: bool = False,
+    on_error: OnError = "collect",
     threads: int | None = None,
     progress: bool = False,
 ) -> Slices:
@@ -75,10 +75,10 @@ def load(
         Integers of more than 8 bits are kept as uint16 and have to lie within 0 and 65535.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
-    on_error : {"collect", "raise"}
-        What to do about a file that cannot be used: list it in `Slices.failed`, or raise.
     recursive : bool
         Also read the folders inside folders.
+    on_error : {"collect", "raise"}
+        What to do about a file that cannot be used: list it in `Slices.failed`, or raise.
     threads : int, optional
         Threads to decode on; one for each available core by default. Never changes the result.
     progress : bool
@@ -116,8 +116,8 @@ def read(
     source: Source,
     *,
     size: int | tuple[int, int] | None = None,
-    on_error: OnError = "collect",
     recursive: bool = False,
+    on_error: OnError = "collect",
     threads: int | None = None,
     progress: bool = False,
     argument: str,
@@ -158,10 +158,10 @@ def _uniform(
 def blocks(
     source: Source,
     *,
-    block: int = BLOCK,
     size: int | tuple[int, int] | None = None,
-    on_error: OnError = "collect",
     recursive: bool = False,
+    on_error: OnError = "collect",
+    block: int = BLOCK,
     threads: int | None = None,
 ) -> Iterator[Slices]:
     """Read a collection of grey images block by block, decoding ahead on threads.
@@ -170,14 +170,14 @@ def blocks(
     ----------
     source : path, list of paths, ndarray, Slices, or iterator of these
         As for `load`; an iterator is consumed as slowly as the blocks are.
-    block : int
-        Images of a block.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
-    on_error : {"collect", "raise"}
-        What to do about a file that cannot be used: list it in `Slices.failed`, or raise.
     recursive : bool
         Also read the folders inside folders.
+    on_error : {"collect", "raise"}
+        What to do about a file that cannot be used: list it in `Slices.failed`, or raise.
+    block : int
+        Images of a block.
     threads : int, optional
         Threads to decode on; one for each available core by default. Never changes the result.
 

@@ -10,6 +10,7 @@ import numpy as np
 from fingerprint._base import histogram
 from fingerprint._base.best import Best
 from fingerprint._base.frozen import Frozen
+from fingerprint._base.public import public
 from fingerprint._kernels.memory import aligned
 from fingerprint._patches.gain_reals import FLOOR, unexplained
 from fingerprint._patches.gain_search import GainWindows, cells_of, sites_of
@@ -80,6 +81,7 @@ class GainSummary:
         return replace(self, best=self.best.moved(start))
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class GainMap(Frozen):
     """Where one synthetic image matches one real image.
@@ -88,7 +90,7 @@ class GainMap(Frozen):
     ----------
     rows, columns : ndarray
         (n_rows,) and (n_columns,) int64: upper and left edges of the patches of the real image, in pixels.
-    size : int
+    patch_size : int
         Side of a patch in pixels.
     gains : ndarray
         (n_rows, n_columns) float64: gain of each patch, a log2 ratio; 0 = no better than other real images, or flat.
@@ -101,7 +103,7 @@ class GainMap(Frozen):
 
     rows: Array
     columns: Array
-    size: int
+    patch_size: int
     gains: Array
     offsets: Array
     mirrored: bool
@@ -201,7 +203,7 @@ def explain(real: GainReals, index: int, fake: Array) -> GainMap:
     return GainMap(
         rows=grid.rows,
         columns=grid.columns,
-        size=grid.size,
+        patch_size=grid.size,
         gains=gains * _UNIT,
         offsets=shifts,
         mirrored=bool(side),

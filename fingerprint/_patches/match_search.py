@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._base.public import public
 from fingerprint._kernels.memory import Workspace, aligned
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 _AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
 
 
+@public
 @dataclass(frozen=True)
 class PatchSearch:
     """Where the patches of an image lie, and how they are searched for in another.
 
     Parameters
     ----------
-    size, stride, radius : int
+    patch_size, stride, radius : int
         Side of a patch, step from one patch to the next, and farthest shift in either direction, in pixels.
     measure : str
         ``"rmse"`` or ``"ncc"``.
@@ -34,7 +36,7 @@ class PatchSearch:
         Search mirrored synthetic images too.
     """
 
-    size: int
+    patch_size: int
     stride: int
     radius: int
     measure: str
@@ -49,7 +51,8 @@ class PatchSearch:
 
     def grid(self, height: int, width: int) -> tuple[Array, Array]:
         """Return the upper edges and the left edges of the patches of an image, (n_rows,) and (n_columns,) int64."""
-        return np.arange(0, height - self.size + 1, self.stride), np.arange(0, width - self.size + 1, self.stride)
+        rows, columns = (np.arange(0, length - self.patch_size + 1, self.stride) for length in (height, width))
+        return rows, columns
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,12 @@ class MatchPatches:
         from fingerprint._kernels import patch_products
 
         rows, columns = search.grid(*pixels.shape[1:])
-        area = search.size**2
+        area = search.patch_size**2
         least = math.ceil((Fraction(search.flat) * area) ** 2)
         informative = np.empty((len(pixels), len(rows), len(columns)), bool)
         for i, image in enumerate(pixels):
             box = np.empty(_box_shape(pixels, search), np.int64)
-            patch_products.box_sums(image, search.size, _middle(pixels), box)
+            patch_products.box_sums(image, search.patch_size, _middle(pixels), box)
             sums, squares = box[:, :: search.stride, :: search.stride]
             informative[i] = area * squares - sums**2 >= max(least, 1)
         sites = informative.reshape(len(pixels), -1).T
@@ -133,17 +136,17 @@ class MatchPatches:
         boxes = np.empty((*stack.shape[:2], *_box_shape(fakes, self.search)), np.int64)
         middle = _middle(fakes)
         for box, image in zip(boxes.reshape(-1, *boxes.shape[2:]), stack.reshape(-1, *fakes.shape[1:]), strict=True):
-            patch_products.box_sums(image, self.search.size, middle, box)
+            patch_products.box_sums(image, self.search.patch_size, middle, box)
         if quick:  # pragma: no cover  (not without a compiler)
             self._multiply(stack, boxes, best, which, where)
             return best, which, where
         exact = np.float32 if fakes.dtype == np.uint8 else np.float64
-        padded = -(-(self.search.size**2) // 4) * 4
+        padded = -(-(self.search.patch_size**2) // 4) * 4
         patch_products.search_all(
             self.pixels,
             self.members,
             self.sites,
-            self.search.size,
+            self.search.patch_size,
             stack,
             boxes,
             self.search.offsets,
@@ -167,16 +170,16 @@ class MatchPatches:
         images = stack.reshape(-1, *stack.shape[2:])
         boxes = boxes.reshape(-1, *boxes.shape[2:])
         rows = len(images) * (-(-len(offsets) // 16) * 16)
-        windows, sums = aligned((rows, -(-(search.size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
+        windows, sums = aligned((rows, -(-(search.patch_size**2) // 64) * 64), np.uint8), np.zeros((2, rows), np.int32)
         found = aligned((-(-len(self.pixels) // 16), rows, 16), np.int32)
-        area, correlate, sides = float(search.size**2), search.measure == "ncc", stack.shape[1]
+        area, correlate, sides = float(search.patch_size**2), search.measure == "ncc", stack.shape[1]
         for site, ((y, x), members, (patches, moments)) in enumerate(
             zip(self.sites, self.present, self.packed, strict=True)
         ):
             if not len(members):
                 continue
             here = found[: len(patches)]
-            patch_products.cut(y, x, search.size, images, boxes, offsets, windows, sums)
+            patch_products.cut(y, x, search.patch_size, images, boxes, offsets, windows, sums)
             patch_products.products(windows, patches, here)
             patch_products.choose(
                 here, members, moments, sums, sides, area, correlate, site, best, which, where, len(offsets)
@@ -191,7 +194,7 @@ class MatchPatches:
         """
         from fingerprint._kernels import nearest_patches, patch_products
 
-        size, radius, offsets, sides = self.search.size, self.search.radius, self.search.offsets, stack.shape[1]
+        size, radius, offsets, sides = self.search.patch_size, self.search.radius, self.search.offsets, stack.shape[1]
         images, side = stack.reshape(-1, *stack.shape[2:]), 2 * self.search.radius + 1
         # rows are copied 16 words at a time, and up to six vectors of them compared
         lanes = 16 * (-(-side * side // 16) + 6)
@@ -221,7 +224,7 @@ class MatchPatches:
     @property
     def sketched(self) -> bool:  # pragma: no cover  (not without a compiler)
         """Return whether sums of 4 x 4 pixels of a patch bound its distances."""
-        return self.search.size % 4 == 0 and self.search.size > 4
+        return self.search.patch_size % 4 == 0 and self.search.patch_size > 4
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -243,12 +246,12 @@ class MatchPatches:
         """Return for each site the patches as `products` takes them, and their sums and sums of squares."""
         from fingerprint._kernels import patch_products
 
-        steps = -(-(self.search.size**2) // 64)
+        steps = -(-(self.search.patch_size**2) // 64)
         out = []
         for (y, x), members in zip(self.sites, self.present, strict=True):
             patches = aligned((-(-len(members) // 16), 16 * steps, 16, 4), np.int8)
             moments = np.zeros((2, len(members)))
-            patch_products.pack(self.pixels, members, y, x, self.search.size, patches, moments)
+            patch_products.pack(self.pixels, members, y, x, self.search.patch_size, patches, moments)
             out.append((patches, moments))
         return out
 
@@ -257,7 +260,7 @@ class MatchPatches:
         """Return for each site the patches as `nearest_vectors` takes them."""
         from fingerprint._kernels import nearest_patches
 
-        size = self.search.size
+        size = self.search.patch_size
         out = []
         for (y, x), members in zip(self.sites, self.present, strict=True):
             patches = np.zeros((len(members), size, 4 * -(-size // 4)), np.int8)
@@ -273,4 +276,4 @@ def _middle(pixels: Array) -> int:
 
 
 def _box_shape(pixels: Array, search: PatchSearch) -> tuple[int, int, int]:
-    return (2, pixels.shape[1] - search.size + 1, pixels.shape[2] - search.size + 1)
+    return (2, pixels.shape[1] - search.patch_size + 1, pixels.shape[2] - search.patch_size + 1)

@@ -382,7 +382,7 @@ def _nearest(patches: MatchPatches, names: tuple[str, ...], part: Slices, limits
     if search.measure == "ncc":
         distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)
     else:
-        distances = np.sqrt(np.where(found, np.abs(best), np.inf) / search.size**2)
+        distances = np.sqrt(np.where(found, np.abs(best), np.inf) / search.patch_size**2)
     shape = patches.informative.shape
     indices = np.where(found, np.array([*order, -1])[which], -1).reshape(shape)
     return NearestPatches(
@@ -417,7 +417,7 @@ def _search(
     if side > shorter:
         raise InputError(f"patch_size: expected at most the shorter side of the images, {shorter}, got {side}")
     return PatchSearch(
-        size=side,
+        patch_size=side,
         stride=checks.integer("stride", stride, minimum=1),
         radius=checks.integer("radius", radius, minimum=0),
         measure=checks.choice("measure", measure, get_args(Measure)),
@@ -443,4 +443,4 @@ def _limit(slices: Slices, search: PatchSearch, tolerance: object) -> float:
     if search.measure == "ncc":
         return 1 - (0.1 if tolerance is None else checks.number("tolerance", tolerance, minimum=0, maximum=2))
     levels = Fraction(_levels("tolerance", tolerance, slices))
-    return -float(math.floor(levels**2 * search.size**2))
+    return -float(math.floor(levels**2 * search.patch_size**2))
