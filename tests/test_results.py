@@ -334,6 +334,15 @@ def test_a_pickled_ranking_still_shows_its_evidence(results) -> None:
     assert pickle.loads(pickle.dumps(ranking)).evidence(0) == ranking.evidence(0)
 
 
+def test_no_name_acts_in_a_terminal_or_a_notebook() -> None:
+    images = phantoms.thorax(2, size=32)
+    found = fingerprint.nearest(fingerprint.Slices(images, ("a\x1b[31m", "<script>b</script>")), images)
+    assert "\x1b" not in repr(found)
+    assert "a\\x1b[31m" in repr(found)
+    assert "<script>" not in found._repr_html_()
+    assert "&lt;script&gt;b" in found._repr_html_()
+
+
 def test_names_of_slices() -> None:
     images = phantoms.demo(n_used=1, n_unused=1, n_fake=1, size=32).real
     assert images.names[0] in images

@@ -46,7 +46,9 @@ class Result(Frozen):
     provenance: Provenance | None = field(default=None, kw_only=True, compare=False)
 
     def __repr__(self) -> str:
-        lines = [part for line in f"{type(self).__name__}: {self}".splitlines() for part in _wrapped(line)]
+        lines = [
+            part for line in f"{type(self).__name__}: {self}".splitlines() for part in _wrapped(output.printable(line))
+        ]
         return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"])
 
     def _repr_html_(self) -> str:
