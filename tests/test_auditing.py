@@ -191,7 +191,7 @@ def test_audit_is_written(tmp_path):
         {"name": "all", "z": audit.copying.z, "n_unused": 2, "n_fake": 2, "counted": True}
     ]
     assert found["leak_rate"] == {"value": None, "low": None, "high": None}
-    assert "Data-copying statistic C_T = -1.55 (far below 0: copying), p = 0.061." in str(audit)
+    assert str(audit.copying) in str(audit)
 
 
 def test_names_of_cells_become_plain():

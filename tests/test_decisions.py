@@ -28,7 +28,7 @@ def ranking(values, reference=None) -> Ranking:
     p = None if reference is None else p_values.p_values(values, np.asarray(reference))
     names = tuple(f"{i}.png" for i in range(len(values)))
     q = None if p is None else p_values.q_values(p)
-    return Ranking(names, values, ((Match("f", 0.0),),) * len(values), p, q, None, 1, {}, {})
+    return Ranking(names, values, ((Match("f", 0.0),),) * len(values), p, q, None, 1, {}, {}, np.arange(len(values)))
 
 
 def two_groups(rng, n=200, apart=6.0, share=0.5):

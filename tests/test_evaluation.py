@@ -192,7 +192,9 @@ def test_groups_of_one_image_are_no_groups():
     truth, scores = [1, 0, 1, 0, 1], [0.3, 0.2, 0.9, 0.8, 0.1]
     plain = evaluate(truth, scores, threshold=0.5)
     grouped = evaluate(truth, scores, threshold=0.5, groups=["e", "d", "c", "b", "a"])
-    assert dataclasses.replace(grouped, n_groups=None) == plain
+    assert dataclasses.replace(grouped, n_groups=None, by_group=None) == plain
+    for name in MEASURES:
+        assert getattr(grouped.by_group, name) == pytest.approx(getattr(plain, name), nan_ok=True)
 
 
 def test_coin_is_chance():
@@ -292,3 +294,32 @@ def test_evaluate_refuses(truth, predicted, options, message):
 def test_estimates_read_as_value_and_interval():
     assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 (0.250 to 0.750)"
     assert str(Estimate(NAN, NAN, NAN)) == "-"
+
+
+def test_patients_are_measured_by_their_mean_scores() -> None:
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(20), rng.integers(1, 6, 20))
+    truth, scores = (groups < 9).astype(int), rng.normal(size=len(groups)) + (groups < 9)
+    found = evaluate(truth, scores, threshold=0.5, groups=groups, n_bootstrap=200)
+    means = np.array([scores[groups == group].mean() for group in range(20)])
+    expected = evaluate(np.arange(20) < 9, means, threshold=0.5, n_bootstrap=200)
+    for name in MEASURES:
+        assert getattr(found.by_group, name) == pytest.approx(getattr(expected, name))
+    assert "by patient" in str(found)
+    assert found.table()[0][-3:] == ["by_group", "by_group_low", "by_group_high"]
+    assert [row[-3] for row in found.table()[1]] == pytest.approx([getattr(expected, name).value for name in MEASURES])
+
+
+def test_a_patient_is_called_used_where_half_of_its_images_are() -> None:
+    found = evaluate([1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], groups=list("aabbcc"), n_bootstrap=100)
+    assert found.by_group.recall.value == 0.5
+    assert found.by_group.specificity.value == 1
+
+
+def test_no_measures_by_patient_without_patients_or_with_some_used_in_part() -> None:
+    scores = [0.1, 0.2, 0.3, 0.4]
+    assert evaluate([1, 1, 0, 0], scores, n_bootstrap=100).by_group is None
+    assert evaluate([1, 1, 1, 0], scores, groups=list("aabb"), n_bootstrap=100).by_group is None
+    assert (
+        evaluate([1, 1, 0, 0], [math.inf, -math.inf, 0.0, 1.0], groups=list("aabb"), n_bootstrap=100).by_group is None
+    )

@@ -248,7 +248,8 @@ def audit(
     near, far = seen.summary.fake_to_used, seen.real.unused_to_used
     assert near is not None
     assert far is not None
-    return replace(result, copying=data_copying(far, near), failed=seen.failed)
+    patients = None if seen.groups is None else seen.groups[n_used:]
+    return replace(result, copying=data_copying(far, near, groups=patients), failed=seen.failed)
 
 
 @public

@@ -56,22 +56,33 @@ class Copying(Result):
         The statistic C_T, sign as in the paper: far below 0 = data-copying, about 0 = neither, far above 0 =
         underfitting (the synthetic images lie further from the used images than unused ones do).
     p_value : float
-        Probability of a statistic this low or lower when synthetic and unused images are independent and equally far.
+        Probability of a statistic this low or lower when synthetic and unused images are equally far, which patients
+        are unused being chance. nan without groups: sixty images of six patients are six witnesses.
     closer : float
         Probability that a synthetic image lies nearer to the used images than an unused one of the same cell;
         0.5 = no copying, 1 = every synthetic image is nearer.
     cells : tuple of CopyingCell
         The cells it is made of.
+    n_unused_groups : int or None
+        Number of patients in these cells, where groups were given.
     """
 
     z: float
     p_value: float
     closer: float
     cells: tuple[CopyingCell, ...]
+    n_unused_groups: int | None = None
 
     def __str__(self) -> str:
-        """Return the statistic in one line."""
-        return f"Data-copying statistic C_T = {self.z:.2f} (far below 0: copying), p = {self.p_value:.2g}."
+        """Return what the statistic says, and what it does not."""
+        if math.isnan(self.z):
+            return "The data-copying statistic is not defined: no cell has enough images."
+        p = "" if math.isnan(self.p_value) else f", p = {self.p_value:.2g} by patient"
+        return (
+            f"A synthetic image lies nearer to the used images than an unused one does in {100 * self.closer:.0f} % of "
+            f"pairs (data-copying statistic C_T = {self.z:.2f}{p}). Smooth synthetic images do so without copying: "
+            "this alone shows no leak."
+        )
 
 
 @public
@@ -81,6 +92,7 @@ def data_copying(
     *,
     cells: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
     minimum: int = 20,
+    groups: Sequence[Hashable] | None = None,
 ) -> Copying:
     """Return the data-copying statistic C_T: do synthetic images lie nearer to the used images than unused ones do.
 
@@ -99,11 +111,14 @@ def data_copying(
         images. Without, all images lie in one cell, and C_T is Z_U.
     minimum : int
         Synthetic images that a cell needs to count (tau times m in the paper).
+    groups : sequence, optional
+        (n,) patient of every unused image. Without it there is no p-value; where each image is of a patient of its own,
+        give ``range(n)``.
 
     Returns
     -------
     Copying
-        The statistic; nan where no cell counts.
+        The statistic; nan where no cell counts, its p-value also where unused images of fewer than two patients do.
 
     Raises
     ------
@@ -113,9 +128,13 @@ def data_copying(
     Notes
     -----
     Against the paper: the standard deviation allows for ties (without ties it is the paper's), there is no continuity
-    correction, and the p-value takes the cells as independent, so that the variance of C_T is the sum of the squared
-    weights. Images of one patient are not independent, and a generator whose images are smoother than real ones lies
-    nearer to everything without copying anything: read the value beside the audit's, not instead of it.
+    correction, and the p-value counts patients. The paper takes all images as independent, so that the variance of C_T
+    is the sum of the squared weights. Here it is larger by the design effect: the variance of `closer` that is
+    clustered by patient (Obuchowski 1997), over the one that is not, at least 1. The p-value is that of Student's t
+    with one degree of freedom less than there are patients.
+
+    A generator whose images are smoother than real ones lies nearer to everything without copying anything: read the
+    value beside the audit's, not instead of it.
 
     References
     ----------
@@ -129,7 +148,7 @@ def data_copying(
     >>> round(result.z, 3), result.closer
     (-1.964, 1.0)
     """
-    from scipy.special import ndtr
+    from scipy.special import stdtr
 
     far, near = _distances("unused_distances", unused_distances), _distances("fake_distances", fake_distances)
     least = checks.integer("minimum", minimum, minimum=1)
@@ -140,30 +159,48 @@ def data_copying(
         others, fakes = checks.pair("cells", cells, len(far), len(near))
         names = list(dict.fromkeys([*fakes, *others]))
         cell = checks.units("cells", [*fakes, *others], len(near) + len(far))
-    found, shares = [], []
+    unit = None if groups is None else checks.units("groups", groups, len(far))
+    found, shares, spreads, above = [], [], [], np.full(len(far), math.nan)
     for number, name in enumerate(names):
-        a, b = near[cell[: len(near)] == number], far[cell[len(near) :] == number]
-        z, share = _mann_whitney(a, b) if len(a) and len(b) else (math.nan, math.nan)
+        inside = cell[len(near) :] == number
+        a, b = near[cell[: len(near)] == number], far[inside]
+        z, share, spread = math.nan, math.nan, math.nan
+        if len(a) and len(b):
+            z, share, spread, above[inside] = _mann_whitney(a, b)
         found.append(CopyingCell(name, z, len(b), len(a), len(a) >= least and len(b) > 0))
         shares.append(share)
+        spreads.append(spread)
     weights = np.array([one.n_unused if one.counted else 0 for one in found], dtype=np.float64)
-    if not weights.any():
-        return Copying(math.nan, math.nan, math.nan, tuple(found))
-    weights /= weights.sum()
     counted = weights > 0
-    z = float(weights[counted] @ np.array([one.z for one in found])[counted])
-    p_value = float(ndtr(z / math.sqrt(float(weights @ weights))))
-    return Copying(z, p_value, float(weights[counted] @ np.array(shares)[counted]), tuple(found))
+    if not counted.any():
+        return Copying(math.nan, math.nan, math.nan, tuple(found), None if unit is None else 0)
+    weights /= weights.sum()
+    z, closer = (float(weights[counted] @ np.array(each)[counted]) for each in ([one.z for one in found], shares))
+    if unit is None:
+        return Copying(z, math.nan, closer, tuple(found))
+    inside = counted[cell[len(near) :]]
+    patients = np.unique(unit[inside], return_inverse=True)[1]
+    p_value, last = math.nan, int(patients.max())
+    if last > 0:
+        of_fakes = float(weights[counted] ** 2 @ np.array(spreads)[counted])
+        effect = roc.design_effect(above[inside], patients, of_fakes)
+        p_value = float(stdtr(last, z / math.sqrt(float(weights @ weights) * effect)))
+    return Copying(z, p_value, closer, tuple(found), last + 1)
 
 
-def _mann_whitney(near: Floats, far: Floats) -> tuple[float, float]:
-    """Return the z of "near exceeds far" with ties, and the probability that near is below far."""
+def _mann_whitney(near: Floats, far: Floats) -> tuple[float, float, float, Floats]:
+    """Return the z of "near exceeds far" with ties, and the probability that near is below far, in parts.
+
+    The parts are the variance of this probability that comes from `near`, and for each of `far` the share of `near`
+    below it, of which the probability is the mean.
+    """
     m, n = len(near), len(far)
     ranks, ties = roc.midranks(np.concatenate([near, far]))
     u = ranks[:m].sum() - m * (m + 1) / 2
     variance = m * n / 12 * (m + n + 1 - float((ties**3 - ties).sum()) / max((m + n) * (m + n - 1), 1))
     z = (u - m * n / 2) / math.sqrt(variance) if variance > 0 else 0.0
-    return float(z), float(1 - u / (m * n))
+    spread = float(((ranks[:m] - roc.midranks(near)[0]) / n).var()) / max(m - 1, 1)
+    return float(z), float(1 - u / (m * n)), spread, (ranks[m:] - roc.midranks(far)[0]) / m
 
 
 def _distances(argument: str, values: ArrayLike) -> Floats:

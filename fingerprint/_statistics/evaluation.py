@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -103,6 +103,10 @@ class Evaluation(Measures):
         Number of bootstrap samples behind them.
     seed : int
         Seed of the random numbers.
+    by_group : Measures or None
+        The same measures with one value for each patient, where groups were given and each patient is used with all
+        images or with none: the mean of its scores; called used where that reaches `threshold`, or where at least half
+        of its images are called used.
     """
 
     all_ones: Measures
@@ -114,15 +118,18 @@ class Evaluation(Measures):
     confidence: float
     n_bootstrap: int
     seed: int
+    by_group: Measures | None = None
 
     def table(self) -> Table:
         """Return the columns and rows of `to_csv`."""
         header = ["measure", "value", "low", "high", "all_ones", "coin", "coin_low", "coin_high"]
+        patients = self.by_group
         rows = (
             [name, *getattr(self, name), getattr(self.all_ones, name).value, *getattr(self.coin, name)]
+            + ([] if patients is None else [*getattr(patients, name)])
             for name in MEASURES
         )
-        return header, rows
+        return header + ([] if patients is None else ["by_group", "by_group_low", "by_group_high"]), rows
 
     def __str__(self) -> str:
         """Return a table for reading."""
@@ -130,13 +137,16 @@ class Evaluation(Measures):
         share = f"{100 * self.confidence:g} %"
         lines = [
             f"{self.n} images, {self.n_used} used; {share} intervals from {self.n_bootstrap} resamples of {unit}",
-            f"{'':<20} {'value':<24} {'all ones':<10}coin",
+            f"{'':<20} {'value':<24} {'all ones':<10}{'coin':<24}" + " by patient" * (self.by_group is not None),
         ]
         for name in MEASURES:
             ones = getattr(self.all_ones, name).value
             trivial = "-" if math.isnan(ones) else f"{ones:.3f}"
-            lines.append(f"{_label(name):<20} {getattr(self, name)!s:<24} {trivial:<10}{getattr(self.coin, name)}")
-        return "\n".join(lines)
+            grouped = "" if self.by_group is None else f" {getattr(self.by_group, name)}"
+            lines.append(
+                f"{_label(name):<20} {getattr(self, name)!s:<24} {trivial:<10}{getattr(self.coin, name)!s:<24}{grouped}"
+            )
+        return "\n".join(line.rstrip() for line in lines)
 
 
 _LABELS = {
@@ -231,19 +241,14 @@ def evaluate(
     start = checks.integer("seed", seed, minimum=0)
     level = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
 
-    def measured(called: Array | None, ranked: Array | None) -> dict[str, Any]:
-        single, many = np.ones((1, unit.max() + 1), np.int64), intervals.resampled(unit.max() + 1, draws, start)
-        values = _weighted(labels, called, ranked, unit, iter([single]))[:, 0]
-        resampled = _weighted(labels, called, ranked, unit, many)
-        return {
-            name: intervals.of(value, row, level) for name, value, row in zip(MEASURES, values, resampled, strict=True)
-        }
-
-    ones = np.ones_like(labels)
+    resampling, ones = _Resampling(draws, start, level), np.ones_like(labels)
+    patients = None if groups is None else _patients(labels, decisions, scores, threshold, unit)
     tossed = _tossed(labels, unit, draws, start, decisions is not None, scores is not None)
     return Evaluation(
-        **measured(decisions, scores),
-        all_ones=Measures(**measured(None if decisions is None else ones, None if scores is None else ones)),
+        **resampling.estimates(labels, decisions, scores, unit),
+        all_ones=Measures(
+            **resampling.estimates(labels, None if decisions is None else ones, None if scores is None else ones, unit)
+        ),
         coin=Measures(*(intervals.of(_mean(row), row, level) for row in tossed)),
         n=len(labels),
         n_used=int(labels.sum()),
@@ -252,7 +257,45 @@ def evaluate(
         confidence=level,
         n_bootstrap=draws,
         seed=start,
+        by_group=None if patients is None else Measures(**resampling.estimates(*patients)),
     )
+
+
+class _Resampling(NamedTuple):
+    """How intervals are found."""
+
+    draws: int
+    seed: int
+    confidence: float
+
+    def estimates(self, labels: Ints, decisions: Array | None, scores: Array | None, unit: Ints) -> dict[str, Any]:
+        """Return all measures by name, each with its interval over bootstrap samples of units."""
+        count = unit.max() + 1
+        values = _weighted(labels, decisions, scores, unit, iter([np.ones((1, count), np.int64)]))[:, 0]
+        many = _weighted(labels, decisions, scores, unit, intervals.resampled(count, self.draws, self.seed))
+        found = zip(MEASURES, values, many, strict=True)
+        return {name: intervals.of(value, row, self.confidence) for name, value, row in found}
+
+
+def _patients(
+    labels: Ints, decisions: Ints | None, scores: Floats | None, threshold: float | None, unit: Ints
+) -> tuple[Ints, Ints | None, Floats | None, Ints] | None:
+    """Return truth, decision, score and unit of each patient; None where one of them is used with some images alone."""
+    size = np.bincount(unit)
+
+    def mean(values: Array) -> Floats:
+        with np.errstate(invalid="ignore"):  # of infinite scores of both signs
+            return np.bincount(unit, weights=values) / size
+
+    used = mean(labels)
+    average = None if scores is None else mean(scores)
+    if not np.isin(used, (0, 1)).all() or (average is not None and np.isnan(average).any()):
+        return None
+    called = None
+    if decisions is not None:
+        reached = mean(decisions) >= 0.5 if average is None or threshold is None else average >= threshold
+        called = reached.astype(np.int64)
+    return used.astype(np.int64), called, average, np.arange(len(size))
 
 
 def _weighted(

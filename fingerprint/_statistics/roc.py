@@ -63,6 +63,16 @@ def clustered(values: Floats, unit: Ints) -> float:
     return float((sums**2).sum() * len(sums) / (len(sums) - 1) / len(values) ** 2)
 
 
+def design_effect(values: Floats, unit: Ints, more: float = 0.0) -> float:
+    """Return how much larger the variance of a mean is because values come in clusters, at least 1.
+
+    `more` is variance that comes from elsewhere, in which nothing is clustered. Where the values do not vary, nothing
+    can be said of clusters, and each counts as one value.
+    """
+    plain = float(values.var(ddof=1)) / len(values) + more
+    return max(1.0, (clustered(values, unit) + more) / plain) if plain > 0 else len(values) / (int(unit.max()) + 1)
+
+
 def _newcombe(auc: float, m: float, n: float, z: float) -> float:
     """Return the lowest AUC that lies within z standard errors, its own, of the one seen."""
     spread = (m + n) / 2 - 1
