@@ -1,5 +1,6 @@
 """Reading files: exact pixels in every format, and for what cannot be used the reason and the remedy."""
 
+import pickle
 import re
 import struct
 import sys
@@ -17,7 +18,7 @@ from PIL import Image
 from fingerprint._base.checks import InputError
 from fingerprint._images import files, formats, loading
 from fingerprint._images.grey import Decoded
-from fingerprint._images.loading import Failure
+from fingerprint._images.loading import Failure, Slices
 
 Array = np.ndarray[Any, Any]
 
@@ -213,6 +214,19 @@ def test_several_pages_are_refused(tmp_path: Path) -> None:
     assert reason(tmp_path / "x.png") == message
 
 
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_they_ask_for(tmp_path: Path, suffix: str, orientation: int) -> None:
+    pixels = np.repeat(np.repeat(stack(1, 2, 3)[0], 8, 0), 8, 1)  # flat blocks, which JPEG keeps
+    exif = Image.Exif()
+    exif[274] = orientation
+    options = {"tif": {"tiffinfo": {274: orientation}}, "png": {"exif": exif}, "jpg": {"exif": exif, "quality": 100}}
+    Image.fromarray(pixels).save(tmp_path / f"x.{suffix}", **options[suffix])  # type: ignore[arg-type]
+    expected = [pixels, pixels[:, ::-1], pixels[::-1, ::-1], pixels[::-1], pixels.T, pixels.T[:, ::-1],
+                pixels.T[::-1, ::-1], pixels.T[::-1]][orientation - 1]  # fmt: skip
+    np.testing.assert_array_equal(one(tmp_path / f"x.{suffix}"), expected)
+
+
 # --- Broken files ----------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +270,43 @@ def test_noise_never_escapes_as_an_exception(
     path = tmp_path_factory.getbasetemp() / "noise"
     path.write_bytes(magic + data)
     assert isinstance(files.attempted(formats.decoded, str(path)), str | Decoded)
+
+
+def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path: Path) -> None:
+    pixels = stack(1)[0]
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    data = bytearray((tmp_path / "x.png").read_bytes())
+    for part in (b"IHDR", b"IDAT", b"IEND"):
+        damaged = data.copy()
+        at = data.index(part)
+        damaged[at + 4 + int.from_bytes(data[at - 4 : at], "big")] ^= 1
+        (tmp_path / "x.png").write_bytes(damaged)
+        assert reason(tmp_path / "x.png") == f"damaged: the checksum of its part {part.decode()} is wrong"
+    (tmp_path / "x.png").write_bytes(data[:-12])
+    assert reason(tmp_path / "x.png") == "cut short"
+
+
+def test_reasons_have_one_line(tmp_path: Path) -> None:
+    assert files.reason(ValueError("a\n\tb  c" + "d" * 1000)) == "cannot be decoded: a b c" + "d" * 292 + "..."
+
+
+def test_readers_are_silent_also_where_warnings_are_errors(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dicom(tmp_path / "x.dcm", stack(1)[0])
+    header = pydicom.dcmread(tmp_path / "x.dcm")
+    header.PixelData = stack(1)[0].tobytes() + bytes(4)
+    header.save_as(tmp_path / "x.dcm")
+    Image.fromarray(stack(1)[0]).save(tmp_path / "y.tif", compression="tiff_adobe_deflate")
+    data = bytearray((tmp_path / "y.tif").read_bytes())
+    data[8:30] = bytes(22)
+    (tmp_path / "y.tif").write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = warnings.filters[:]
+        found = loading.load(tmp_path, threads=3)
+        assert warnings.filters == before
+    assert (found.names, len(found.failed)) == (("x.dcm",), 1)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_empty_and_foreign_files(tmp_path: Path) -> None:
@@ -448,14 +499,112 @@ def test_dicom_monochrome1_is_inverted(tmp_path: Path) -> None:
     pixels = stack(1, dtype="uint16")[0] >> 4
     dicom(tmp_path / "x.dcm", pixels, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
     np.testing.assert_array_equal(one(tmp_path / "x.dcm"), 4095 - pixels)
-    units = np.array([[-1000, 5]], np.int16)
-    dicom(tmp_path / "y.dcm", units, PhotometricInterpretation="MONOCHROME1")
-    np.testing.assert_array_equal(one(tmp_path / "y.dcm"), -1 - units + 1024)
+    units = np.array([[-1000, 5, 2000]], np.int16)
+    dicom(tmp_path / "y.dcm", units, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(one(tmp_path / "y.dcm"), 2047 - units)
+    dicom(tmp_path / "z.dcm", units, PhotometricInterpretation="MONOCHROME1", BitsStored=13, HighBit=12,
+          RescaleSlope=2, RescaleIntercept=-7)  # fmt: skip
+    np.testing.assert_array_equal(one(tmp_path / "z.dcm"), 2 * (4095 - units.astype(int)))
 
 
 def test_dicom_without_suffix_is_recognised(tmp_path: Path) -> None:
-    dicom(tmp_path / "IM0001", stack(1)[0])
-    np.testing.assert_array_equal(one(tmp_path / "IM0001"), stack(1)[0])
+    for i, name in enumerate(("1.2.840.2", "IM0001", "x.ima")):
+        dicom(tmp_path / name, stack(3)[i])
+    (tmp_path / "notes").write_bytes(b"x" * 200)
+    (tmp_path / "DICOMDIR").write_bytes((tmp_path / "IM0001").read_bytes())
+    found = loading.load(tmp_path)
+    assert (found.names, found.ignored) == (("1.2.840.2", "IM0001", "x.ima"), 2)
+    np.testing.assert_array_equal(found.pixels, stack(3))
+    np.testing.assert_array_equal(one(tmp_path / "IM0001"), stack(3)[1])
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("name", ["x.dcm", "IM1"])
+def test_dicom_without_preamble_is_read(tmp_path: Path, name: str, implicit: bool) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dicom(tmp_path / "y", stack(1, dtype="uint16")[0])
+    header = pydicom.dcmread(tmp_path / "y")
+    (tmp_path / "y").unlink()
+    with (tmp_path / name).open("wb") as file:
+        out = pydicom.filebase.DicomFileLike(file)
+        out.is_little_endian, out.is_implicit_VR = True, implicit
+        pydicom.filewriter.write_dataset(out, pydicom.Dataset(header))
+    np.testing.assert_array_equal(loading.load(tmp_path).pixels, stack(1, dtype="uint16"))
+
+
+def test_dicom_of_several_images(tmp_path: Path) -> None:
+    pixels = stack(40, dtype="uint16")
+    dicom(tmp_path / "x.dcm", pixels, frames=40, PatientID="p7")
+    found = loading.load(tmp_path)
+    assert found.names == tuple(f"x.dcm[{i}]" for i in range(40))
+    assert found.groups == ("p7",) * 40
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert [len(part) for part in loading.blocks(tmp_path, block=16)] == [16, 16, 8]
+    dicom(tmp_path / "y.dcm", pixels, frames=40, NumberOfFrames=10**9)
+    assert reason(tmp_path / "y.dcm").endswith(" bytes, fewer than 1000000000 images need")
+
+
+def test_patients_are_known_if_all_are(tmp_path: Path) -> None:
+    for i in range(3):
+        dicom(tmp_path / f"{i}.dcm", stack(3)[i], PatientID=f"p{i // 2}")
+    found = loading.load(tmp_path)
+    assert found.groups == ("p0", "p0", "p1")
+    assert found[1:].groups == ("p0", "p1")
+    assert loading.concatenate(found, found).groups == found.groups * 2
+    assert loading.load([found, found]).groups == found.groups * 2
+    assert pickle.loads(pickle.dumps(found)).groups == found.groups
+    dicom(tmp_path / "3.dcm", stack(3)[0])
+    assert loading.load(tmp_path).groups is None
+    with pytest.raises(InputError, match="groups: expected one for each of the 3 images, got 1"):
+        Slices(stack(3), ("a", "b", "c"), groups=("p",))
+
+
+def test_dicom_grey_in_other_clothes_is_exact(tmp_path: Path) -> None:
+    grey = stack(1)[0]
+    rgb = np.repeat(grey[..., None], 3, 2)
+    colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "Rows": 8, "Columns": 6}
+    dicom(tmp_path / "a.dcm", rgb, PlanarConfiguration=0, **colour)
+    dicom(tmp_path / "b.dcm", np.moveaxis(rgb, 2, 0).copy(), PlanarConfiguration=1, **colour)
+    np.testing.assert_array_equal(loading.load(tmp_path).pixels, [grey, grey])
+
+
+def test_dicom_bits_are_where_the_header_says(tmp_path: Path) -> None:
+    pixels = stack(1, dtype="uint16")[0] >> 4
+    dicom(tmp_path / "a.dcm", pixels << 4 | 5, BitsStored=12, HighBit=15)
+    np.testing.assert_array_equal(one(tmp_path / "a.dcm"), pixels)
+    signed = (pixels.astype(np.int16) - 2048).clip(-1024)
+    dicom(tmp_path / "b.dcm", signed << 2, BitsStored=12, HighBit=13)
+    np.testing.assert_array_equal(one(tmp_path / "b.dcm"), signed + 1024)
+
+
+def test_dicom_padding_is_air(tmp_path: Path) -> None:
+    units = np.array([[-2000, -3024, -1000], [40, 3071, -2000]], np.int16)
+    air = np.maximum(units, -1024) + 1024
+    other = "1.2.840.10008.5.1.4.1.1.4"
+    dicom(tmp_path / "ct.dcm", units)
+    np.testing.assert_array_equal(one(tmp_path / "ct.dcm"), air)
+    dicom(tmp_path / "mr.dcm", units, SOPClassUID=other)
+    assert reason(tmp_path / "mr.dcm") == "values from -3024.0 to 3071.0, outside -1024 to 64511; scale them"
+    dicom(tmp_path / "mr.dcm", units, SOPClassUID=other, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-3100)
+    np.testing.assert_array_equal(one(tmp_path / "mr.dcm"), air)
+
+
+def test_dicom_with_a_fractional_slope_is_rounded(tmp_path: Path) -> None:
+    pixels = stack(1, dtype="uint16")[0]
+    dicom(tmp_path / "x.dcm", pixels, RescaleSlope="0.684", RescaleIntercept="200.5")
+    np.testing.assert_array_equal(one(tmp_path / "x.dcm"), np.rint(pixels * 0.684 + 200.5) + 1024)
+
+
+def test_deflated_dicom_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dicom(tmp_path / "y", np.zeros((512, 512), np.uint8))
+    header = pydicom.dcmread(tmp_path / "y")
+    header.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    header.save_as(tmp_path / "x.dcm")
+    assert one(tmp_path / "x.dcm").shape == (512, 512)
+    monkeypatch.setattr(files, "_PRESSED", 1000)
+    monkeypatch.setattr(files, "_RATIO", 10)
+    assert "bytes that would unpack to" in reason(tmp_path / "x.dcm")
 
 
 def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,9 +612,9 @@ def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: py
     dicom(tmp_path / "x.dcm", stack(1)[0])
     read = pydicom.dcmread
 
-    def dcmread(file: Any) -> Any:
+    def dcmread(file: Any, **options: Any) -> Any:
         warnings.warn("Expected explicit VR, but found implicit VR", stacklevel=2)
-        return read(file)
+        return read(file, **options)
 
     monkeypatch.setattr(pydicom, "dcmread", dcmread)
     np.testing.assert_array_equal(one(tmp_path / "x.dcm"), stack(1)[0])
@@ -474,12 +623,14 @@ def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("pixels", "options", "text"),
     [
-        (np.zeros((2, 2), np.int16) - 2000, {}, "values from -2000.0 to -2000.0, outside -1024 to 64511; scale them"),
-        (np.ones((2, 2), np.uint16), {"RescaleSlope": "0.3"},
-         "values that are not whole numbers; scale and round them"),
-        (np.zeros((3, 2, 2), np.uint8), {"frames": 3},
-         "3 pages; save each as a file of its own, or pass them as an (n, h, w) array"),
-        (np.zeros((2, 2), np.uint8), {"PhotometricInterpretation": "RGB"}, "colour (RGB); convert to grey first"),
+        (np.array([[-2000, -1500]], np.int16), {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"},
+         "values from -2000.0 to -1500.0, outside -1024 to 64511; scale them"),
+        (np.ones((2, 2), np.uint16), {"RescaleSlope": "0.003"},
+         "a rescale slope of 0.003, by which fewer than 256 whole values remain"),
+        (np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
+         {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "Rows": 2, "Columns": 2},
+         'colour; convert to grey first, by Image.convert("L")'),
+        (np.zeros((2, 2), np.uint8), {"HighBit": 9}, "bits that do not fit: 8 stored, the highest 9, of 8 allocated"),
         (np.zeros((2, 2), np.uint8), {"without": ("PixelData",)}, "a DICOM file without pixels"),
         (np.zeros((2, 2), np.uint8), {"ModalityLUTSequence": []},
          "a modality lookup table; apply it and save the result"),
@@ -546,15 +697,49 @@ def test_nifti_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_nifti_loses_only_the_slices_that_do_not_fit(tmp_path: Path) -> None:
     values = np.zeros((2, 2, 4), np.float64)
-    values[0, 0, 1], values[0, 0, 2], values[1, 1, 3] = 0.5, 1e6, np.nan
+    values[0, 0, 1], values[0, 0, 2] = -1500, 1e6
+    values[0, 0, 3], values[0, 1, 3] = -1500, -1600
     nifti(tmp_path / "x.nii", values)
     found = loading.load(tmp_path)
-    assert found.names == ("x.nii[0]",)
+    assert found.names == ("x.nii[0]", "x.nii[1]")
+    assert found.pixels[:, 0, 0].tolist() == [1024, 0]  # a single value below air is padding
     assert found.failed == (
-        Failure("x.nii[1]", "values that are not whole numbers; scale and round them"),
         Failure("x.nii[2]", "values from 0.0 to 1000000.0, outside -1024 to 64511; scale them"),
-        Failure("x.nii[3]", "values from nan to nan, outside -1024 to 64511; scale them"),
+        Failure("x.nii[3]", "values from -1600.0 to 0.0, outside -1024 to 64511; scale them"),
     )
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz"])
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_floating_point_volume_fails_as_one(tmp_path: Path, suffix: str, value: float) -> None:
+    values = np.zeros((2, 2, 40), np.float32)
+    values[0, 0, 39] = value
+    nifti(tmp_path / f"x.{suffix}", values)
+    assert reason(tmp_path / f"x.{suffix}") == "values that are not whole numbers; scale and round the volume"
+
+
+def test_the_patient_of_nifti_is_the_file(tmp_path: Path) -> None:
+    for name in ("a.nii", "b.nii.gz"):
+        nifti(tmp_path / name, stack(2).T)
+    assert loading.load(tmp_path).groups == tuple(str(tmp_path / name) for name in ("a.nii",) * 2 + ("b.nii.gz",) * 2)
+
+
+def test_a_damaged_compressed_volume_fails_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii.gz"
+    nifti(path, np.random.default_rng(0).integers(0, 256, (64, 64, 2000), np.uint8))
+    data = path.read_bytes()
+    path.write_bytes(data[:-8] + bytes(4) + data[-4:])
+    assert reason(path).startswith("cannot be decoded: CRC check failed")
+    path.write_bytes(data[:-2000])
+    assert reason(path).startswith("cannot be decoded: Compressed file ended")
+
+
+def test_nifti_with_a_fractional_slope_is_rounded(tmp_path: Path) -> None:
+    nifti(tmp_path / "x.nii", stack(2, dtype="uint16").T // 2, slope=0.684, inter=200)
+    expected = np.rint(stack(2, dtype="uint16") // 2 * 0.684 + 200) + 1024
+    np.testing.assert_allclose(loading.load(tmp_path).pixels, expected, atol=1, rtol=0)  # slopes are stored in 32 bits
+    nifti(tmp_path / "x.nii", stack(2).T, slope=0.684, inter=200)
+    assert reason(tmp_path / "x.nii") == "a rescale slope of 0.684, by which fewer than 256 whole values remain"
 
 
 def test_scaled_nifti(tmp_path: Path) -> None:

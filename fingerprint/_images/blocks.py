@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fingerprint._base.types import Array
-    from fingerprint._images.stacks import Stack
+    from fingerprint._images.grey import Range
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Options:
     expect: PixelFormat | None = None
 
 
-# --- Parts: each has a `count`, can be `cut`, and gives the `images`: a name, and the pixels or why there are none ----
+Image: TypeAlias = "tuple[str, Array | str, str | None]"  # name, pixels or why there are none, patient where known
+
+# --- Parts: each has a `count`, can be `cut`, and gives the `images`: see `Image` ---------
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class File:
 
     path: str
     name: str
-    stack: Stack | None = None
+    stack: Range | None = None
     start: int = 0
     stop: int = 1
 
@@ -50,18 +52,18 @@ class File:
     def cut(self, start: int, stop: int) -> File:
         return replace(self, start=self.start + start, stop=self.start + stop)
 
-    def images(self, _: Options) -> Iterator[tuple[str, Array | str]]:
+    def images(self, _: Options) -> Iterator[Image]:
         if self.stack is None:
             found = files.attempted(formats.decoded, self.path)
-            yield self.name, found if isinstance(found, str) else files.attempted(grey.whole, *found)
-            return
-        found = files.attempted(self.stack.read, self.path, self.start, self.stop)
-        for i in range(self.start, self.stop):
-            name = f"{self.name}[{i}]" if len(self.stack.shape) == 3 else self.name
+        else:
+            found = files.attempted(self.stack.read, self.path, self.start, self.stop)
+        for i in range(self.count):
+            name = f"{self.name}[{self.start + i}]" if self.stack and self.stack.numbered else self.name
             if isinstance(found, str):
-                yield name, found
+                yield name, found, None
             else:
-                yield name, files.attempted(grey.whole, found.values[i - self.start], found.added)
+                image = files.attempted(found.pixels, i if self.stack else None)
+                yield name, image, self.path if found.patient == "" else found.patient
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Arrays:
 
     pixels: Array
     names: tuple[str, ...] | range
-    added: int = 0
+    patients: tuple[str, ...] | None = None
     reused: bool = False  # by an iterator that may write its next item into the same array
 
     @property
@@ -79,19 +81,21 @@ class Arrays:
 
     def cut(self, start: int, stop: int) -> Arrays:
         part = self.pixels[start:stop]
-        return replace(self, pixels=part.copy() if self.reused else part, names=self.names[start:stop])
+        patients = self.patients and self.patients[start:stop]
+        names = self.names[start:stop]
+        return replace(self, pixels=part.copy() if self.reused else part, names=names, patients=patients)
 
     def fits(self, options: Options) -> bool:
         """Say whether the pixels are what is wanted, as they are."""
         right = options.size is None and options.expect in (None, format_of(self.pixels))
-        return right and self.pixels.dtype in (np.uint8, np.uint16) and not self.added
+        return right and self.pixels.dtype in (np.uint8, np.uint16)
 
-    def images(self, options: Options) -> Iterator[tuple[str, Array | str]]:
-        for name, image in zip(self.names, self.pixels, strict=True):
-            found = files.attempted(grey.whole, image, self.added)
+    def images(self, options: Options) -> Iterator[Image]:
+        for i, (name, image) in enumerate(zip(self.names, self.pixels, strict=True)):
+            found = files.attempted(grey.whole, image)
             if isinstance(found, str) and isinstance(self.names, range):
                 raise InputError(f"{options.argument}: image {name}: {found}")
-            yield str(name), found
+            yield str(name), found, self.patients[i] if self.patients else None
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,10 @@ class Unread:
     def cut(self, start: int, stop: int) -> Unread:
         return replace(self, failed=self.failed[start:stop])
 
-    def images(self, _: Options) -> Iterator[tuple[str, Array | str]]:
+    def images(self, _: Options) -> Iterator[Image]:
         if self.error:
             raise InputError(self.error)
-        yield from self.failed
+        yield from ((name, why, None) for name, why in self.failed)
 
 
 Part: TypeAlias = File | Arrays | Unread
@@ -164,13 +168,14 @@ class Task:
         options, expect = self.options, self.options.expect
         match self.parts:
             case (Arrays() as held,) if held.fits(options):
-                return Slices(held.pixels, tuple(map(str, held.names)), (), self.ignored)
+                return Slices(held.pixels, tuple(map(str, held.names)), (), self.ignored, held.patients)
         found: dict[PixelFormat, None] = {expect: None} if expect else {}
         out: Array | None = None
         names: list[str] = []
+        patients: list[str | None] = []
         failed: list[Failure] = []
         for part in self.parts:
-            for name, image in part.images(options):
+            for name, image, patient in part.images(options):
                 if isinstance(image, str):
                     if options.on_error == "raise" and not (isinstance(part, Unread) and part.known):
                         raise InputError(f"{options.argument}: {name}: {image}")
@@ -185,8 +190,10 @@ class Task:
                     out = np.empty((sum(part.count for part in self.parts), *image.shape), image.dtype)
                 out[len(names)] = image
                 names.append(name)
+                patients.append(patient)
         if len(found) > 1:
             return tuple(found)
         if out is None:
             out = np.empty((0, expect.height, expect.width) if expect else (0, 0, 0), expect.dtype if expect else "u1")
-        return Slices(out[: len(names)], tuple(names), tuple(failed), self.ignored)
+        groups = None if None in patients else tuple(map(str, patients))
+        return Slices(out[: len(names)], tuple(names), tuple(failed), self.ignored, groups or None)

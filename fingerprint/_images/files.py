@@ -6,12 +6,14 @@ import errno
 import io
 import os
 import stat
+import threading
 import time
+import warnings
 from typing import Any, BinaryIO
 
 from fingerprint._base.checks import InputError
 
-BYTES = 2**30  # of one file that is read as a whole
+BYTES = 2**28  # of one file that is read as a whole: the largest image, of four channels
 
 _PRESSED = 2**28  # bytes that a compressed file may unpack to, whatever its own size
 _RATIO = 200  # times its own size that a larger one may unpack to
@@ -67,17 +69,16 @@ def size_of(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def contents(path: str) -> bytes:
-    """Return the bytes of a file."""
+def contents(path: str, most: int = 0) -> bytes:
+    """Return the bytes of a file of at most `most`."""
     with opened(path) as file:
-        limit_bytes(size_of(file))
+        limit_bytes(size_of(file), most or BYTES)
         return file.read()
 
 
 def unpacked(open_stream: Any, size: int, packed: int) -> BinaryIO:
     """Open a compressed stream of `size` bytes that `packed` hold, once its checksum is known to be right."""
-    if size > max(_PRESSED, _RATIO * packed):
-        raise UnusableError(f"{packed} bytes that would unpack to {size}; save it uncompressed")
+    limit_unpacked(size, packed)
     with open_stream() as stream:
         if size <= 2**24:
             return io.BytesIO(stream.read())
@@ -87,7 +88,53 @@ def unpacked(open_stream: Any, size: int, packed: int) -> BinaryIO:
     return found
 
 
-def limit_bytes(size: int) -> None:
+def limit_bytes(size: int, most: int) -> None:
     """Refuse a file that is too large to be read as a whole."""
-    if size > BYTES:
-        raise UnusableError(f"{size} bytes, more than the limit of {BYTES}")
+    if size > most:
+        raise UnusableError(f"{size} bytes, more than the limit of {most}")
+
+
+def limit_unpacked(size: int, packed: int) -> None:
+    """Refuse what unpacks to far more than its own size."""
+    if size > max(_PRESSED, _RATIO * packed):
+        raise UnusableError(f"{packed} bytes that would unpack to {size} or more; save it uncompressed")
+
+
+class _Quiet:
+    """Within it, libraries warn nobody: what they put right is right, and the rest fails.
+
+    Filters of warnings are global, so all threads that read share one change of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        if hasattr(os, "register_at_fork"):  # a child has none of the threads that read
+            os.register_at_fork(
+                before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._forked
+            )
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+                # a cut directory of a TIFF is only a warning
+                warnings.filterwarnings("error", "Corrupt EXIF data|Tag data larger than file")
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                self._filters.__exit__(None, None, None)
+
+    def _forked(self) -> None:
+        if self._readers:
+            self._readers = 0
+            self._filters.__exit__(None, None, None)
+        self._lock.release()
+
+
+quiet = _Quiet()

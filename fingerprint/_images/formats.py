@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fingerprint._images import pictures, stacks
-from fingerprint._images.dicom import dicom
-from fingerprint._images.files import UnusableError, attempted, contents
+from fingerprint._images import dicom, pictures, stacks
+from fingerprint._images.files import UnusableError, attempted, contents, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fingerprint._images.grey import Decoded
-    from fingerprint._images.stacks import Member
+    from fingerprint._images.grey import Decoded, Member
 
 
 class Format(NamedTuple):
@@ -41,7 +39,7 @@ FORMATS = (
     Format((".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), pictures.tiff),
     Format((".jpg", ".jpeg"), (b"\xff\xd8\xff",), pictures.jpeg),
     Format((".bmp",), (b"BM",), pictures.bmp),
-    Format((".dcm", ".dicom"), decode=dicom),
+    Format((".dcm", ".dicom"), members=dicom.dicom),
     Format((".nii", ".nii.gz"), members=stacks.nifti),
     Format((".npy",), members=stacks.npy),
     Format((".npz",), members=stacks.npz),
@@ -53,9 +51,19 @@ UNSUPPORTED = (".gif", ".webp", ".jp2", ".j2k", ".avif", ".heic", ".pgm", ".ppm"
 
 def of_several(path: str) -> Callable[[str], Iterator[Member]] | None:
     """Return what reads a file that may hold several images; None if it holds one."""
-    if not path.lower().endswith(_SEVERAL):
-        return None
-    return next(each.members for each in FORMATS if each.members and path.lower().endswith(each.suffixes))
+    name = path.lower()
+    if name.endswith(_SEVERAL):
+        return next(each.members for each in FORMATS if each.members and name.endswith(each.suffixes))
+    return dicom.dicom if not name.endswith(SUFFIXES + UNSUPPORTED) and is_dicom(path) else None
+
+
+def is_dicom(path: str) -> bool:
+    """Say whether a file is DICOM by its first bytes, as hospitals give it no suffix."""
+    try:
+        with opened(path) as file:
+            return dicom.recognised(file.read(256))
+    except (OSError, UnusableError):
+        return False
 
 
 def decoded(path: str) -> Decoded:
@@ -64,8 +72,6 @@ def decoded(path: str) -> Decoded:
     for each in FORMATS:
         if each.decode and data.startswith(each.begins):
             return each.decode(data)
-    if data[128:132] == b"DICM" or name.endswith((".dcm", ".dicom")):
-        return dicom(data)
     if name.endswith(UNSUPPORTED):
         raise UnusableError("unsupported format; convert to PNG or TIFF")
     raise UnusableError(f"no PNG, TIFF, JPEG, BMP or DICOM image (begins with {data[:4]!r})")

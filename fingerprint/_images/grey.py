@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,10 +16,29 @@ AIR = -1024  # the lowest value that is kept where values may be negative: air i
 
 
 class Decoded(NamedTuple):
-    """What a file holds: numbers that are not yet pixels, (h, w) or (n, h, w), and what is added to make them so."""
+    """What a file holds: numbers that are not yet pixels.
+
+    Parameters
+    ----------
+    values : ndarray
+        (h, w) or (n, h, w).
+    added : int
+        What makes values that may be negative, such as Hounsfield units, pixels.
+    white : float, optional
+        The value that is shown black, where low values are shown white.
+    patient : str, optional
+        Whose images these are; "" where the file is all that is known of the patient.
+    """
 
     values: Array
     added: int = 0
+    white: float | None = None
+    patient: str | None = None
+
+    def pixels(self, i: int | None = None) -> Array:
+        """Return the pixels of image number i, or of all; uint8 or uint16."""
+        values = self.values if i is None else self.values[i]
+        return whole(values if self.white is None else self.white - values, self.added)
 
 
 def limit(width: int, height: int) -> None:
@@ -35,6 +54,11 @@ def whole(pixels: Array, added: int = 0) -> Array:
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     low, high = pixels.min(), pixels.max()
+    if added and low < -added:  # a single value below air is padding
+        below = pixels < -added
+        if (pixels[below] == low).all():
+            pixels = np.where(below, pixels.dtype.type(-added), pixels)
+            low = -added
     if not (-added <= low and high <= 65535 - added):
         raise UnusableError(f"values from {low} to {high}, outside {-added} to {65535 - added}; scale them")
     if pixels.dtype.kind == "f" and (pixels != np.rint(pixels)).any():
@@ -42,6 +66,40 @@ def whole(pixels: Array, added: int = 0) -> Array:
     if added:
         pixels = pixels.astype(np.int32) + added
     return pixels.astype(np.uint16 if pixels.dtype.itemsize > 1 else np.uint8)
+
+
+class Range(Protocol):
+    """Images of a file that are read some at a time; a single one may have a name without number."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def numbered(self) -> bool: ...
+    def read(self, path: str, start: int, stop: int) -> Decoded: ...
+
+
+# A part of a file: the key that is appended to its name, and how its images are read, or what they are where that is
+# done, or why there are none (text), or how many things were no images (a number).
+Member: TypeAlias = tuple[str, Range | Decoded | str | int]
+
+
+def check_step(slope: float, bits: int) -> None:
+    """Refuse stored numbers of some bits whose rescaled values would be rounded to fewer than 256 levels."""
+    if not slope.is_integer() and abs(slope) * 2**bits < 256:
+        raise UnusableError(f"a rescale slope of {slope:g}, by which fewer than 256 whole values remain")
+
+
+def single_channel(channels: Array, kind: str) -> Array:
+    """Return the grey of (h, w, 3 or 4) colour channels, which have to be equal, and opaque."""
+    remedy = 'convert to grey first, by Image.convert("L")'
+    if channels.ndim != 3 or channels.shape[2] not in (3, 4):
+        raise UnusableError(f"colour ({kind}); {remedy}")
+    if channels.shape[2] == 4 and (channels[..., 3] != np.iinfo(channels.dtype).max).any():
+        raise UnusableError("transparent pixels; put the image on a background and save without alpha")
+    if (channels[..., :1] != channels[..., 1:3]).any():
+        raise UnusableError(f"colour; {remedy}")
+    grey: Array = channels[..., 0]
+    return grey
 
 
 def resampled(pixels: Array, size: tuple[int, int]) -> Array:

@@ -62,7 +62,13 @@ def load(
     """Read a collection of grey images into memory.
 
     Pixels are kept exactly, 8-bit and 16-bit. Palettes, opaque alpha, colour images that are grey and 1-bit images
-    (0 and 255) are converted; an image in true colour, with transparency, or of several pages cannot be used.
+    (0 and 255) are converted; an image in true colour, with transparency, or of several pages cannot be used. An image
+    with an orientation (EXIF) is turned as it says. A PNG file whose checksums are wrong is damaged.
+
+    DICOM and NIfTI are kept in the units of the scanner. Where values may be negative, as Hounsfield units are, 1024
+    is added, and padding below -1024 becomes 0, as air: in CT all that lies below, else the padding value of DICOM, or
+    the only value below. Rescaled values are rounded to whole numbers, unless fewer than 256 would remain.
+    MONOCHROME1 is inverted: what is kept is the distance to the highest value that can be stored.
 
     Parameters
     ----------
@@ -70,9 +76,9 @@ def load(
         A folder (images in natural order of their names, named by the path inside it); a file; an (n, h, w) array of
         integers or bool, its images named by their position; `Slices`; or a list or iterator of any of these.
         PNG, TIFF, JPEG and BMP; ``.npy`` and ``.npz`` (of 2-d images and 3-d stacks); with the extra ``medical`` also
-        DICOM and NIfTI (slices along the last axis, its second axis running down). DICOM and NIfTI values that may be
-        negative, such as Hounsfield units, have 1024 added; MONOCHROME1 is inverted.
-        Integers of more than 8 bits are kept as uint16 and have to lie within 0 and 65535.
+        DICOM (also without suffix or preamble, of one image or of several) and NIfTI (slices along the last axis, its
+        second axis running down; not of fractions). Integers of more than 8 bits are kept as uint16 and have to lie
+        within 0 and 65535.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
     recursive : bool

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import io
-import threading
-import warnings
+import zlib
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerprint._images import files
 from fingerprint._images.files import UnusableError
-from fingerprint._images.grey import Decoded, limit
+from fingerprint._images.grey import Decoded, limit, single_channel
 
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
-filters = threading.Lock()  # filters of warnings are global: one thread at a time may change them
-
-_TRANSPARENT = "transparent pixels; put the image on a background and save without alpha"
-_COLOUR = 'convert to grey first, by Image.convert("L")'
+_RATIO = 4096  # pixels that a byte of a file may stand for
+_TURNS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # where an image may ask to be turned
 
 
 # not Image.open: it would warn about large images, and try other formats
@@ -28,34 +29,49 @@ def png(data: bytes) -> Decoded:
     """Return the pixels of a PNG file."""
     from PIL.PngImagePlugin import PngImageFile
 
-    return _decoded(PngImageFile(io.BytesIO(data)))
+    at, kind = 8, b""
+    while kind != b"IEND":  # Pillow holds no pixels against their checksum
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        kind, expected = data[at + 4 : at + 8], data[end : end + 4]
+        if len(expected) < 4:
+            raise UnusableError("cut short")
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(expected, "big"):
+            raise UnusableError(f"damaged: the checksum of its part {kind.decode('latin-1')} is wrong")
+        at = end + 4
+    return _decoded(PngImageFile, data)
 
 
 def jpeg(data: bytes) -> Decoded:
     """Return the pixels of a JPEG file."""
     from PIL.JpegImagePlugin import JpegImageFile
 
-    return _decoded(JpegImageFile(io.BytesIO(data)))
+    return _decoded(JpegImageFile, data)
 
 
 def bmp(data: bytes) -> Decoded:
     """Return the pixels of a BMP file."""
     from PIL.BmpImagePlugin import BmpImageFile
 
-    return _decoded(BmpImageFile(io.BytesIO(data)))
+    return _decoded(BmpImageFile, data)
 
 
 def tiff(data: bytes) -> Decoded:
     """Return the pixels of a TIFF file."""
     from PIL.TiffImagePlugin import TiffImageFile
 
-    # a cut directory is only a warning, and makes libtiff write to stderr later
-    with filters, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("error", "Corrupt EXIF data|Tag data larger than file")
-        image = TiffImageFile(io.BytesIO(data))
-        _ = image.n_frames
-    return _decoded(image)
+    _silence_libtiff()
+    return _decoded(TiffImageFile, data)
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Let libtiff write nothing to stderr: its errors reach us as exceptions."""
+    from PIL import _imaging
+
+    library = ctypes.CDLL(_imaging.__file__)
+    for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        with contextlib.suppress(AttributeError):  # where libtiff is hidden in Pillow
+            getattr(library, handler)(None)
 
 
 def one_page(pages: int) -> None:
@@ -64,33 +80,41 @@ def one_page(pages: int) -> None:
         raise UnusableError(f"{pages} pages; save each as a file of its own, or pass them as an (n, h, w) array")
 
 
-def _decoded(image: Any) -> Decoded:
-    """Return the pixels of an image as Pillow opens it."""
-    limit(*image.size)
-    one_page(getattr(image, "n_frames", 1))
-    return Decoded(_grey(image))
+def _decoded(plugin: Any, data: bytes) -> Decoded:
+    """Return the pixels of a file that is opened by a plugin of Pillow."""
+    with files.quiet:
+        image = plugin(io.BytesIO(data))
+        pages = getattr(image, "n_frames", 1)
+    width, height = image.size
+    limit(width, height)
+    if width * height > max(2**20, _RATIO * len(data)):
+        raise UnusableError(f"{len(data)} bytes, which cannot hold {height}x{width} pixels")
+    one_page(pages)
+    return Decoded(grey(image))
 
 
-def _grey(image: Any) -> Array:
+def grey(image: Any) -> Array:
+    """Return the pixels of an image of Pillow."""
+    tags = getattr(image, "tag_v2", {})
     mode, clear = image.mode, image.info.get("transparency")
+    raw = image.tile[0][3] if image.tile else ""
     if mode == "F":
         raise UnusableError("floating point pixels; scale and save them as 8-bit or 16-bit integers")
+    image.load()  # Pillow turns a TIFF as it asks for; what asks for it may stand behind the pixels
+    if any(key in image.info for key in _TURNS):
+        from PIL import ImageOps
+
+        with files.quiet:
+            image = ImageOps.exif_transpose(image)
     if mode in ("1", "L", "I") or mode.startswith("I;16"):
         pixels = np.asarray(image)
         if clear is not None and (pixels == clear).any():
-            raise UnusableError(_TRANSPARENT)
+            raise UnusableError("transparent pixels; put the image on a background and save without alpha")
         # Pillow inverts white-is-zero pixels of 8 bits only
-        white_is_zero = mode.startswith("I") and getattr(image, "tag_v2", {}).get(262) == 0
+        white_is_zero = mode.startswith("I") and tags.get(262) == 0
         return 65535 - pixels if white_is_zero else pixels
     if mode not in ("P", "PA", "LA", "RGB", "RGBA"):
-        raise UnusableError(f"colour ({mode}); {_COLOUR}")
-    raw = image.tile[0][3] if image.tile else ""
+        raise UnusableError(f'colour ({mode}); convert to grey first, by Image.convert("L")')
     if ";16" in str(raw if isinstance(raw, str) else raw[0]):
         raise UnusableError("16-bit colour or alpha, which would be cut to 8 bits; save as 16-bit grey")
-    channels = np.asarray(image.convert("RGBA"))
-    if (channels[..., 3] != 255).any():
-        raise UnusableError(_TRANSPARENT)
-    grey: Array = channels[..., 0]
-    if (grey != channels[..., 1]).any() or (grey != channels[..., 2]).any():
-        raise UnusableError(f"colour; {_COLOUR}")
-    return grey
+    return single_channel(np.asarray(image.convert("RGBA")), mode)

@@ -64,6 +64,8 @@ class Slices:
         Files that could not be used.
     ignored : int
         Files that are no images.
+    groups : tuple of str, optional
+        Patient of each image; None unless all are known. The PatientID of DICOM; the file of NIfTI.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class Slices:
     names: tuple[str, ...]
     failed: tuple[Failure, ...] = ()
     ignored: int = 0
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -87,10 +90,14 @@ class Slices:
         object.__setattr__(self, "pixels", view)
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "failed", tuple(self.failed))
+        if self.groups is not None:
+            object.__setattr__(self, "groups", tuple(self.groups))
+            if len(self.groups) != len(pixels):
+                raise InputError(f"groups: expected one for each of the {len(pixels)} images, got {len(self.groups)}")
 
-    def __reduce__(self) -> tuple[type[Slices], tuple[Array, tuple[str, ...], tuple[Failure, ...], int]]:
+    def __reduce__(self) -> tuple[type[Slices], tuple[object, ...]]:
         # through the constructor, as arrays are writeable again after unpickling
-        return Slices, (self.pixels, self.names, self.failed, self.ignored)
+        return Slices, (self.pixels, self.names, self.failed, self.ignored, self.groups)
 
     def __repr__(self) -> str:
         notes = f", {len(self.failed)} failed" * bool(self.failed) + f", {self.ignored} ignored" * bool(self.ignored)
@@ -107,7 +114,7 @@ class Slices:
     def __getitem__(self, index: int | slice) -> Array | Slices:
         """Return the pixels of one image, (h, w); or some images as `Slices`, without what failed or was ignored."""
         if isinstance(index, slice):
-            return Slices(self.pixels[index], self.names[index])
+            return Slices(self.pixels[index], self.names[index], groups=self.groups and self.groups[index])
         image: Array = self.pixels[index]
         return image
 
@@ -172,12 +179,15 @@ def joined(parts: Iterable[Slices], known: int | None = None) -> Slices:
     names: list[str] = []
     failed: list[Failure] = []
     ignored = 0
+    groups: list[str] | None = []
     out: Array | None = None
     held: list[Array] = []
     for part in parts:
         names += part.names
         failed += part.failed
         ignored += part.ignored
+        if len(part):
+            groups = None if groups is None or part.groups is None else [*groups, *part.groups]
         if known is None:
             held.append(part.pixels)
         elif len(part):
@@ -196,4 +206,4 @@ def joined(parts: Iterable[Slices], known: int | None = None) -> Slices:
             start += len(pixels)
     if out is None:
         out = np.empty((0, 0, 0), np.uint8)
-    return Slices(out[: len(names)], tuple(names), tuple(failed), ignored)
+    return Slices(out[: len(names)], tuple(names), tuple(failed), ignored, tuple(groups) if groups else None)

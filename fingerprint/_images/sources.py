@@ -17,7 +17,6 @@ from fingerprint._base.naming import natural_key
 from fingerprint._images import files, formats, grey
 from fingerprint._images.blocks import Arrays, File, Task, Unread
 from fingerprint._images.slices import Slices
-from fingerprint._images.stacks import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,11 +138,7 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
                 folders += 1
                 if options.recursive and not hidden:
                     (linked if entry.is_symlink() else waiting).append((entry.path, f"{name}{entry.name}/"))
-            elif (
-                not hidden
-                and entry.name.lower().endswith(formats.SUFFIXES + formats.UNSUPPORTED)
-                and (entry.is_symlink() or entry.is_file())  # reading a pipe would never end; a dead link is a failure
-            ):
+            elif not hidden and _is_image(entry):
                 shown = _printable(name + entry.name)
                 found.append((shown, File(entry.path, shown)))
             else:
@@ -163,6 +158,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Say whether a file counts as an image, which may fail; a dead link does, a pipe does not."""
+    name = entry.name.lower()
+    if name.endswith(formats.SUFFIXES + formats.UNSUPPORTED):
+        return entry.is_symlink() or entry.is_file()
+    return entry.is_file() and name != "dicomdir" and formats.is_dicom(entry.path)
 
 
 def _printable(name: str) -> str:
@@ -194,7 +197,7 @@ def _parts_of(entries: Iterable[Entry], options: Options, seen: list[int], *, re
     for entry in entries:
         if isinstance(entry, Slices):
             yield Unread(entry.failed, entry.ignored, known=True)
-            yield Arrays(entry.pixels, entry.names)
+            yield Arrays(entry.pixels, entry.names, entry.groups)
         elif isinstance(entry, np.ndarray):
             yield Arrays(entry, range(seen[0], seen[0] + len(entry)), reused=reused)
             seen[0] += len(entry)
@@ -216,11 +219,16 @@ def _members_of(file: File) -> Iterator[Part]:
     """Yield the images of a file that may have several."""
     for key, found in formats.members(file.path):
         name = file.name + key
-        if isinstance(found, Stack):
-            yield File(file.path, name, found, 0, found.count)
-        elif isinstance(found, int):
+        if isinstance(found, int):
             yield Unread(ignored=found)
         elif isinstance(found, str):
             yield Unread((Failure(name, found),))
+        elif isinstance(found, grey.Decoded):
+            image = files.attempted(found.pixels)
+            if isinstance(image, str):
+                yield Unread((Failure(name, image),))
+            else:
+                patient = file.path if found.patient == "" else found.patient
+                yield Arrays(image[None], (name,), None if patient is None else (patient,))
         else:
-            yield Arrays(found.values[None], (name,), found.added)
+            yield File(file.path, name, found, 0, found.count)

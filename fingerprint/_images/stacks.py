@@ -8,7 +8,7 @@ import math
 import zipfile
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fingerprint._base.types import Array
+    from fingerprint._images.grey import Member
 
 _CHUNK = 2**22  # bytes of a compressed stream that are unpacked at a time
 
@@ -39,7 +40,9 @@ class Stack:
     scale : (float, float), optional
         Slope and intercept of values that are stored scaled, as NIfTI has them.
     added : int
-        What makes values that may be negative positive.
+        See `Decoded`.
+    patient : str, optional
+        See `Decoded`.
     """
 
     shape: tuple[int, ...]
@@ -47,10 +50,15 @@ class Stack:
     begin: int
     scale: tuple[float, float] | None = None
     added: int = 0
+    patient: str | None = None
 
     @property
     def count(self) -> int:
         return self.shape[0] if len(self.shape) == 3 else 1
+
+    @property
+    def numbered(self) -> bool:
+        return len(self.shape) == 3
 
     @property
     def image_bytes(self) -> int:
@@ -62,7 +70,7 @@ class Stack:
             file.seek(self.begin + start * self.image_bytes)
             return self.next_of(file, stop - start)
 
-    def next_of(self, stream: BinaryIO, count: int) -> Decoded:
+    def next_of(self, stream: Any, count: int) -> Decoded:
         """Return the next images of a stream."""
         data = stream.read(count * self.image_bytes)
         if len(data) < count * self.image_bytes:
@@ -71,8 +79,10 @@ class Stack:
         if self.scale is not None:
             from nibabel.volumeutils import apply_read_scaling
 
+            rounded = values.dtype.kind != "f"
             values = apply_read_scaling(values, *map(np.asanyarray, self.scale))
-        return Decoded(values, self.added)
+            values = np.rint(values) if rounded and values.dtype.kind == "f" else values
+        return Decoded(values, self.added, patient=self.patient)
 
     def checked(self, size: int) -> Stack:
         """Return the stack if a file of `size` bytes can hold it, and its images can be used."""
@@ -81,16 +91,11 @@ class Stack:
             raise UnusableError(f"{size} bytes, fewer than shape {self.shape} and dtype {self.dtype} need")
         return self
 
-    def parts(self, stream: BinaryIO) -> Iterator[tuple[int, Decoded]]:
+    def parts(self, stream: Any) -> Iterator[tuple[int, Decoded]]:
         """Yield the images of a stream that stands at the first of them, some at a time, with the number of each."""
         step = max(1, _CHUNK // self.image_bytes)
         for start in range(0, self.count, step):
             yield start, self.next_of(stream, min(step, self.count - start))
-
-
-# A part of a file: the key that is appended to its name, and its images where they are not in memory (`Stack`), where
-# they are (`Decoded`), why there are none (text), or how many things were no images.
-Member: TypeAlias = "tuple[str, Stack | Decoded | str | int]"
 
 
 def npy(path: str) -> Iterator[Member]:
@@ -101,7 +106,7 @@ def npy(path: str) -> Iterator[Member]:
         if not fortran:
             yield "", stack
             return
-        files.limit_bytes(size_of(file))
+        files.limit_bytes(size_of(file), 4 * files.BYTES)
         values = np.frombuffer(file.read(stack.count * stack.image_bytes), dtype).reshape(shape, order="F")
     if len(shape) == 2:
         yield "", Decoded(values)
@@ -146,15 +151,22 @@ def nifti(path: str) -> Iterator[Member]:
     with opened(path) as file:
         packed = file.read(2) == b"\x1f\x8b"
         size = size_of(file)
-    if not packed:
-        with opened(path) as file:
-            yield "", _volume_of(file).checked(size)
-        return
-    open_stream = partial(gzip.open, path)
+    open_stream = partial(gzip.open, path) if packed else partial(opened, path)
     with open_stream() as stream:
         stack = _volume_of(stream)
-    total = stack.begin + stack.count * stack.image_bytes
-    with unpacked(open_stream, total, size) as stream:
+        if not packed:
+            stack.checked(size)
+        elif np.dtype(stack.dtype).kind == "f":
+            files.limit_unpacked(stack.begin + stack.count * stack.image_bytes, size)
+        if np.dtype(stack.dtype).kind == "f":
+            stream.seek(stack.begin)
+            for _, part in stack.parts(stream):
+                if (part.values != np.rint(part.values)).any():
+                    raise UnusableError("values that are not whole numbers; scale and round the volume")
+    if not packed:
+        yield "", stack
+        return
+    with unpacked(open_stream, stack.begin + stack.count * stack.image_bytes, size) as stream:
         stream.seek(stack.begin)
         for start, part in stack.parts(stream):
             yield from _numbered("", start, part)
@@ -162,7 +174,7 @@ def nifti(path: str) -> Iterator[Member]:
 
 def _numbered(key: str, start: int, part: Decoded, *, single: bool = False) -> Iterator[Member]:
     for i, image in enumerate(part.values, start):
-        yield key if single else f"{key}[{i}]", Decoded(image, part.added)
+        yield key if single else f"{key}[{i}]", part._replace(values=image)
 
 
 def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -201,9 +213,11 @@ def _volume_of(stream: Any) -> Stack:
         raise UnusableError(f"expected (x, y, z) numbers, got shape {shape} and dtype {dtype}; save one volume a file")
     slope, inter = header.get_slope_inter()
     scale = (1.0, 0.0) if slope is None else (slope, inter)
+    if dtype.kind != "f":
+        grey.check_step(scale[0], 8 * dtype.itemsize)
     unsigned = dtype.kind == "u" and scale == (1, 0)
     begin = max(header.get_data_offset(), kind.template_dtype.itemsize)
-    return Stack(shape[2::-1], dtype.str, begin, scale, 0 if unsigned else -AIR)
+    return Stack(shape[2::-1], dtype.str, begin, scale, 0 if unsigned else -AIR, "")
 
 
 _SILENT = logging.Logger("nibabel", logging.CRITICAL + 1)  # nibabel's own writes to stderr
