@@ -82,8 +82,8 @@ def test_neighbouring_slices_show_the_same_patient() -> None:
 
 
 def test_the_share_of_leaks_is_as_asked() -> None:
-    training = thorax(5, size=32)
-    _, source, change = generate(training, 300, leak=0.3)
+    used = thorax(5, size=32)
+    _, source, change = generate(used, 300, leak=0.3)
     assert 60 <= (source >= 0).sum() <= 120
     assert set(source.tolist()) == {-1, 0, 1, 2, 3, 4}
     assert set(change) == {"novel", *CHANGES}
@@ -103,13 +103,13 @@ def test_leaks_are_near_their_source_and_novel_images_are_not() -> None:
     assert np.median(gap[leaked].min(axis=1)) < np.median(gap[~leaked].min(axis=1)) / 1.3
 
 
-def test_without_a_leak_the_images_know_nothing_of_the_training_set() -> None:
+def test_without_a_leak_the_images_know_nothing_of_the_used_ones() -> None:
     np.testing.assert_array_equal(
         generate(REAL[:6], 5, leak=0)[0], generate(thorax(3, seed=9, size=SIZE), 5, leak=0)[0]
     )
 
 
-def test_novel_images_do_not_depend_on_the_training_set() -> None:
+def test_novel_images_do_not_depend_on_the_used_ones() -> None:
     some, source, _ = generate(REAL[:6], 20, leak=0.5)
     other = generate(REAL[6:], 20, leak=0.5)[0]
     same = (some == other).all(axis=(1, 2))
@@ -132,11 +132,11 @@ def test_sixteen_bits_leak_the_same() -> None:
     assert np.abs(deep / 257 - plain[0]).max() < 2
 
 
-def test_training_and_options_are_not_changed() -> None:
-    training = REAL.copy()
-    training.flags.writeable = False
-    generate(training, 5, leak=1)
-    np.testing.assert_array_equal(training, REAL)
+def test_used_images_and_options_are_not_changed() -> None:
+    used = REAL.copy()
+    used.flags.writeable = False
+    generate(used, 5, leak=1)
+    np.testing.assert_array_equal(used, REAL)
 
 
 def test_demo_tells_the_truth() -> None:
@@ -228,12 +228,12 @@ def test_write_demo_takes_an_empty_folder_and_overwrites_nothing(tmp_path) -> No
         ("n", lambda: generate(REAL, 1.5)),
         ("seed", lambda: generate(REAL, 1, seed="a")),
         ("leak", lambda: generate(REAL, 1, leak=1.1)),
-        ("training", lambda: generate([1], 1)),
-        ("training", lambda: generate(REAL[0], 1)),
-        ("training", lambda: generate(REAL[:0], 1)),
-        ("training", lambda: generate(REAL.astype(float), 1)),
-        ("training", lambda: generate(REAL[:, :40], 1)),
-        ("training", lambda: generate(REAL[:, :16, :16], 1)),
+        ("used", lambda: generate([1], 1)),
+        ("used", lambda: generate(REAL[0], 1)),
+        ("used", lambda: generate(REAL[:0], 1)),
+        ("used", lambda: generate(REAL.astype(float), 1)),
+        ("used", lambda: generate(REAL[:, :40], 1)),
+        ("used", lambda: generate(REAL[:, :16, :16], 1)),
         ("n_used", lambda: demo(n_used=0)),
         ("n_unused", lambda: demo(n_unused=-1)),
         ("n_fake", lambda: demo(n_fake=-1)),

@@ -174,6 +174,13 @@ def test_whatever_a_public_class_refers_to_is_public() -> None:
         assert not hidden & {*re.findall(r"\w+", " ".join(named))}, cls
 
 
+@pytest.mark.parametrize("thing", EXPORTED, ids=lambda thing: thing.__name__)
+def test_docstrings_name_nothing_private(thing) -> None:
+    methods = [one for name, one in inspect.getmembers(thing, inspect.isfunction) if name[0] != "_"]
+    for one in [thing, *methods]:
+        assert not re.search(r"`_|fingerprint\._", one.__doc__ or "")
+
+
 @pytest.mark.skipif(not (ROOT / "docs").exists(), reason="needs the pages")
 def test_the_reference_lists_every_public_name() -> None:
     listed = re.findall("^::: (.*)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)

@@ -154,8 +154,8 @@ def attribute(
 
     Notes
     -----
-    Images are compared by what sets the real ones of all sets apart, see `_evidence.whitening.Whitening`, on the
-    scales of `_evidence.scales.pyramid`. In that space images of different people are close to orthogonal, so that the
+    Images are whitened by what the real ones of all sets share, and compared at several scales (docs/method.md,
+    Whole images). In that space images of different people are close to orthogonal, so that the
     squared cosines of a synthetic image with those of a set add up to its energy in the subspace they span, the
     statistic of the adaptive subspace detector (Kraut, Scharf & McWhorter, Adaptive Subspace Detectors, IEEE
     Transactions on Signal Processing 2001). A generator mixes what it learnt, so all images of a set count, not the

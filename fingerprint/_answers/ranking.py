@@ -54,8 +54,8 @@ class Ranking(ListResult[Row]):
     matches : tuple of tuple of Match
         (n, up to k) synthetic images, see `Row.evidence`.
     p_values : ndarray, optional
-        (n,) float64: share of unused reference images with at least such a score; with groups, of unused patients, see
-        `fingerprint._statistics.p_values.p_values`. Only with a reference, and valid as far as unused images, or
+        (n,) float64: share of unused reference images with at least such a score; with groups, of unused patients.
+        Only with a reference, and valid as far as unused images, or
         patients, are exchangeable with it.
     q_values : ndarray, optional
         (n,) float64: false discovery rate of calling this image, and all before it, used (Benjamini-Hochberg).
@@ -222,7 +222,7 @@ class Ranking(ListResult[Row]):
         """Decide which images to call used; "no evidence" is a possible answer.
 
         With a reference by the q-values. Without one by how much nearer the nearest synthetic image is than those
-        farther away lead one to expect, see `_statistics.decisions.chance`: of an unused image it is assumed that
+        farther away lead one to expect (docs/decisions.md, Without labels): of an unused image it is assumed that
         synthetic images thin out towards it at least as fast as they do farther away. Nothing tests that.
 
         Parameters

@@ -19,8 +19,8 @@ class Match(NamedTuple):
         Of the whole images, at the scale that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
         it is not among the nearest.
     gain : float or None
-        Its net gain: by how much better it matches the patches than other real images do, a log2 ratio, see
-        `fingerprint._patches.gains.summarise_gains`. None where it is not among the best.
+        Its net gain: by how much better it matches the patches than other real images do, a log2 ratio
+        (docs/method.md, Patches). None where it is not among the best.
     position : int or None
         Of the synthetic image among the usable ones, from 0, in the order in which they come. It tells images of one
         name apart.

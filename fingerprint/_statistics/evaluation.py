@@ -221,9 +221,9 @@ def evaluate(
 
     Examples
     --------
-    >>> from fingerprint._statistics.evaluation import evaluate
+    >>> import fingerprint
     >>> truth = [1, 1, 1, 1, 0, 0, 0, 0]
-    >>> evaluation = evaluate(truth, [1, 1, 1, 0, 0, 0, 0, 1])
+    >>> evaluation = fingerprint.evaluate(truth, [1, 1, 1, 0, 0, 0, 0, 1])
     >>> evaluation.f1.value, evaluation.kappa.value, evaluation.all_ones.accuracy.value
     (0.75, 0.5, 0.5)
     >>> evaluate(truth, [0.9, 0.8, 0.7, 0.3, 0.4, 0.2, 0.2, 0.1]).roc_auc.value

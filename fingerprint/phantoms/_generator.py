@@ -127,17 +127,17 @@ def thorax(n: int, *, seed: int = 0, size: int = 256, slices_per_patient: int = 
 
 
 @public
-def generate(training: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tuple[Array, Array, tuple[str, ...]]:
-    """Stand in for a generative model that has memorised some of its training images.
+def generate(used: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tuple[Array, Array, tuple[str, ...]]:
+    """Stand in for a generative model that has memorised some of the used images.
 
     Every image is one more thorax of its own, a little smoother than real ones. With probability `leak` a large part
-    of it comes from a training image: only blended in, or also shifted, smoothed, noisy, or with less contrast.
-    Image i depends on `training`, `seed` and i, not on `n`; a novel image does not depend on `training`.
+    of it comes from a used image: only blended in, or also shifted, smoothed, noisy, or with less contrast.
+    Image i depends on `used`, `seed` and i, not on `n`; a novel image does not depend on `used`.
 
     Parameters
     ----------
-    training : ndarray
-        (n_training, size, size) uint8 or uint16, as `thorax` draws them.
+    used : ndarray
+        (n_used, size, size) uint8 or uint16, as `thorax` draws them.
     n : int
         Number of images to generate, at least 0.
     seed : int
@@ -148,16 +148,16 @@ def generate(training: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tu
     Returns
     -------
     pixels : ndarray
-        (n, size, size), dtype of `training`.
+        (n, size, size), dtype of `used`.
     source : ndarray
-        (n,) int64, index into `training` of what was leaked, or -1 where the image is novel.
+        (n,) int64, index into `used` of what was leaked, or -1 where the image is novel.
     change : tuple of str
         One of `CHANGES` for each image, or ``"novel"``.
 
     Raises
     ------
     InputError
-        If `training` is no such array, or a number is out of its range.
+        If `used` is no such array, or a number is out of its range.
 
     Examples
     --------
@@ -168,15 +168,15 @@ def generate(training: Array, n: int, *, seed: int = 0, leak: float = 0.1) -> tu
     """
     n, seed = integer("n", n, minimum=0), integer("seed", seed, minimum=0)
     leak = number("leak", leak, minimum=0, maximum=1)
-    _check_training(training)
-    size, bits = training.shape[1], 8 * training.dtype.itemsize
-    pixels, source, change = np.empty((n, size, size), training.dtype), np.full(n, -1, np.int64), ["novel"] * n
+    _check_used(used)
+    size, bits = used.shape[1], 8 * used.dtype.itemsize
+    pixels, source, change = np.empty((n, size, size), used.dtype), np.full(n, -1, np.int64), ["novel"] * n
     for i in range(n):
         rng = random(_LEAK, seed, i)
         image = draw(_NOVEL, seed, i, 0, size, noise=0.4)
         if rng.uniform() < leak:
-            source[i], change[i] = rng.integers(len(training)), CHANGES[rng.integers(len(CHANGES))]
-            kept = training[source[i]] / np.float32(_STEPS[bits])
+            source[i], change[i] = rng.integers(len(used)), CHANGES[rng.integers(len(CHANGES))]
+            kept = used[source[i]] / np.float32(_STEPS[bits])
             _leak(rng, kept, image, change[i])
         pixels[i] = _quantise(smooth(image, rng.uniform(1, 3) * (size / 256) ** 2), bits)
     return pixels, source, tuple(change)
@@ -237,7 +237,7 @@ def demo(
     labels = random(_ORDER, seed, 1).permutation(-(-len(pixels) // slices)) + 1  # numbers tell nothing
     used = order < n_used
     fake, source, change = generate(pixels[:n_used], n_fake, seed=seed, leak=leak)
-    place = np.append(np.argsort(order)[:n_used], -1)  # where each training image stands among the reals; -1 stays -1
+    place = np.append(np.argsort(order)[:n_used], -1)  # where each used image stands among the reals; -1 stays -1
     return Demo(
         real=Slices(pixels[order], tuple(f"real_{i + 1:03d}.png" for i in range(len(order)))),
         fake=Slices(fake, tuple(f"fake_{i + 1:04d}.png" for i in range(n_fake))),
@@ -303,21 +303,21 @@ def _write_images(folder: Path, images: Slices) -> None:
         )  # run lengths: the fastest, and small
 
 
-def _check_training(training: object) -> None:
+def _check_used(used: object) -> None:
     if (
-        not isinstance(training, np.ndarray)
-        or training.ndim != 3
-        or training.dtype not in (np.uint8, np.uint16)
-        or not (len(training) and training.shape[1] == training.shape[2] and 32 <= training.shape[1] <= 2048)
+        not isinstance(used, np.ndarray)
+        or used.ndim != 3
+        or used.dtype not in (np.uint8, np.uint16)
+        or not (len(used) and used.shape[1] == used.shape[2] and 32 <= used.shape[1] <= 2048)
     ):
         raise InputError(
-            "training: expected an (n, size, size) array of uint8 or uint16 with n of at least 1 and size from 32 to "
-            f"2048, got {describe(training)}"
+            "used: expected an (n, size, size) array of uint8 or uint16 with n of at least 1 and size from 32 to "
+            f"2048, got {describe(used)}"
         )
 
 
 def _leak(rng: np.random.Generator, kept: Array, image: Array, change: str) -> None:
-    """Blend a large, soft-edged part of a training image, changed in one way, into an image."""
+    """Blend a large, soft-edged part of a used image, changed in one way, into an image."""
     size = len(kept)
     kept = smooth(kept, 2 * (size / 256) ** 2)  # models lose the finest grain
     if change == "shifted":
