@@ -25,8 +25,8 @@ def test_every_image_goes_to_its_set() -> None:
 
 
 def test_a_larger_set_does_not_win_by_its_size() -> None:
-    strangers = images(200, 9)
-    found = fingerprint.attribute(SETS, strangers)
+    others = images(200, 9)
+    found = fingerprint.attribute(SETS, others)
     share = np.mean([one.training_set == "c" for one in found])
     assert 0.15 < share < 0.5
 
@@ -49,12 +49,12 @@ def test_scores_are_energies_beyond_chance() -> None:
             assert found.scores[j, i] == pytest.approx(expected, abs=1e-8)
 
 
-def test_a_copy_is_explained_better_than_any_stranger() -> None:
+def test_a_copy_is_explained_better_than_any_other_image() -> None:
     sets = {"few": phantoms.thorax(10, seed=1, size=64), "many": phantoms.thorax(80, seed=2, size=64)}
     copies = fingerprint.attribute(sets, np.concatenate([sets["few"][:5], sets["many"][:5]]))
     assert [one.training_set for one in copies] == ["few"] * 5 + ["many"] * 5
-    strangers = fingerprint.attribute(sets, phantoms.thorax(30, seed=3, size=64))
-    assert copies.scores.max(axis=1).min() > max(0.8, strangers.scores.max())
+    others = fingerprint.attribute(sets, phantoms.thorax(30, seed=3, size=64))
+    assert copies.scores.max(axis=1).min() > max(0.8, others.scores.max())
 
 
 def test_the_same_bits_whatever_the_blocks_threads_and_executor() -> None:

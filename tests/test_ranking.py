@@ -219,8 +219,8 @@ def test_the_order_of_synthetic_images_changes_no_score() -> None:
 
 
 @pytest.mark.parametrize("method", ["nearness", "gan-leaks-calibrated"])
-def test_slices_of_one_patient_are_no_yardstick_for_each_other(method) -> None:
-    # a second slice of every patient, nearly the same as the first: strangers are as near as before
+def test_slices_of_one_patient_are_not_compared_with_each_other(method) -> None:
+    # a second slice of every patient, nearly the same as the first: other patients are as near as before
     slices = np.clip(REAL + RNG.integers(-2, 3, REAL.shape), 0, 255).astype(np.uint8)
     once = {row.name: row.score for row in fingerprint.rank(REAL, FAKE, method=method, groups=range(24))}
 

@@ -133,7 +133,7 @@ def test_patients_are_a_table_of_their_own(tmp_path) -> None:
     ]
     assert [line[3] for line in images[1:]] == list(RANKING.groups)
     assert f"1. {RANKING[0].name}, patient: {RANKING[0].group}" in page.text
-    assert "Slices of one patient were never compared" in page.text
+    assert "Whole images of one patient were never compared" in page.text
     assert "Nobody said which images are of one patient" in Page(written(TESTED, tmp_path, top=0)).text
 
 
