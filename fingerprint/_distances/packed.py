@@ -24,7 +24,12 @@ _PANEL = 128  # columns of a panel: both sides of a tile fit the second-level ca
 
 
 def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, Array]:
-    """Pack 8-bit images as bytes and 16-bit ones as words, and sum their tiles."""
+    """Pack 8-bit images as bytes and 16-bit ones as words, and sum their tiles.
+
+    ``sums`` and ``squares``, (n, 16) int64, are those of the pixels of each tile. ``bytes``, ``words`` and ``signed``
+    are laid out as `_kernels.layout` says. ``centres``, (n,) int64, is taken off the pixels of each image, and
+    ``reach`` is the largest that is left. n counts whole groups of 16 images.
+    """
     from fingerprint._kernels import packing
 
     wide, dots = pixels.dtype == np.uint16, not _FROM_DOT_PRODUCTS.isdisjoint(metrics)

@@ -31,7 +31,7 @@ class Side:
     dtype : str
         ``uint8``, ``uint16`` or ``float64``.
     arrays : mapping
-        The working arrays by name, in the formats of the kernels.
+        What the families of metrics made of the images, by name, see `prepare` of each; images come first.
     """
 
     metrics: tuple[str, ...]
@@ -46,7 +46,7 @@ class Side:
 
     @cached_property
     def lanes(self) -> Array:
-        """Return bytes less 128, as int8, or words, with the words of 32 bits of every step transposed."""
+        """Return packed images as the second side of dot products: words of 32 bits transposed, bytes less 128."""
         from fingerprint._kernels import packing
 
         packed = self.arrays["words" if self.dtype == "uint16" else "bytes"]

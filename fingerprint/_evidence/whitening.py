@@ -34,8 +34,8 @@ class Whitening:
     count as one. Any number from one to ten works about as well.
 
     Images are unit vectors about their own mean, so that inner products are Pearson correlations. By the matrix
-    inversion lemma, the correlations of an image with the representatives are all that is needed of it. What it shares
-    with one representative is its coefficient in a ridge regression on all of them.
+    inversion lemma, the correlations of an image with the representatives are all that is needed of it. What a
+    representative shares with an image is its coefficient in a ridge regression of the image on all of them.
 
     Parameters
     ----------

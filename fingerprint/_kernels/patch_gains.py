@@ -119,13 +119,13 @@ def lay_out(image, spread, radius, words, sums, scales):  # type: ignore[no-unty
                 scale[x] = np.float32(64.0) / np.sqrt(varied) if varied > 0 else np.float32(0.0)
 
 
-def scaled_products(windows: Any, scales: Any, patterns: Any, means: Any) -> Any:
-    """Return the product of each window (n_windows, 64) uint8 with each pattern (n, 64) int8 times its scale, float32.
+def scaled_products(windows: Any, scales: Any, patches: Any, means: Any) -> Any:
+    """Return the product of each window (n_windows, 64) uint8 with each patch (n, 64) int8, times its scale, float32.
 
-    Of the product comes off the mean of the pattern times the sum of the window, and only then is it rounded.
+    The mean of the patch times the sum of the window is taken off the product before it is rounded.
     """
     # exact: 64 products of 8-bit numbers stay below 2**24, and what is taken off has 6 bits behind the point
-    products = (windows.astype(np.float32) @ patterns.T.astype(np.float32)).astype(np.float64)
+    products = (windows.astype(np.float32) @ patches.T.astype(np.float32)).astype(np.float64)
     products -= windows.sum(axis=1, dtype=np.float64)[:, None] * means
     return products.astype(np.float32) * scales[:, None]
 
@@ -287,7 +287,7 @@ def _choose(typing: Any, one: Any, other: Any, mirrored: Any, count: Any, out: A
 
 @kernel
 def _chosen(sides, group, mirrored, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the turn that mirrored (16,) says."""
+    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the side that mirrored (16,) says."""
     other = sides[sides.shape[0] - 1, group].ctypes.data
     _choose(sides[0, group].ctypes.data, other, mirrored.ctypes.data, out.size // 16, out.ctypes.data)
 
@@ -372,11 +372,11 @@ def best_numpy(
             windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8).reshape(len(words), -1, 64)
             weights = np.stack([scales[:, v, u] for v, u in corners], axis=1)
             part = quarters[:, r0 + r : r0 + r + 2, c0 + c : c0 + c + 2]
-            patterns = np.moveaxis(part, -1, 1).swapaxes(3, 4)  # groups, images, 2, 4, 2: rows of a patch
-            patterns = np.ascontiguousarray(patterns).view(np.int8).reshape(-1, 64)
+            patches = np.moveaxis(part, -1, 1).swapaxes(3, 4)  # groups, images, 2, 4, 2: rows of a patch
+            patches = np.ascontiguousarray(patches).view(np.int8).reshape(-1, 64)
             mean = means[:, r0 + r, c0 + c].ravel()
             for f in range(len(words)):
-                largest = scaled_products(windows[f], weights[f], patterns, mean).max(axis=0)
+                largest = scaled_products(windows[f], weights[f], patches, mean).max(axis=0)
                 np.maximum(best[f, :, p, r, c], largest.reshape(-1, 16), out=best[f, :, p, r, c])
 
 
