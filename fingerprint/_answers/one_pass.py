@@ -210,8 +210,11 @@ class Compared:
         return None if self.summary.patches is None else self.summary.patches.scores
 
     def kinds(self, method: Method) -> Array:
-        """Return (1 or 2, n) float64 kinds of evidence of all real images; higher = more likely used."""
-        return methods.kinds(method, self.neighbours, self.patches)
+        """Return (1 or 2, n) float64 statistics of all real images, see `methods.score`; higher = more likely used."""
+        found = methods.kinds(method, self.neighbours, self.patches)
+        if len(found) > 1:
+            found[:, self.real.flat[0, : found.shape[1]]] = -np.inf
+        return found
 
 
 def read_reals(

@@ -119,6 +119,13 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
         gaps.correlation(total, *sides, area, out["correlation"][:, columns])
 
 
+def contrasts(side: Side) -> Array:
+    """Return (n,) float64: the standard deviation of the pixels of each image of a side that correlations need."""
+    area = int(tile_areas(side.shape).sum())
+    rests, squares = _about_means(side, slice(0, side.count), area)[2:]
+    return np.asarray(np.sqrt(np.maximum(squares - rests * (rests / area), 0) / area))
+
+
 def _about_means(side: Side, rows: slice, area: int) -> Array:
     """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
     sums = side.arrays["sums"][rows].sum(axis=1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base.representatives import representatives
+from fingerprint._distances.packed import contrasts
 from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
 from fingerprint._evidence.whitening import Whitening
 from fingerprint._patches.gain_reals import prepare_patches
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fingerprint._patches.gain_reals import GainReals
 
 COPIED = Scale(1, "euclidean")  # where the data-copying statistic compares images with used ones
+_FLAT = 64  # an image varies that many times less than the median real image, and is flat
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
 
@@ -40,6 +42,10 @@ class Reals:
         (n_real,) int64 from 0: the group of each image; each its own where groups are not known.
     grouped : bool
         Whether groups are known.
+    least : ndarray
+        (n_scales,) float64: standard deviation at or below which an image is flat; -1 at scales that are not whitened.
+    flat : ndarray
+        (n_scales, n_real) bool: which images are.
     patches : GainReals, optional
         Where patches are compared too.
     n_used : int, optional
@@ -52,7 +58,9 @@ class Reals:
     whitenings: tuple[Whitening | None, ...]
     others: Array
     groups: Array
-    grouped: bool = False
+    grouped: bool
+    least: Array
+    flat: Array
     patches: GainReals | None = None
     n_used: int | None = None
     unused_to_used: Array | None = None
@@ -62,18 +70,41 @@ class Reals:
         """Return what is compared, the first axis of `others`."""
         return tuple(self.sides)[: len(self.whitenings)]
 
-    def distances(self, pixels: Array) -> tuple[list[Array], Array | None]:
+    def distances(self, pixels: Array) -> tuple[list[Array], Array | None, Array]:
         """Return the distances of every real image to every image of `pixels` (m, h, w), whitened where scales are.
 
-        One (n_real, m) float64 for each scale; and with `n_used` the (m,) distances to the nearest used image.
+        One (n_real, m) float64 for each scale; with `n_used` the (m,) distances to the nearest used image; and which
+        images are flat at the first scale, (m,) bool. Flat images have nothing in common with any: their whitened
+        distance is 1.
         """
-        compared = compare_scales(self.sides, prepare_scales(pixels, tuple(self.sides)))
+        prepared = prepare_scales(pixels, tuple(self.sides))
+        compared = compare_scales(self.sides, prepared)
         to_used = None if self.n_used is None else compared[COPIED][: self.n_used].min(axis=0)
+        flat = [_flat(prepared[scale], least) for scale, least in zip(self.scales, self.least, strict=True)]
         found = [
-            compared[scale] if whitening is None else whitening.distances(compared[scale])
-            for scale, whitening in zip(self.scales, self.whitenings, strict=True)
+            _whitened(compared[scale], *about)
+            for scale, *about in zip(self.scales, self.whitenings, self.flat, flat, strict=True)
         ]
-        return found, to_used
+        return found, to_used, flat[0]
+
+
+def _flat(side: Side, least: float) -> Array:
+    """Return which images of a side are flat, (n,) bool."""
+    return np.zeros(len(side), bool) if least < 0 else contrasts(side) <= least
+
+
+def _learned(found: Array, chosen: Array, flat: Array) -> Whitening | None:
+    """Return what the representatives that are not flat have in common."""
+    if not flat.any():
+        return Whitening.of(found, chosen)
+    return None if flat.all() else Whitening.of(found[:, ~flat], chosen[~flat])
+
+
+def _whitened(found: Array, whitening: Whitening | None, *flat: Array) -> Array:
+    """Return distances, whitened where the scale is; 1 for rows and columns that are flat."""
+    whitened = found if whitening is None else whitening.distances(found)
+    rows, columns = flat
+    return np.where(rows[:, None] | columns, 1.0, whitened) if rows.any() or columns.any() else whitened
 
 
 def prepare_reals(
@@ -116,6 +147,8 @@ def prepare_reals(
     others = np.full((len(scales), count, kept), np.inf)
     to_used = None if n_used is None else np.full(count - n_used, np.inf)
     whitenings: list[Whitening | None] = [None] * len(scales)
+    least = np.array([np.median(contrasts(sides[scale])) / _FLAT if scale.whitened else -1.0 for scale in scales])
+    flat = np.stack([_flat(sides[scale], bound) for scale, bound in zip(scales, least, strict=True)])
     rest = np.delete(np.arange(count), chosen)
     for columns in (chosen, *(rest[start : start + len(chosen)] for start in range(0, len(rest), len(chosen)))):
         some = sides if len(columns) == count else prepare_scales(pixels[columns], every)
@@ -126,9 +159,14 @@ def prepare_reals(
         for s, scale in enumerate(scales):
             found = compared[scale]
             if scale.whitened and columns is chosen:
-                whitenings[s] = Whitening.of(found, chosen)
-            whitened = whitening.distances(found) if (whitening := whitenings[s]) else found
+                whitenings[s] = _learned(found, chosen, flat[s, chosen])
+            whitened = _whitened(found, whitenings[s], flat[s], flat[s, columns])
             of_others = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[s] = np.sort(np.concatenate([others[s], of_others], axis=1), axis=1)[:, :kept]
-    parts = prepare_patches(pixels, threads=threads) if patches else None
-    return Reals(sides, tuple(whitenings), others, own, groups is not None, parts, n_used, to_used)
+    parts = prepare_patches(without_flat(pixels, flat[0]), threads=threads) if patches else None
+    return Reals(sides, tuple(whitenings), others, own, groups is not None, least, flat, parts, n_used, to_used)
+
+
+def without_flat(pixels: Array, flat: Array) -> Array:
+    """Return images, (n, h, w), of which flat ones are 0 all over, so that none of their patches counts."""
+    return np.where(flat[:, None, None], pixels.dtype.type(0), pixels) if flat.any() else pixels

@@ -11,6 +11,7 @@ import numpy as np
 from fingerprint._base import histogram
 from fingerprint._base.best import Best
 from fingerprint._base.naming import natural_key
+from fingerprint._evidence.reals import without_flat
 from fingerprint._patches import gains
 
 if TYPE_CHECKING:
@@ -117,8 +118,10 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     votes = np.zeros((len(scales), n_real), dtype=np.int64)
     copies = np.zeros_like(votes)
     to_used = None if real.n_used is None else np.empty(0)
+    pixels = block.pixels
     if len(block):
-        by_scale, to_used = real.distances(block.pixels)
+        by_scale, to_used, flat = real.distances(block.pixels)
+        pixels = without_flat(pixels, flat)
         for s, found in enumerate(by_scale):
             distances[s] = found
             counts[s] = histogram.count(found)
@@ -130,7 +133,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     nearest = Best.of(distances, block.names, k)
     patches = None
     if real.patches is not None:
-        patches = gains.summarise_gains(real.patches, block.pixels, block.names, k=k)
+        patches = gains.summarise_gains(real.patches, pixels, block.names, k=k)
     to_used = None if to_used is None else np.sort(to_used)
     return Summary(scales, nearest, counts, votes, copies, block.failed, block.ignored, patches, to_used)
 

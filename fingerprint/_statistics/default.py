@@ -75,7 +75,7 @@ def tail_scores(statistics: Array, least: Array | float, highest: Array | float 
     Parameters
     ----------
     statistics : ndarray
-        (n_kinds, n) float64, higher = more likely used.
+        (n_kinds, n) float64, higher = more likely used; -inf, where there is nothing to see, has the tail score 0.
     least : ndarray or float
         (n_kinds,) smallest scale of the distribution, above 0: what lies within it is no evidence, however rare. It
         counts where statistics have no spread (a single image, identical images).
@@ -92,8 +92,11 @@ def tail_scores(statistics: Array, least: Array | float, highest: Array | float 
     >>> tail_scores(np.array([[0.0, 1.0, 2.0, 3.0, 30.0]]), 0.5).round(1)
     array([[ 0. ,  0.1,  0.4,  0.7, 12. ]])
     """
-    middle = np.quantile(statistics, _MIDDLE, axis=1)
-    scale = np.maximum(_spread(statistics) / (_FROM_MIDDLE - _FROM_LOW), least)
+    seen = statistics[:, np.isfinite(statistics).all(axis=0)]
+    if not seen.shape[1]:
+        return np.zeros(statistics.shape)
+    middle = np.quantile(seen, _MIDDLE, axis=1)
+    scale = np.maximum(_spread(seen) / (_FROM_MIDDLE - _FROM_LOW), least)
     mode = np.minimum(middle - scale * _FROM_MIDDLE, highest)
     deviations = (statistics - mode[:, None]) / scale[:, None]
     # far out, -log(1 - exp(-exp(-z))) is z to the last bit, and exp(z) too large below

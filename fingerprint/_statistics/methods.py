@@ -114,7 +114,7 @@ def score(statistics: Array) -> tuple[Array, Array]:
     Parameters
     ----------
     statistics : ndarray
-        (1 or 2, n) float64, as `kinds` returns them.
+        (1 or 2, n) float64, as `kinds` returns them; both are -inf where an image is flat, which has the score 0.
 
     Returns
     -------
