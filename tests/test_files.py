@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 import struct
 import sys
 import warnings
@@ -378,7 +379,7 @@ def test_npy_of_one_image(tmp_path: Path) -> None:
     [
         ((2, 3), "float32", "; convert, for values from 0 to 1 by np.rint(images * 255).astype(np.uint8)"),
         ((3,), "uint8", ""),
-        ((1, 3, 3, 3), "uint8", ""),
+        ((1, 2, 9, 9), "uint8", ""),
         ((0, 3, 3), "uint8", ""),
     ],
 )
@@ -429,6 +430,52 @@ def test_npz(tmp_path: Path) -> None:
     assert found.failed[1].reason == "values from 70000 to 70000, outside 0 to 65535; scale them"
     assert found.ignored == 1
     assert sum(task().ignored for task in loading.plan(tmp_path, block=1)) == 1
+
+
+def test_tables_of_labels_are_no_images(tmp_path: Path) -> None:
+    pixels = stack(6)
+    np.savez(tmp_path / "x.npz", train=pixels, train_labels=np.zeros((6, 1), np.uint8), many=np.zeros((6, 14), int),
+             validation=pixels[:, None], column=np.zeros((9, 1), int), last=pixels[0])  # fmt: skip
+    found = loading.load(tmp_path, size=8)
+    assert [name.split("[")[1] for name in found.names] == ["train]"] * 6 + ["validation]"] * 6 + ["last]"]
+    assert (found.ignored, found.failed) == (3, ())
+    np.savez(tmp_path / "x.npz", pixels, colour=np.zeros((6, 8, 6, 3), np.uint8))
+    (failure,) = loading.load(tmp_path).failed
+    assert failure == Failure("x.npz[colour]", "colour, shape (6, 8, 6, 3); convert to grey first")
+    np.save(tmp_path / "y.npy", np.zeros((6, 1), int))
+    assert reason(tmp_path / "y.npy") == "shape (6, 1), which looks like labels and not like an image"
+
+
+@pytest.mark.parametrize("channels", [False, True])
+def test_arrays_of_either_order(tmp_path: Path, channels: bool) -> None:
+    pixels = np.asfortranarray(stack(5)[..., None] if channels else stack(5))
+    np.save(tmp_path / "x.npy", pixels)
+    np.savez(tmp_path / "y.npz", pixels)
+    np.testing.assert_array_equal(loading.load(tmp_path).pixels, np.concatenate([stack(5)] * 2))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_archives_are_read_like_folders(tmp_path: Path, kind: str) -> None:
+    pixels = stack(3)
+    (tmp_path / "in").mkdir()
+    for name, image in zip(("a/2.png", "a/10.tif", "b.PNG"), pixels, strict=True):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "in" / name)
+    for name in ("notes.txt", ".hidden.png"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    (tmp_path / "in" / "c.png").write_bytes(b"broken")
+    path = shutil.make_archive(str(tmp_path / "x"), kind, tmp_path / "in")
+    found = loading.load(path)
+    names = [name.removeprefix(f"{path}/") for name in found.names]
+    by_name = dict(zip(names, found.pixels, strict=True))
+    assert sorted(by_name) == ["a/10.tif", "a/2.png", "b.PNG"]
+    for name, image in zip(("a/2.png", "a/10.tif", "b.PNG"), pixels, strict=True):
+        np.testing.assert_array_equal(by_name[name], image)
+    assert (len(found.failed), found.ignored) == (1, 2)
+    if kind == "zip":
+        assert names == ["a/2.png", "a/10.tif", "b.PNG"]
+    shutil.copy(path, tmp_path / "in")
+    assert loading.load(tmp_path / "in").names == ("b.PNG",)
 
 
 def test_npz_of_images_alone(tmp_path: Path) -> None:

@@ -367,31 +367,149 @@ def test_anything_that_numpy_reads_is_an_array() -> None:
     np.testing.assert_array_equal(loading.load(Tensor()).pixels, stack())  # type: ignore[arg-type]
 
 
-ARRAY = "source: expected an (n, h, w) array of integers"
+ARRAY = "source: expected an (n, h, w) array"
+COLOUR = ", which looks like colour; convert to grey first"
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "rest"),
+    ("shape", "dtype", "rule", "rest"),
     [
-        ((8, 6), "uint8", "; pass a single image as image[None]"),
-        ((3, 8, 6, 1), "uint8", "; remove the channel by images.squeeze(3)"),
-        ((3, 1, 8, 6), "uint8", "; remove the channel by images.squeeze(1)"),
-        ((3, 8, 6, 3), "uint8", ""),
-        ((), "uint8", ""),
-        ((3, 8, 6), "float32", "; convert, for values from 0 to 1 by np.rint(images * 255).astype(np.uint8)"),
-        ((3, 8, 6), "complex64", ""),
+        ((8, 6), "uint8", "", "; pass a single image as image[None]"),
+        ((3, 8, 6, 3), "uint8", " of grey images", COLOUR),
+        ((2, 3, 8, 6), "uint8", " of grey images", COLOUR),
+        ((8, 6, 4), "float32", " of grey images", COLOUR),
+        ((2, 2, 8, 6), "uint8", "", ""),
+        ((), "uint8", "", ""),
+        ((3, 8, 6), "complex64", " of numbers", ""),
+        ((0, 8, 8), "uint8", ", none of them 0", ""),
+        ((3, 0, 8), "uint8", ", none of them 0", ""),
+        ((3, 8, 0), "uint8", ", none of them 0", ""),
     ],
 )
-def test_other_arrays_are_refused_with_the_remedy(shape: tuple[int, ...], dtype: str, rest: str) -> None:
+def test_other_arrays_are_refused_with_the_remedy(shape: tuple[int, ...], dtype: str, rule: str, rest: str) -> None:
     for source in (np.zeros(shape, dtype), [np.zeros(shape, dtype)]):
-        with raises(f"{ARRAY}, got ndarray of shape {shape} and dtype {dtype}{rest}"):
+        with raises(f"{ARRAY}{rule}, got ndarray of shape {shape} and dtype {dtype}{rest}"):
             loading.load(source)
 
 
-@pytest.mark.parametrize("shape", [(0, 8, 8), (3, 0, 8), (3, 8, 0)])
-def test_arrays_without_pixels_are_refused(shape: tuple[int, ...]) -> None:
-    with raises(f"{ARRAY}, none of them 0, got ndarray of shape {shape} and dtype uint8"):
-        loading.load(np.zeros(shape, np.uint8))
+def test_axes_of_one_channel_are_dropped() -> None:
+    for source in (stack()[:, None], stack()[..., None]):
+        np.testing.assert_array_equal(loading.load(source).pixels, stack())
+
+
+def test_floats_become_eight_bits() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    for dtype in ("float32", "float64"):
+        unit = (pixels / 255).astype(dtype)
+        np.testing.assert_array_equal(loading.load(unit).pixels, pixels)
+        np.testing.assert_array_equal(loading.load([unit * 2 - 1, unit[:, 8:].repeat(2, 1)]).pixels[0], pixels[0])
+        found = loading.load(pixels.astype(dtype)).pixels
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, pixels)
+        np.testing.assert_array_equal(loading.load(pixels.astype(dtype) * 257).pixels, pixels * np.uint16(257))
+    np.testing.assert_array_equal(loading.load((pixels / 255 + 1e-3).clip(0, 1)).pixels, pixels)
+    many = np.full((300, 4, 4), 0.5)
+    assert loading.load(many).names == tuple(map(str, range(300)))
+    assert [len(part) for part in loading.blocks(many, block=128)] == [128, 128, 44]
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ([[0.5, 300]], "whole numbers up to 65535, got values from 0.5 to 300"),
+        ([[-2, 1]], "floats from 0 to 1 or from -1 to 1, or whole numbers, got values from -2 to 1"),
+        ([[0.5, float("nan")]], "floats from 0 to 1 or from -1 to 1, or whole numbers, got values from nan to nan"),
+        ([[0.5, 1], [-0.5, 1]], "floats from 0 to 1 like the first, got values from -0.5 to 1"),
+        ([[0, 200], [0, 0.5]], "whole numbers up to 255, got values from 0 to 0.5"),
+        ([[0, 200], [0, 300]], "whole numbers up to 255, got values from 0 to 300"),
+        ([[-0.5, 1], [0, 200]], "floats from -1 to 1 like the first, got values from 0 to 200"),
+    ],
+)
+def test_floats_of_no_range_or_of_two_are_refused(values: list[list[float]], rule: str) -> None:
+    for threads in (1, 2):
+        with raises(f"source: expected {rule}; scale them"):
+            loading.load([np.array(each, float).reshape(1, 1, 2) for each in values], threads=threads)
+
+
+class Exported:
+    """An array of another library, which exports it by DLPack alone."""
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return stack().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return stack().__dlpack_device__()
+
+
+class OnDevice:
+    """A tensor that has to be detached and copied."""
+
+    def detach(self) -> "OnDevice":
+        return self
+
+    def cpu(self) -> Tensor:
+        return Tensor()
+
+
+class Unreadable:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        raise TypeError("implicit conversion is not allowed")
+
+
+def test_arrays_of_other_libraries() -> None:
+    for source in (Exported(), OnDevice(), [Exported()], iter([OnDevice()])):
+        np.testing.assert_array_equal(loading.load(source).pixels, stack())  # type: ignore[arg-type]
+    with raises("source: Unreadable: cannot be decoded: implicit conversion is not allowed"):
+        loading.load(Unreadable())  # type: ignore[arg-type]
+
+
+def test_pillow_images() -> None:
+    images = [Image.fromarray(image) for image in stack()]
+    np.testing.assert_array_equal(loading.load(images).pixels, stack())  # type: ignore[arg-type]
+    np.testing.assert_array_equal(loading.load(images[0].convert("RGB")).pixels, stack()[:1])  # type: ignore[arg-type]
+    with raises('source: Image: colour; convert to grey first, by Image.convert("L")'):
+        loading.load(Image.new("RGB", (4, 4), (1, 2, 3)))  # type: ignore[arg-type]
+
+
+def test_labels_of_batches_are_no_images() -> None:
+    pixels, labels = stack(), np.arange(3)
+    for batch in ((pixels, labels), [pixels, 1], (pixels, [0, 1, 1]), {"image": pixels, "label": labels, "name": "x"}):
+        np.testing.assert_array_equal(loading.load(iter([batch, batch])).pixels, np.concatenate([pixels] * 2))
+    for wrong in ({"a": 1}, {"a": pixels, "b": pixels}):
+        count = sum(isinstance(value, np.ndarray) for value in wrong.values())
+        keys = ", ".join(map(repr, wrong))
+        with raises(f"source: expected a batch with one array of images, got {count} among {keys}"):
+            loading.load(wrong)
+
+
+def test_arrays_and_series_of_paths(tmp_path: Path) -> None:
+    write(tmp_path, stack(3))
+    paths = [str(tmp_path / f"{i}.png") for i in (2, 0, 1)]
+    series = pytest.importorskip("pandas").Series(paths, index=[5, 6, 7])
+    for source in (np.array(paths), np.array(paths, object), series):
+        np.testing.assert_array_equal(loading.load(source).pixels, stack(3)[[2, 0, 1]])
+
+
+def test_patterns_of_paths(tmp_path: Path) -> None:
+    write(tmp_path, stack(12))
+    (tmp_path / "notes.csv").write_text("x")
+    found = loading.load(str(tmp_path / "1*.png"))
+    assert found.names == tuple((tmp_path / f"{i}.png").as_posix() for i in (1, 10, 11))
+    write(tmp_path / "[a]", stack(1))
+    assert len(loading.load(str(tmp_path / "[a]"))) == 1
+    with raises(f"source: expected an existing folder or file, got {str(tmp_path / 'z*.png')!r}"):
+        loading.load(str(tmp_path / "z*.png"))
+
+
+def test_lists_are_nested_so_deep() -> None:
+    nested: Any = []
+    nested.append(nested)
+    deep: Any = [stack()]
+    for _ in range(2000):
+        deep = [deep]
+    for source in (nested, deep):
+        with pytest.raises(InputError, match=r"got lists nested more than 20 deep$"):
+            loading.load(source)
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
@@ -409,7 +527,6 @@ def test_integers_out_of_range_are_refused(value: int) -> None:
         (None, "None (NoneType)"),
         (5, "5 (int)"),
         (b"folder", "b'folder' (bytes)"),
-        ({"a": 1}, "{'a': 1} (dict)"),
         ({"a.png"}, "{'a.png'} (set)"),
         ([1, 2], "1 (int)"),
         ([], "an empty list"),

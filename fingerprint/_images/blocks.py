@@ -44,6 +44,7 @@ class File:
     stack: Range | None = None
     start: int = 0
     stop: int = 1
+    data: bytes | None = None  # of a file in an archive
 
     @property
     def count(self) -> int:
@@ -54,7 +55,7 @@ class File:
 
     def images(self, _: Options) -> Iterator[Image]:
         if self.stack is None:
-            found = files.attempted(formats.decoded, self.path)
+            found = files.attempted(formats.decoded, self.path if self.data is None else self.name, self.data)
         else:
             found = files.attempted(self.stack.read, self.path, self.start, self.stop)
         for i in range(self.count):

@@ -56,6 +56,15 @@ class Frames:
             return _decoded(header, start, stop)
 
 
+def single(data: bytes) -> Decoded:
+    """Return the image of a DICOM file of one."""
+    with files.quiet:
+        header = _header(data)
+        _check(header, 1)
+        found = _decoded(header, 0, 1)
+    return found._replace(values=found.values[0])
+
+
 def dicom(path: str) -> Iterator[Member]:
     """Yield what reads the images of a DICOM file."""
     with files.opened(path) as file:

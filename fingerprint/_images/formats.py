@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fingerprint._images import dicom, pictures, stacks
+from fingerprint._images import archives, dicom, pictures, stacks
 from fingerprint._images.files import UnusableError, attempted, contents, opened
 
 if TYPE_CHECKING:
@@ -39,13 +39,17 @@ FORMATS = (
     Format((".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), pictures.tiff),
     Format((".jpg", ".jpeg"), (b"\xff\xd8\xff",), pictures.jpeg),
     Format((".bmp",), (b"BM",), pictures.bmp),
-    Format((".dcm", ".dicom"), members=dicom.dicom),
+    Format((".dcm", ".dicom"), decode=dicom.single, members=dicom.dicom),
     Format((".nii", ".nii.gz"), members=stacks.nifti),
     Format((".npy",), members=stacks.npy),
     Format((".npz",), members=stacks.npz),
 )
+ARCHIVES = (  # like a folder where they are named; inside folders they are ignored
+    Format((".zip",), members=archives.zipped),
+    Format((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), members=archives.tarred),
+)
 SUFFIXES = tuple(suffix for each in FORMATS for suffix in each.suffixes)
-_SEVERAL = tuple(suffix for each in FORMATS if each.members for suffix in each.suffixes)
+_SEVERAL = tuple(suffix for each in FORMATS + ARCHIVES if each.members for suffix in each.suffixes)
 UNSUPPORTED = (".gif", ".webp", ".jp2", ".j2k", ".avif", ".heic", ".pgm", ".ppm", ".exr", ".mha", ".nrrd")
 
 
@@ -53,7 +57,7 @@ def of_several(path: str) -> Callable[[str], Iterator[Member]] | None:
     """Return what reads a file that may hold several images; None if it holds one."""
     name = path.lower()
     if name.endswith(_SEVERAL):
-        return next(each.members for each in FORMATS if each.members and name.endswith(each.suffixes))
+        return next(each.members for each in FORMATS + ARCHIVES if each.members and name.endswith(each.suffixes))
     return dicom.dicom if not name.endswith(SUFFIXES + UNSUPPORTED) and is_dicom(path) else None
 
 
@@ -66,12 +70,14 @@ def is_dicom(path: str) -> bool:
         return False
 
 
-def decoded(path: str) -> Decoded:
-    """Return the values of a file that holds one image."""
-    data, name = contents(path), path.lower()
+def decoded(path: str, data: bytes | None = None) -> Decoded:
+    """Return the values of a file that holds one image, whose bytes may be known."""
+    data, name = contents(path) if data is None else data, path.lower()
     for each in FORMATS:
         if each.decode and data.startswith(each.begins):
             return each.decode(data)
+    if dicom.recognised(data[:256]) or name.endswith((".dcm", ".dicom")):
+        return dicom.single(data)
     if name.endswith(UNSUPPORTED):
         raise UnusableError("unsupported format; convert to PNG or TIFF")
     raise UnusableError(f"no PNG, TIFF, JPEG, BMP or DICOM image (begins with {data[:4]!r})")

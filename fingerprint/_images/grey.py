@@ -79,8 +79,8 @@ class Range(Protocol):
 
 
 # A part of a file: the key that is appended to its name, and how its images are read, or what they are where that is
-# done, or why there are none (text), or how many things were no images (a number).
-Member: TypeAlias = tuple[str, Range | Decoded | str | int]
+# done, or its bytes, or why there are none (text), or how many things were no images (a number).
+Member: TypeAlias = tuple[str, Range | Decoded | bytes | str | int]
 
 
 def check_step(slope: float, bits: int) -> None:

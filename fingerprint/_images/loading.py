@@ -73,12 +73,19 @@ def load(
     Parameters
     ----------
     source : path, list of paths, ndarray, Slices, or iterator of these
-        A folder (images in natural order of their names, named by the path inside it); a file; an (n, h, w) array of
-        integers or bool, its images named by their position; `Slices`; or a list or iterator of any of these.
-        PNG, TIFF, JPEG and BMP; ``.npy`` and ``.npz`` (of 2-d images and 3-d stacks); with the extra ``medical`` also
-        DICOM (also without suffix or preamble, of one image or of several) and NIfTI (slices along the last axis, its
-        second axis running down; not of fractions). Integers of more than 8 bits are kept as uint16 and have to lie
-        within 0 and 65535.
+        A folder (images in natural order of their names, named by the path inside it); a file; a pattern such as
+        ``"real/*.png"``; a zip or tar archive, which is read like a folder; an array, its images named by their
+        position; `Slices`; or a list or iterator of any of these.
+
+        Files are PNG, TIFF, JPEG and BMP; ``.npy`` and ``.npz`` (2-d images and 3-d stacks, but no tables of labels);
+        with the extra ``medical`` also DICOM (also without suffix or preamble, of one image or of several) and NIfTI
+        (slices along the last axis, its second axis running down; not of fractions).
+
+        Arrays are (n, h, w), also with an axis of one channel: of NumPy, torch, whatever NumPy can read or DLPack
+        exports, or images of Pillow; batches may be dicts, or have labels beside them. Integers of more than 8
+        bits are kept as uint16 and have to lie within 0 and 65535. Floating point pixels from 0 to 1 are multiplied
+        by 255 and rounded; where the first array has negative ones, the range is from -1 to 1. Whole numbers beyond 1
+        are kept. A 1-d array or Series holds paths.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
     recursive : bool
@@ -133,7 +140,7 @@ def read(
     workers = concurrency.resolve(threads)
     if isinstance(source, Slices) and size is None and len(source):
         return source
-    whole = hasattr(source, "__array__") and size is None
+    whole = getattr(source, "ndim", 0) > 2 and size is None
     planned = _plan(source, options, sys.maxsize if whole else _LOAD_BLOCK)
     with concurrency.bar(progress, unit="image", total=planned.total) as advance:
         found = joined(_uniform(planned, options, workers, advance), None if whole else planned.total)

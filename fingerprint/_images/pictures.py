@@ -97,7 +97,7 @@ def grey(image: Any) -> Array:
     """Return the pixels of an image of Pillow."""
     tags = getattr(image, "tag_v2", {})
     mode, clear = image.mode, image.info.get("transparency")
-    raw = image.tile[0][3] if image.tile else ""
+    raw = image.tile[0][3] if getattr(image, "tile", None) else ""
     if mode == "F":
         raise UnusableError("floating point pixels; scale and save them as 8-bit or 16-bit integers")
     image.load()  # Pillow turns a TIFF as it asks for; what asks for it may stand behind the pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 from collections.abc import Iterable, Mapping, Set
@@ -14,7 +15,7 @@ from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
-from fingerprint._images import files, formats, grey
+from fingerprint._images import arrays, dicom, files, formats, grey
 from fingerprint._images.blocks import Arrays, File, Task, Unread
 from fingerprint._images.slices import Slices
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | PathLike[str] | Array | Slices | Iterable[Source]"
 Entry: TypeAlias = "File | Unread | Slices | Array | Iterable[Source]"  # an iterator is not yet consumed
 
+_FLOATS = 128  # images that are converted to integers at a time
+_DEPTH = 20  # of lists in lists
 _WHAT = "a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
 
 
@@ -59,37 +62,34 @@ def entries_of(source: Source, options: Options) -> list[Entry]:
     return entries
 
 
-def _found(source: Any, options: Options, *, inside: bool = False) -> Iterator[Entry]:
+def _found(source: Any, options: Options, *, inside: bool = False, depth: int = 0) -> Iterator[Entry]:
+    if depth > _DEPTH:
+        raise InputError(f"{options.argument}: expected {_WHAT}, got lists nested more than {_DEPTH} deep")
     if isinstance(source, str | os.PathLike):
         yield from _at(os.fspath(source), options, inside=inside)
     elif isinstance(source, Slices):
         yield source
     elif isinstance(source, list | tuple):
-        for item in source:
-            yield from _found(item, options)
-    elif hasattr(source, "__array__"):
-        yield _stack_of_integers(np.asarray(source), options)
-    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | Mapping | Set):
+        for item in arrays.parts_of(source):
+            yield from _found(item, options, depth=depth + 1)
+    elif isinstance(source, Mapping):
+        yield from _found(arrays.images_in(source, options.argument), options, depth=depth + 1)
+    elif (array := _array(source, options)) is not None:
+        if array.ndim == 1 and array.dtype.kind in "OUT":  # of paths
+            yield from _found(array.tolist(), options, depth=depth + 1)
+        else:
+            yield arrays.images_of(array, options.argument)
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | Set):
         yield source
     else:
         raise InputError(f"{options.argument}: expected {_WHAT}, got {checks.describe(source)}")
 
 
-def _stack_of_integers(array: Array, options: Options) -> Array:
-    what = f"{options.argument}: expected an (n, h, w) array of integers"
-    got = f"got {checks.describe(array)}"
-    if array.ndim == 2:
-        raise InputError(f"{what}, {got}; pass a single image as image[None]")
-    if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
-        axis = 1 if array.shape[1] == 1 else 3
-        raise InputError(f"{what}, {got}; remove the channel by images.squeeze({axis})")
-    if array.ndim != 3:
-        raise InputError(f"{what}, {got}")
-    if array.dtype.kind not in "bui":
-        raise InputError(f"{what}, {got}{grey.scale_remedy(array.dtype)}")
-    if 0 in array.shape:
-        raise InputError(f"{what}, none of them 0, {got}")
-    return array
+def _array(source: Any, options: Options) -> Array | None:
+    found: Array | str | None = files.attempted(arrays.array_of, source)
+    if isinstance(found, str):
+        raise InputError(f"{options.argument}: {type(source).__name__}: {found}")
+    return found
 
 
 def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
@@ -105,6 +105,9 @@ def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
         yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", options)
     elif stat.S_ISREG(mode) or (not mode and not inside and path.lower().endswith(formats.SUFFIXES)):
         yield File(path, _printable(where.as_posix()))
+    elif glob.has_magic(path) and (matches := glob.glob(path, recursive=True)):  # noqa: PTH207 - Path has none for this
+        for each in sorted(matches, key=natural_key):
+            yield from _at(each, options, inside=False)
     else:
         raise InputError(f"{options.argument}: expected an existing folder or file, got {path!r}")
 
@@ -177,7 +180,7 @@ def tasks_of(entries: Iterable[Entry], options: Options, block: int) -> Iterator
     """Yield tasks of a block each, the last one of the rest."""
     parts: list[Part] = []
     room, ignored = block, 0
-    for part in _parts_of(entries, options, [0]):
+    for part in _parts_of(entries, options, _Seen()):
         ignored += part.ignored if isinstance(part, Unread) else 0
         start = 0
         while start < part.count:
@@ -192,15 +195,36 @@ def tasks_of(entries: Iterable[Entry], options: Options, block: int) -> Iterator
         yield Task(tuple(parts), options, ignored)
 
 
-def _parts_of(entries: Iterable[Entry], options: Options, seen: list[int], *, reused: bool = False) -> Iterator[Part]:
-    """Yield the parts of entries; `seen` counts the images of arrays, as they are named by their position."""
+class _Seen:
+    """What is known of the arrays of a source so far: their images, which are named by position, and their range."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._range = arrays.FloatRange()
+
+    def images(self, array: Array, options: Options, *, reused: bool) -> Iterator[Part]:
+        step = _FLOATS if array.dtype.kind == "f" else len(array)
+        for start in range(0, len(array), step):
+            part = array[start : start + step]
+            names = range(self._count, self._count + len(part))
+            self._count += len(part)
+            if array.dtype.kind == "f":
+                try:
+                    part = self._range.pixels(part, options.argument)
+                except InputError as error:
+                    yield Unread(error=str(error))
+                    return
+            yield Arrays(part, names, reused=reused)
+
+
+def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused: bool = False) -> Iterator[Part]:
+    """Yield the parts of entries; `seen` knows the arrays before."""
     for entry in entries:
         if isinstance(entry, Slices):
             yield Unread(entry.failed, entry.ignored, known=True)
             yield Arrays(entry.pixels, entry.names, entry.groups)
         elif isinstance(entry, np.ndarray):
-            yield Arrays(entry, range(seen[0], seen[0] + len(entry)), reused=reused)
-            seen[0] += len(entry)
+            yield from seen.images(entry, options, reused=reused)
         elif isinstance(entry, File) and formats.of_several(entry.path):
             yield from _members_of(entry)
         elif isinstance(entry, File | Unread):
@@ -223,6 +247,8 @@ def _members_of(file: File) -> Iterator[Part]:
             yield Unread(ignored=found)
         elif isinstance(found, str):
             yield Unread((Failure(name, found),))
+        elif isinstance(found, bytes):
+            yield from _archived(File(file.path, name, data=found))
         elif isinstance(found, grey.Decoded):
             image = files.attempted(found.pixels)
             if isinstance(image, str):
@@ -232,3 +258,11 @@ def _members_of(file: File) -> Iterator[Part]:
                 yield Arrays(image[None], (name,), None if patient is None else (patient,))
         else:
             yield File(file.path, name, found, 0, found.count)
+
+
+def _archived(file: File) -> Iterator[Part]:
+    """Yield a file of an archive if its name is one of an image."""
+    name = file.name.lower()
+    hidden = "/." in name or "/__macosx/" in name  # as systems add them
+    image = name.endswith(formats.SUFFIXES + formats.UNSUPPORTED) or dicom.recognised((file.data or b"")[:256])
+    yield file if image and not hidden else Unread(ignored=1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fingerprint._images import files, grey
+from fingerprint._images.arrays import is_colour
 from fingerprint._images.files import UnusableError, opened, size_of, unpacked
 from fingerprint._images.grey import AIR, Decoded, scale_remedy
 
@@ -108,42 +109,64 @@ def npy(path: str) -> Iterator[Member]:
             return
         files.limit_bytes(size_of(file), 4 * files.BYTES)
         values = np.frombuffer(file.read(stack.count * stack.image_bytes), dtype).reshape(shape, order="F")
-    if len(shape) == 2:
-        yield "", Decoded(values)
-    else:
-        yield from ((f"[{i}]", Decoded(image)) for i, image in enumerate(values))
+    yield from _numbered("", 0, Decoded(values.reshape(stack.count, *stack.shape[-2:])), single=not stack.numbered)
 
 
 def npz(path: str) -> Iterator[Member]:
-    """Yield the images of a `.npz` file; arrays of fewer than two axes are none."""
+    """Yield the images of a `.npz` file.
+
+    Arrays of fewer than two axes are none, nor are tables of labels: arrays of two axes, of which one is 1, or as many
+    rows as a stack in the file has images.
+    """
     with opened(path) as file, zipfile.ZipFile(file) as archive:
+        headers = [(member, files.attempted(_header_in, archive, member)) for member in archive.infolist()]
+        counts = {found[0][0] for _, found in headers if not isinstance(found, str) and len(found[0]) > 2}
         others = 0
-        members = archive.infolist()
-        for member in members:
+        for member, found in headers:
             key = f"[{member.filename.removesuffix('.npy')}]"
+            if isinstance(found, str):
+                yield key, found
+                continue
+            shape = found[0]
+            if len(shape) < 2 or (len(shape) == 2 and (1 in shape or shape[0] in counts)):
+                others += 1
+                continue
             try:
-                with archive.open(member) as stream:
-                    shape, fortran, dtype = _npy_header(stream)
-                    begin = stream.tell()
-                if len(shape) < 2:
-                    others += 1
-                    continue
-                stack = _images_of(shape, dtype, begin).checked(member.file_size)
-                with unpacked(partial(archive.open, member), member.file_size, member.compress_size) as stream:
-                    stream.seek(begin)
-                    if fortran:
-                        values = np.frombuffer(stream.read(), dtype).reshape(shape, order="F")
-                        parts = iter([(0, Decoded(values.reshape(stack.count, *shape[-2:])))])
-                    else:
-                        parts = stack.parts(stream)
-                    for start, part in parts:
-                        yield from _numbered(key, start, part, single=len(shape) == 2)
+                yield from _images_in(archive, member, key, *found)
             except Exception as error:
                 yield key, files.reason(error)
-        if others == len(members):
+        if others == len(headers):
             raise UnusableError("holds no (h, w) or (n, h, w) array")
         if others:
             yield "", others
+
+
+def _header_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    with archive.open(member) as stream:
+        return *_npy_header(stream), stream.tell()
+
+
+def _images_in(
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    key: str,
+    shape: tuple[int, ...],
+    fortran: bool,
+    dtype: np.dtype[Any],
+    begin: int,
+) -> Iterator[Member]:
+    """Yield the images of an array in an archive."""
+    stack = _images_of(shape, dtype, begin).checked(member.file_size)
+    with unpacked(partial(archive.open, member), member.file_size, member.compress_size) as stream:
+        stream.seek(begin)
+        if fortran:
+            files.limit_bytes(member.file_size, 4 * files.BYTES)
+            values = np.frombuffer(stream.read(), dtype).reshape(shape, order="F")
+            parts = iter([(0, Decoded(values.reshape(stack.count, *stack.shape[-2:])))])
+        else:
+            parts = stack.parts(stream)
+        for start, part in parts:
+            yield from _numbered(key, start, part, single=len(stack.shape) == 2)
 
 
 def nifti(path: str) -> Iterator[Member]:
@@ -192,11 +215,18 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _images_of(shape: tuple[int, ...], dtype: np.dtype[Any], begin: int) -> Stack:
     """Return how an array of a file holds images."""
-    if len(shape) not in (2, 3) or dtype.kind not in "bui" or 0 in shape:
+    flat = shape
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):  # one channel
+        flat = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
+    if is_colour(flat):
+        raise UnusableError(f"colour, shape {shape}; convert to grey first")
+    if len(flat) not in (2, 3) or dtype.kind not in "bui" or 0 in flat:
         raise UnusableError(
             f"expected (h, w) or (n, h, w) integers, got shape {shape} and dtype {dtype}{scale_remedy(dtype)}"
         )
-    return Stack(shape, dtype.str, begin)
+    if len(flat) == 2 and 1 in flat:
+        raise UnusableError(f"shape {shape}, which looks like labels and not like an image")
+    return Stack(flat, dtype.str, begin)
 
 
 def _volume_of(stream: Any) -> Stack:
