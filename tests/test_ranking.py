@@ -284,8 +284,8 @@ def test_images_in_are_rows_out_and_failures(tmp_path) -> None:
     assert ranking.failed["real"][0].name == "broken.png"
     assert "empty" in ranking.failed["fake"][0].reason
     assert "failed, fake: empty.png: empty" in str(ranking)
-    reference = fingerprint.rank(real, fake, reference=real).failed
-    assert [failure.name for failure in reference["reference"]] == ["broken.png"]
+    reference = fingerprint.rank(REAL, fake, reference=[patients(3, seed=3), real / "broken.png"]).failed
+    assert [Path(failure.name).name for failure in reference["reference"]] == ["broken.png"]
     with pytest.raises(InputError, match=r"broken\.png"):
         fingerprint.rank(real, fake, on_error="raise")
     with pytest.raises(InputError, match=r"groups: a sequence cannot be matched.*1 files failed.*broken\.png.*mapping"):
@@ -293,7 +293,8 @@ def test_images_in_are_rows_out_and_failures(tmp_path) -> None:
 
 
 def test_csv_has_one_line_for_each_image(tmp_path) -> None:
-    ranking = fingerprint.rank(REAL, FAKE, reference=patients(9, seed=3), groups=lambda name: f'"{name}", ümlaut')
+    groups = [f'"{number}", ümlaut' for number in range(33)]
+    ranking = fingerprint.rank(REAL, FAKE, reference=patients(9, seed=3), groups=groups)
     text = ranking.to_csv(tmp_path / "ranking.csv")
     assert (tmp_path / "ranking.csv").read_bytes() == text.encode()
     rows = list(csv.DictReader(text.splitlines()))

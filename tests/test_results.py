@@ -34,7 +34,8 @@ def results(tmp_path_factory) -> dict[type, Result]:
     demo = phantoms.demo(n_used=12, n_unused=12, n_fake=60, leak=0.5, size=64)
     real = fingerprint.Slices(demo.real.pixels, tuple(f"{LONG}{name}" for name in demo.real.names))
     used, unused, fake = real.pixels[demo.used], real.pixels[~demo.used], [demo.fake, *[broken] * 40]
-    ranking = fingerprint.rank([real, broken], fake, groups=lambda name: name[-6:], reference=unused)
+    others = phantoms.demo(n_used=6, n_unused=6, n_fake=0, size=64, seed=1).real.pixels
+    ranking = fingerprint.rank([real, broken], fake, groups=lambda name: name[-6:], reference=others)
     detector = fingerprint.fit(used, unused, fake)
     predictions = detector.predict(real, fake)
     evaluation = fingerprint.evaluate([0, 1, 1], [0.2, 0.1, 0.7], n_bootstrap=100)
@@ -208,11 +209,27 @@ def test_files_that_failed_are_kept_by_the_name_of_their_argument(kind, results)
         assert "broken" not in repr(found)
 
 
+def write_others(folder):
+    """Write images of other people than the demo has, and return the folder."""
+    phantoms.write_demo(folder / "others", n_used=12, n_unused=12, n_fake=0, size=32, seed=1)
+    for path in sorted((folder / "others" / "real").iterdir()):
+        path.rename(path.with_name(path.name.replace("real", "other")))
+    return folder / "others" / "real"
+
+
 @pytest.mark.parametrize(
     ("question", "sources", "options"),
     [
         (fingerprint.rank, "real fake", {"k": 3, "method": "nearness", "size": (48, 32)}),
-        (fingerprint.rank, "real fake reference", {"groups": {f"real_{i + 1:03d}.png": i // 2 for i in range(24)}}),
+        (
+            fingerprint.rank,
+            "real fake reference",
+            {
+                "groups": {
+                    f"{side}_{i + 1:03d}.png": f"{side} {i // 2}" for side in ("real", "other") for i in range(24)
+                }
+            },
+        ),
         (fingerprint.fit, "used unused fake population", {"n_fake": 30, "seed": 1}),
         (fingerprint.audit, "used unused fake", {"n_permutations": 99, "level": 0.1}),
         (fingerprint.compare, "used fake_a fake_b", {"n_bootstrap": 100}),
@@ -222,7 +239,8 @@ def test_files_that_failed_are_kept_by_the_name_of_their_argument(kind, results)
     ],
 )
 def test_a_run_can_be_repeated_from_its_file(question, sources, options, tmp_path) -> None:
-    folders = dict.fromkeys(("real", "unused", "population", "used", "reference"), tmp_path / "demo" / "real")
+    folders = dict.fromkeys(("real", "population", "used"), tmp_path / "demo" / "real")
+    folders |= dict.fromkeys(("unused", "reference"), write_others(tmp_path))
     folders |= dict.fromkeys(("fake", "fake_a", "fake_b"), tmp_path / "demo" / "fake")
     folders["training_sets"] = {"a": tmp_path / "demo" / "real", "b": [tmp_path / "demo" / "fake"]}
     phantoms.write_demo(tmp_path / "demo", n_used=12, n_unused=12, n_fake=40, size=32)
@@ -240,7 +258,7 @@ def test_a_run_can_be_repeated_from_its_file(question, sources, options, tmp_pat
 def test_a_prediction_can_be_repeated_from_its_file(tmp_path) -> None:
     phantoms.write_demo(tmp_path / "demo", n_used=12, n_unused=12, n_fake=40, size=32)
     real, fake = tmp_path / "demo" / "real", tmp_path / "demo" / "fake"
-    predictions = fingerprint.fit(real, real, fake).predict(real, fake, share=0.4)
+    predictions = fingerprint.fit(real, write_others(tmp_path), fake).predict(real, fake, share=0.4)
     content = predictions.to_dict()
     detector = fingerprint.load_detector(json.dumps(content["settings"].pop("detector")))
     assert detector.predict(**content["sources"], **content["settings"]) == predictions

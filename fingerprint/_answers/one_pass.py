@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fingerprint._answers.overlap import digest, refuse_overlap
 from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
 from fingerprint._evidence import engine
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
+
+_UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
 
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
 
@@ -239,6 +241,8 @@ def read_reals(
         known = loading.concatenate(known, more, argument="population")
         failed["population"] = more.failed
     patients = None if groups is None else _patients(groups, known)
+    if reference is not None:
+        refuse_overlap(known[:count], len(slices), None if patients is None else patients[:count], called)
     if population is not None:
         once = [*range(count), *_others_than(known[:count], known[count:], start=count)]
         if len(once) < len(known):
@@ -249,16 +253,28 @@ def read_reals(
 
 def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
     """Yield the positions, from `start` on, of images that are none of the known ones and not there before."""
-    seen = {hashlib.blake2b(image).digest() for image in known.pixels}
-    for i, image in enumerate(more.pixels, start):
-        digest = hashlib.blake2b(image).digest()
-        if digest not in seen:
+    seen = set(map(digest, known.pixels))
+    for i, found in enumerate(map(digest, more.pixels), start):
+        if found not in seen:
             yield i
-        seen.add(digest)
+        seen.add(found)
 
 
 def _patients(groups: Groups, slices: Slices) -> list[str]:
     """Return the group of every image as text."""
+    found = [str(group) for group in _given(groups, slices)]
+    unknown = [i for i, group in enumerate(found) if group.strip().lower() in _UNKNOWN]
+    if unknown:
+        raise InputError(
+            f"groups: expected the patient of every real image, got {found[unknown[0]]!r} for "
+            f"{slices.names[unknown[0]]!r} ({len(unknown)} unknown); name them, give each a name of its own, or leave "
+            "these images out"
+        )
+    return found
+
+
+def _given(groups: Groups, slices: Slices) -> Sequence[object]:
+    """Return the group of every image."""
     if isinstance(groups, Mapping):
         missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
         if missing:
@@ -266,9 +282,9 @@ def _patients(groups: Groups, slices: Slices) -> list[str]:
                 f"groups: expected an entry for every real image, those of reference and population too, found "
                 f"none for {missing[0]!r} ({len(missing)} missing); add them, keyed by the name or the file name"
             )
-        return [str(groups[name] if name in groups else groups[PurePosixPath(name).name]) for name in slices.names]
+        return [groups[name] if name in groups else groups[PurePosixPath(name).name] for name in slices.names]
     if callable(groups):
-        return [str(groups(name)) for name in slices.names]
+        return [groups(name) for name in slices.names]
     if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
         raise InputError(f"groups: expected a mapping, a function or a sequence, got {checks.describe(groups)}")
     if len(groups) != len(slices) + len(slices.failed):
@@ -281,4 +297,4 @@ def _patients(groups: Groups, slices: Slices) -> list[str]:
             f"groups: a sequence cannot be matched to the images, because {len(slices.failed)} files failed (first: "
             f"{slices.failed[0].name}: {slices.failed[0].reason}); pass a mapping from name to group"
         )
-    return [str(group) for group in groups]
+    return groups
