@@ -336,6 +336,20 @@ def test_the_date_is_that_of_the_run(monkeypatch) -> None:
     assert first.provenance.date.endswith("+00:00")
     assert first == second
     assert first.to_dict()["date"] == first.provenance.date
+    for wrong in ("tomorrow", "9" * 30):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", wrong)
+        with pytest.raises(InputError, match=f"SOURCE_DATE_EPOCH: expected seconds since 1970, got '{wrong}'"):
+            fingerprint.evaluate([0, 1], [0, 1], n_bootstrap=100)
+
+
+def test_groups_of_pandas_and_of_other_types_are_written_as_text() -> None:
+    pd = pytest.importorskip("pandas")
+    images = phantoms.thorax(3, size=32)
+    for groups in (pd.Series([7, 7, 8]).tolist(), np.array([7, 7, 8]), (7, 7, 8)):
+        assert fingerprint.rank(images, images, groups=groups).provenance.settings["groups"] == ("7", "7", "8")
+    found = fingerprint.rank(images, images, groups={"0": None, "1": 1.5, "2": "x"})
+    assert dict(found.provenance.settings["groups"]) == {"0": "None", "1": "1.5", "2": "x"}
+    assert hash(found.provenance) == hash(pickle.loads(pickle.dumps(found.provenance)))
 
 
 def test_a_ranking_of_a_stream_can_be_pickled() -> None:

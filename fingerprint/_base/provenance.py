@@ -10,6 +10,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
+from fingerprint._base.checks import InputError
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.output import plain
 from fingerprint._base.public import public
@@ -95,7 +96,12 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 def now() -> str:
     """Return the time in UTC to the second, or that of ``SOURCE_DATE_EPOCH`` where it is set."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    time = datetime.now(UTC) if fixed is None else datetime.fromtimestamp(int(fixed), UTC)
+    try:
+        time = datetime.now(UTC) if fixed is None else datetime.fromtimestamp(int(fixed), UTC)
+    except (OSError, OverflowError, ValueError):
+        raise InputError(
+            f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {fixed!r}; correct or unset it"
+        ) from None
     return time.isoformat(timespec="seconds")
 
 
@@ -111,7 +117,7 @@ def _source(value: Any) -> object:
 
 
 def _setting(name: str, value: Any) -> object:
-    if hasattr(value, "to_dict"):  # the result that a method belongs to
+    if hasattr(value, "provenance"):  # the result that a method belongs to
         return value.to_dict()
     if callable(value):
         return f"<function {getattr(value, '__qualname__', type(value).__name__)}>"
