@@ -8,7 +8,6 @@ from comparers import assert_same
 from waves import waves
 
 from fingerprint._kernels import compiler, patch_gains
-from fingerprint._patches import gain_reals
 from fingerprint._patches.gain_reals import prepare_patches
 from fingerprint._patches.gain_search import GainWindows, cells_of
 
@@ -20,11 +19,9 @@ def test_threads_and_pickling_change_no_bit():
     assert_same(pickle.loads(pickle.dumps(one)), one)
 
 
-def test_how_many_images_are_measured_at_once_changes_no_bit(monkeypatch):
+def test_how_many_images_are_measured_at_once_changes_no_bit():
     real = waves(0, 7, 20, 24)
-    whole = prepare_patches(real)
-    monkeypatch.setattr(gain_reals, "_AT_ONCE", 3)
-    assert_same(prepare_patches(real), whole)
+    assert_same(prepare_patches(real, at_once=3), prepare_patches(real))
 
 
 def test_one_image_alone_is_what_it_is_among_others():
@@ -38,8 +35,7 @@ def test_one_image_alone_is_what_it_is_among_others():
 @pytest.mark.parametrize("name", ["compiled", "numpy"] if compiler.compiles() else ["numpy"])
 def test_reference_quantiles_are_what_one_in_so_many_others_leave(name, monkeypatch):
     monkeypatch.setattr(patch_gains, "best_products", getattr(patch_gains, f"best_{name}"))
-    monkeypatch.setattr(gain_reals, "_ONE_IN", 3)
-    prepared = prepare_patches(waves(0, 7, 20, 24), mirror=False)
+    prepared = prepare_patches(waves(0, 7, 20, 24), mirror=False, one_in=3)
     patches, grid = prepared.patches, prepared.grid
     images = np.stack([cells_of(image, grid) for image in waves(0, 7, 20, 24)])
     windows = GainWindows.of(images, grid)

@@ -12,7 +12,7 @@ from waves import waves
 
 from fingerprint._base import histogram
 from fingerprint._kernels import compiler, patch_gains
-from fingerprint._patches import gain_reals, gains
+from fingerprint._patches import gains
 from fingerprint._patches.gain_reals import prepare_patches
 from fingerprint._patches.gain_search import GainWindows, cells_of
 
@@ -32,10 +32,9 @@ def names(n):
 
 
 @pytest.mark.parametrize(("one_in", "dtype"), [(20, np.uint8), (3, np.uint16)])
-def test_gains_equal_the_oracle(one_in, dtype, monkeypatch):
-    monkeypatch.setattr(gain_reals, "_ONE_IN", one_in)
+def test_gains_equal_the_oracle(one_in, dtype):
     real, fake = planted(dtype=dtype)
-    prepared = prepare_patches(real, mirror=False)
+    prepared = prepare_patches(real, mirror=False, one_in=one_in)
     edges = [(y, x) for y in prepared.grid.rows for x in prepared.grid.columns]
     for g in fake[1:3]:
         expected = naive.gains(real, g, 1, 1, edges, one_in)

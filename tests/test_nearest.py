@@ -11,7 +11,6 @@ from test_distances import noise
 
 from fingerprint import InputError, Nearest, Slices, distances, nearest
 from fingerprint._distances import metrics
-from fingerprint._distances import nearest as nearest_of_stream
 from fingerprint._images import loading
 
 JIT = not numba.config.DISABLE_JIT
@@ -25,20 +24,17 @@ def check_nearest(result, matrix, names, k):
 
 
 @pytest.mark.parametrize("metric", metrics.IMAGE_METRICS)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_nearest_are_the_first_of_the_sorted_matrix(monkeypatch, metric, threads):
-    monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", 2)
+@pytest.mark.parametrize(("block", "threads"), [(1, 1), (7, 3)])
+def test_nearest_are_the_first_of_the_sorted_matrix(metric, block, threads):
     real, fake = noise(3, (7, 8)), noise(30, (7, 8), seed=1)
-    result = nearest(real, fake, metric=metric, k=4, block=7, threads=threads)
+    result = nearest(real, fake, metric=metric, k=4, block=block, threads=threads)
     names = loading.load(fake).names
     assert result.metric == metric
     check_nearest(result, distances(real, fake, metric=metric), names, 4)
 
 
-@pytest.mark.parametrize("merged", [2, 3, 1000])
 @pytest.mark.parametrize("block", [1, 4, 5, 6, 100])
-def test_ties_go_to_the_lower_name_in_natural_order(monkeypatch, block, merged):
-    monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", merged)
+def test_ties_go_to_the_lower_name_in_natural_order(block):
     real = np.zeros((2, 4, 4), np.uint8)
     real[1] = 9
     levels = np.random.default_rng(0).integers(0, 3, 24)
@@ -63,8 +59,7 @@ def test_nearest_finds_a_copy_at_distance_zero():
         assert (result.indices[0, 0], result.distances[0, 0]) == (13, 0)
 
 
-def test_nearest_passes_a_stream_through_little_memory(monkeypatch):
-    monkeypatch.setattr(nearest_of_stream, "_MERGED_AT_ONCE", 4)
+def test_nearest_passes_a_stream_through_little_memory():
     real = noise(2, (16, 16))
     count = 400 if JIT else 50
 

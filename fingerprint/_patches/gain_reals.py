@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
 _CONTRAST = 1  # standard deviation below which a patch is flat, in 255ths of the range of its image
-_ONE_IN = 20  # one in so many other real images matches a patch better than its reference quantile
-_AT_ONCE = 256  # real images whose matches in the representatives are in memory
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,17 @@ class GainReals:
         return np.asarray((self.patches.norms[0] > 0).sum(axis=(1, 2)))
 
 
-def prepare_patches(pixels: Array, *, mirror: bool = True, threads: int = 1) -> GainReals:
+def prepare_patches(
+    pixels: Array, *, mirror: bool = True, one_in: int = 20, at_once: int = 256, threads: int = 1
+) -> GainReals:
     """Cut real images into patches and find how well each patch matches other real images.
 
     Images are reduced to cells. A patch is 8 x 8 cells, about an eighth of the image across. It is searched for within
     two cells of its place, half a cell at a time, and compared by normalised correlation, which ignores brightness and
     contrast. A patch is flat, and never counts, if its standard deviation is below 1 / 255 of the range of its image.
 
-    The reference quantile of a patch is the match that 5 % of all other real images exceed. So a few duplicates, or
-    slices of the same patient, do not silence a patch. Images of the same patient count among the others even where
+    The reference quantile of a patch is the match that one in 20 of all other real images exceeds. So a few duplicates,
+    or slices of the same patient, do not silence a patch. Images of the same patient count among the others even where
     groups are known: they show how hard it is to match what this patient alone has. A share means the same in small and
     in large collections. Of more than 1,024 real images, 1,024 stand for all.
 
@@ -85,6 +85,10 @@ def prepare_patches(pixels: Array, *, mirror: bool = True, threads: int = 1) -> 
         (n, h, w) uint8 or uint16. Images of less than 8 x 8 have no patches.
     mirror : bool
         Also search synthetic images mirrored.
+    one_in : int
+        One in so many other real images matches a patch better than its reference quantile.
+    at_once : int
+        Real images whose matches in all others are in memory. Never changes the result.
     threads : int
         Threads to use.
 
@@ -103,7 +107,7 @@ def prepare_patches(pixels: Array, *, mirror: bool = True, threads: int = 1) -> 
     others = len(chosen) - itself.sum(axis=0)
 
     quantiles = np.zeros(patches.norms.shape, np.float32)
-    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(pixels), _AT_ONCE)]
+    parts = [slice(first, first + at_once) for first in range(0, len(pixels), at_once)]
     some_of = [patches.some(part) for part in parts]  # each packed once for all rows
 
     def measure(place: tuple[int, int]) -> None:
@@ -112,7 +116,7 @@ def prepare_patches(pixels: Array, *, mirror: bool = True, threads: int = 1) -> 
         part, some = parts[number], some_of[number]
         best = windows.best(some, np.array([[row, 0]]), (1, columns)) * some.norms[0, :, row]
         rests = np.sort(np.where(itself[:, part, None], np.inf, unexplained(best)), axis=0)
-        found = np.take_along_axis(rests, (others[part] // _ONE_IN)[None, :, None], axis=0)[0]
+        found = np.take_along_axis(rests, (others[part] // one_in)[None, :, None], axis=0)[0]
         quantiles[0, part, row] = np.where(others[part, None] > 0, found, np.float32(1) + FLOOR)
 
     concurrency.run(measure, itertools.product(range(rows), range(len(parts))), threads=threads)
