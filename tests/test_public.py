@@ -191,5 +191,17 @@ def test_the_reference_lists_every_public_name() -> None:
     assert sorted(listed) == sorted(public)
 
 
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="needs the pages")
+def test_pages_and_examples_call_what_there_is() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "examples").glob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in pages if path.name != "upgrading.md"]
+    for text in texts:
+        assert set(re.findall(r"\bfingerprint\.([A-Za-z]\w*)", text)) <= {*fingerprint.__all__}
+        for name, arguments in re.findall(r"\bfingerprint\.([a-z]\w*)\(([^()]*)\)", text):
+            known = inspect.signature(getattr(fingerprint, name)).parameters
+            assert {*re.findall(r"(\w+)=", arguments)} <= {*known}, name
+    assert sum(text.count("fingerprint.rank(") for text in texts) > 5
+
+
 def test_the_package_is_typed() -> None:
     assert files("fingerprint").joinpath("py.typed").is_file()
