@@ -346,8 +346,8 @@ def test_groups_of_any_type_are_written_as_text() -> None:
     images = phantoms.thorax(3, size=32)
     for groups in ([7, 7, 8], np.array([7, 7, 8]), (7, 7, 8)):
         assert fingerprint.rank(images, images, groups=groups).provenance.settings["groups"] == ("7", "7", "8")
-    found = fingerprint.rank(images, images, groups={"0": None, "1": 1.5, "2": "x"})
-    assert dict(found.provenance.settings["groups"]) == {"0": "None", "1": "1.5", "2": "x"}
+    found = fingerprint.rank(images, images, groups={"0": 7, "1": 1.5, "2": "x"})
+    assert dict(found.provenance.settings["groups"]) == {"0": "7", "1": "1.5", "2": "x"}
     assert hash(found.provenance) == hash(pickle.loads(pickle.dumps(found.provenance)))
 
 
