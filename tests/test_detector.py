@@ -1,6 +1,7 @@
 """The detector: what it learns, what it promises, and that the number of synthetic images does not move it."""
 
 import csv
+import functools
 import json
 import math
 import pickle
@@ -14,7 +15,13 @@ from fingerprint import InputError
 
 USED, UNUSED = images(60, 1), images(60, 2)
 FAKE = blurred(USED, 400, 3)
-FITTED = fingerprint.fit(USED[:30], UNUSED[:30], FAKE[:100])
+
+
+@functools.cache
+def fitted():
+    return fingerprint.fit(USED[:30], UNUSED[:30], FAKE[:100])
+
+
 REAL = np.concatenate([USED[30:], UNUSED[30:]])
 TRUTH = np.arange(60) < 30
 
@@ -25,16 +32,20 @@ def test_identical_copies_are_finite_evidence() -> None:
 
 
 def test_it_tells_used_from_unused() -> None:
-    predictions = FITTED.predict(REAL, FAKE[100:200])
+    predictions = fitted().predict(REAL, FAKE[100:200])
     assert (predictions.used == TRUTH).mean() > 0.7
-    assert FITTED.expected["accuracy"].low < (predictions.used == TRUTH).mean() < FITTED.expected["accuracy"].high + 0.1
-    assert all(weight >= 0 for weight in FITTED.weights)
-    assert (FITTED.n_used, FITTED.n_unused, FITTED.n_fake) == (30, 30, 100)
-    assert FITTED.inputs[-1] == "prominence"
+    assert (
+        fitted().expected["accuracy"].low
+        < (predictions.used == TRUTH).mean()
+        < fitted().expected["accuracy"].high + 0.1
+    )
+    assert all(weight >= 0 for weight in fitted().weights)
+    assert (fitted().n_used, fitted().n_unused, fitted().n_fake) == (30, 30, 100)
+    assert fitted().inputs[-1] == "prominence"
 
 
 def test_the_number_of_synthetic_images_does_not_move_it() -> None:
-    few, many = FITTED.predict(REAL, FAKE[100:200]), FITTED.predict(REAL, FAKE[100:])
+    few, many = fitted().predict(REAL, FAKE[100:200]), fitted().predict(REAL, FAKE[100:])
     accuracy = [(one.used == TRUTH).mean() for one in (few, many)]
     assert accuracy[1] >= accuracy[0] - 0.05
     logits = [np.log(one.probabilities / (1 - one.probabilities)).mean() for one in (few, many)]
@@ -43,7 +54,7 @@ def test_the_number_of_synthetic_images_does_not_move_it() -> None:
 
 
 def test_a_known_share_moves_all_log_odds_alike() -> None:
-    plain, told = FITTED.predict(REAL, FAKE), FITTED.predict(REAL, FAKE, share=0.2)
+    plain, told = fitted().predict(REAL, FAKE), fitted().predict(REAL, FAKE, share=0.2)
     assert told.probabilities.mean() == pytest.approx(0.2)
     moved = np.log(told.probabilities / (1 - told.probabilities)) - np.log(
         plain.probabilities / (1 - plain.probabilities)
@@ -58,7 +69,7 @@ def test_a_generator_that_leaks_nothing_promises_chance() -> None:
     assert accuracy.low < 0.55
     assert none.expected["roc_auc"].low <= 0.5
     assert "may be chance" in str(none)
-    assert "may be chance" not in str(FITTED)
+    assert "may be chance" not in str(fitted())
 
 
 def test_groups_make_the_promise_honest() -> None:
@@ -78,30 +89,30 @@ def test_groups_make_the_promise_honest() -> None:
 
 def test_the_same_seed_gives_the_same_detector_and_any_thread_count_too() -> None:
     again = fingerprint.fit(USED[:30], UNUSED[:30], FAKE[:100], threads=1, block=7)
-    assert again == FITTED
-    assert fingerprint.fit(USED[:30], UNUSED[:30], FAKE[:100], seed=1).expected != FITTED.expected
+    assert again == fitted()
+    assert fingerprint.fit(USED[:30], UNUSED[:30], FAKE[:100], seed=1).expected != fitted().expected
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path) -> None:
-    FITTED.save(tmp_path / "d.json")
+    fitted().save(tmp_path / "d.json")
     loaded = fingerprint.load_detector(tmp_path / "d.json")
-    assert loaded == FITTED
-    assert loaded.predict(REAL, FAKE).to_csv() == FITTED.predict(REAL, FAKE).to_csv()
-    assert pickle.loads(pickle.dumps(loaded)) == FITTED
+    assert loaded == fitted()
+    assert loaded.predict(REAL, FAKE).to_csv() == fitted().predict(REAL, FAKE).to_csv()
+    assert pickle.loads(pickle.dumps(loaded)) == fitted()
 
 
 def test_undefined_measures_survive_the_file(tmp_path) -> None:
     from dataclasses import replace
 
     undefined = fingerprint.Estimate(math.nan, math.nan, math.nan)
-    replace(FITTED, expected={**FITTED.expected, "precision": undefined}).save(tmp_path / "d.json")
+    replace(fitted(), expected={**fitted().expected, "precision": undefined}).save(tmp_path / "d.json")
     assert math.isnan(fingerprint.load_detector(tmp_path / "d.json").expected["precision"].value)
 
 
 def test_predictions_can_be_read_and_written(tmp_path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    predictions = FITTED.predict([REAL, broken], FAKE)
+    predictions = fitted().predict([REAL, broken], FAKE)
     assert len(predictions) == 60
     first = predictions[0]
     assert (first.name, first.used) == (predictions.names[0], bool(predictions.used[0]))
@@ -147,7 +158,7 @@ def test_fit_says_what_is_wrong(arguments, message) -> None:
 )
 def test_predict_says_what_is_wrong(arguments, message) -> None:
     with pytest.raises(InputError, match=message):
-        FITTED.predict(**({"real": REAL, "fake": FAKE[:120]} | arguments))
+        fitted().predict(**({"real": REAL, "fake": FAKE[:120]} | arguments))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,7 @@ def test_predict_says_what_is_wrong(arguments, message) -> None:
 )
 def test_load_says_what_is_wrong(tmp_path, change, message) -> None:
     path = tmp_path / "d.json"
-    FITTED.save(path)
+    fitted().save(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(InputError, match=message):
         fingerprint.load_detector(path)

@@ -6,7 +6,6 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -217,15 +216,14 @@ def test_names_that_the_console_cannot_show_are_escaped(folders, encoding) -> No
 
 
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
-def test_a_signal_ends_the_program_at_once_with_one_line(tmp_path, number, word) -> None:
-    command = [sys.executable, "-m", "fingerprint", "demo", tmp_path / "demo"]
+def test_a_signal_ends_the_program_at_once_with_one_line(number, word) -> None:
+    busy = "import time; main._end_at_once(); print('ready', flush=True); time.sleep(60)"  # a call that does not return
+    command = [sys.executable, "-c", f"from fingerprint._cli import main; {busy}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not (tmp_path / "demo").exists():  # drawing has begun
-            assert process.poll() is None
-            time.sleep(0.01)
+        assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
-    assert (process.returncode, out, err) == (128 + number, b"", f"fingerprint: {word}\n".encode())
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (128 + number, f"fingerprint: {word}\n".encode())
 
 
 def test_groups_by_folder_pattern_and_table(folders, capsys) -> None:

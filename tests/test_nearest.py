@@ -59,6 +59,7 @@ def test_nearest_finds_a_copy_at_distance_zero():
         assert (result.indices[0, 0], result.distances[0, 0]) == (13, 0)
 
 
+@pytest.mark.slow
 def test_nearest_passes_a_stream_through_little_memory():
     real = noise(2, (16, 16))
     count = 400 if JIT else 50

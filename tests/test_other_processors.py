@@ -36,6 +36,7 @@ def digest() -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not compiler.has("x86_64"), reason="of x86-64")
 @pytest.mark.parametrize(("needs", "features"), [("sse2", ""), ("avx2", AVX2), ("avxvnni", AVX2 + ",+avxvnni")])
 def test_a_processor_with_fewer_features_gives_the_same_bits(needs, features, tmp_path):

@@ -1,6 +1,7 @@
 """Phantoms look like chests, are reproducible image by image, and the generator leaks what it says and nothing else."""
 
 import csv
+import functools
 import json
 
 import numpy as np
@@ -11,7 +12,11 @@ from fingerprint import InputError
 from fingerprint.phantoms import CHANGES, demo, generate, thorax, write_demo
 
 SIZE = 64
-REAL = thorax(12, size=SIZE)
+
+
+@functools.cache
+def drawn():
+    return thorax(12, size=SIZE)
 
 
 def share(region, low, high):
@@ -58,16 +63,16 @@ def test_what_is_where() -> None:
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn() -> None:
-    np.testing.assert_array_equal(thorax(3, size=SIZE), REAL[:3])
-    few, source, change = generate(REAL, 4, leak=0.5)
-    more = generate(REAL, 9, leak=0.5)
+    np.testing.assert_array_equal(thorax(3, size=SIZE), drawn()[:3])
+    few, source, change = generate(drawn(), 4, leak=0.5)
+    more = generate(drawn(), 9, leak=0.5)
     np.testing.assert_array_equal(few, more[0][:4])
     np.testing.assert_array_equal(source, more[1][:4])
     assert change == more[2][:4]
 
 
 def test_seeds_and_patients_differ() -> None:
-    images = [*REAL, *thorax(3, size=SIZE, seed=1), *generate(REAL, 3, leak=0)[0]]
+    images = [*drawn(), *thorax(3, size=SIZE, seed=1), *generate(drawn(), 3, leak=0)[0]]
     assert len({image.tobytes() for image in images}) == len(images)
 
 
@@ -78,7 +83,7 @@ def test_neighbouring_slices_show_the_same_patient() -> None:
     apart = ~np.eye(9, dtype=bool)
     assert between[same & apart].max() < between[~same].min()
     assert between[same & apart].min() > 1  # yet not the same slice
-    np.testing.assert_array_equal(slices[::3], REAL[:3])  # the first slice is the patient's only one by default
+    np.testing.assert_array_equal(slices[::3], drawn()[:3])  # the first slice is the patient's only one by default
 
 
 def test_the_share_of_leaks_is_as_asked() -> None:
@@ -91,13 +96,13 @@ def test_the_share_of_leaks_is_as_asked() -> None:
 
 
 def test_all_or_nothing_leaks() -> None:
-    assert (generate(REAL, 10, leak=0)[1] == -1).all()
-    assert (generate(REAL, 10, leak=1)[1] >= 0).all()
+    assert (generate(drawn(), 10, leak=0)[1] == -1).all()
+    assert (generate(drawn(), 10, leak=1)[1] >= 0).all()
 
 
 def test_leaks_are_near_their_source_and_novel_images_are_not() -> None:
-    pixels, source, _ = generate(REAL, 60, leak=0.5)
-    gap = np.sqrt(((pixels[:, None].astype(float) - REAL) ** 2).mean(axis=(2, 3)))
+    pixels, source, _ = generate(drawn(), 60, leak=0.5)
+    gap = np.sqrt(((pixels[:, None].astype(float) - drawn()) ** 2).mean(axis=(2, 3)))
     leaked = source >= 0
     assert (gap[leaked].argmin(axis=1) == source[leaked]).mean() > 0.8
     assert np.median(gap[leaked].min(axis=1)) < np.median(gap[~leaked].min(axis=1)) / 1.3
@@ -105,13 +110,13 @@ def test_leaks_are_near_their_source_and_novel_images_are_not() -> None:
 
 def test_without_a_leak_the_images_know_nothing_of_the_used_ones() -> None:
     np.testing.assert_array_equal(
-        generate(REAL[:6], 5, leak=0)[0], generate(thorax(3, seed=9, size=SIZE), 5, leak=0)[0]
+        generate(drawn()[:6], 5, leak=0)[0], generate(thorax(3, seed=9, size=SIZE), 5, leak=0)[0]
     )
 
 
 def test_novel_images_do_not_depend_on_the_used_ones() -> None:
-    some, source, _ = generate(REAL[:6], 20, leak=0.5)
-    other = generate(REAL[6:], 20, leak=0.5)[0]
+    some, source, _ = generate(drawn()[:6], 20, leak=0.5)
+    other = generate(drawn()[6:], 20, leak=0.5)[0]
     same = (some == other).all(axis=(1, 2))
     assert same.tolist() == (source < 0).tolist()
 
@@ -120,12 +125,12 @@ def test_generated_images_are_smoother() -> None:
     def roughness(images):
         return np.abs(np.diff(images.astype(float), axis=2)).mean()
 
-    assert roughness(generate(REAL, 12, leak=0)[0]) < 0.8 * roughness(REAL)
+    assert roughness(generate(drawn(), 12, leak=0)[0]) < 0.8 * roughness(drawn())
 
 
 def test_sixteen_bits_leak_the_same() -> None:
     deep, source, change = generate(thorax(12, size=SIZE, bits=16), 6, leak=0.9)
-    plain = generate(REAL, 6, leak=0.9)
+    plain = generate(drawn(), 6, leak=0.9)
     assert deep.dtype == np.uint16
     assert source.tolist() == plain[1].tolist()
     assert change == plain[2]
@@ -133,10 +138,10 @@ def test_sixteen_bits_leak_the_same() -> None:
 
 
 def test_used_images_and_options_are_not_changed() -> None:
-    used = REAL.copy()
+    used = drawn().copy()
     used.flags.writeable = False
     generate(used, 5, leak=1)
-    np.testing.assert_array_equal(used, REAL)
+    np.testing.assert_array_equal(used, drawn())
 
 
 def test_demo_tells_the_truth() -> None:
@@ -225,15 +230,15 @@ def test_write_demo_takes_an_empty_folder_and_overwrites_nothing(tmp_path) -> No
         ("slices_per_patient", lambda: thorax(1, slices_per_patient=17)),
         ("bits", lambda: thorax(1, bits=12)),
         ("bits", lambda: thorax(1, bits=32)),
-        ("n", lambda: generate(REAL, 1.5)),
-        ("seed", lambda: generate(REAL, 1, seed="a")),
-        ("leak", lambda: generate(REAL, 1, leak=1.1)),
+        ("n", lambda: generate(drawn(), 1.5)),
+        ("seed", lambda: generate(drawn(), 1, seed="a")),
+        ("leak", lambda: generate(drawn(), 1, leak=1.1)),
         ("used", lambda: generate([1], 1)),
-        ("used", lambda: generate(REAL[0], 1)),
-        ("used", lambda: generate(REAL[:0], 1)),
-        ("used", lambda: generate(REAL.astype(float), 1)),
-        ("used", lambda: generate(REAL[:, :40], 1)),
-        ("used", lambda: generate(REAL[:, :16, :16], 1)),
+        ("used", lambda: generate(drawn()[0], 1)),
+        ("used", lambda: generate(drawn()[:0], 1)),
+        ("used", lambda: generate(drawn().astype(float), 1)),
+        ("used", lambda: generate(drawn()[:, :40], 1)),
+        ("used", lambda: generate(drawn()[:, :16, :16], 1)),
         ("n_used", lambda: demo(n_used=0)),
         ("n_unused", lambda: demo(n_unused=-1)),
         ("n_fake", lambda: demo(n_fake=-1)),

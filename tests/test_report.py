@@ -1,6 +1,7 @@
 """The report: a page that holds everything, needs nothing, trusts no name, and is the same for the same ranking."""
 
 import base64
+import functools
 import io
 import re
 import sys
@@ -20,10 +21,27 @@ from fingerprint._images.loading import Failure, Slices
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
-DEMO = phantoms.demo(n_used=12, n_unused=12, n_fake=60, size=64)
-UNUSED = phantoms.thorax(20, seed=5, size=64)
-RANKING = fingerprint.rank(DEMO.real, DEMO.fake, groups=DEMO.groups)
-TESTED = fingerprint.rank(DEMO.real, DEMO.fake, reference=UNUSED)
+
+@functools.cache
+def demo():
+    return phantoms.demo(n_used=12, n_unused=12, n_fake=60, size=64)
+
+
+@functools.cache
+def unused():
+    return phantoms.thorax(20, seed=5, size=64)
+
+
+@functools.cache
+def ranked():
+    return fingerprint.rank(demo().real, demo().fake, groups=demo().groups)
+
+
+@functools.cache
+def with_reference():
+    return fingerprint.rank(demo().real, demo().fake, reference=unused())
+
+
 VOID = {"br", "hr", "img", "link", "meta", "path", "rect", "use"}
 
 
@@ -81,27 +99,28 @@ def pictures(page: Page) -> list[Image.Image]:
 
 
 def test_the_page_holds_what_was_compared_decided_and_found(tmp_path) -> None:
-    page = Page(written(TESTED, tmp_path, top=3))
+    page = Page(written(with_reference(), tmp_path, top=3))
     for text in (
         "24 real images, ordered by the evidence in 60 synthetic ones",
-        TESTED.decide().verdict,
-        TESTED.decide().rule,
+        with_reference().decide().verdict,
+        with_reference().decide().rule,
         "Higher = more likely used. A low score is no proof",
         "The unit is a power of ten",
         "p is the share of the reference images",
         "Reference, known to be unused20",
         "64 x 64 pixels",
         f"fingerprint {fingerprint.__version__}",
-        f"1. {TESTED[0].name}: score {TESTED[0].score:.3f}, p {TESTED[0].p_value:.4f}",
+        f"1. {with_reference()[0].name}: score {with_reference()[0].score:.3f}, p {with_reference()[0].p_value:.4f}",
     ):
         assert text in page.text
     (table,) = page.tables
     header = ["rank", "name", "score", "p", "q", "nearest", "distance", "matched", "gain"]
     assert table[0][:9] == header
     assert [line[:5] for line in table[1:]] == [
-        [str(row.rank), row.name, f"{row.score:.3f}", f"{row.p_value:.4f}", f"{row.q_value:.4f}"] for row in TESTED
+        [str(row.rank), row.name, f"{row.score:.3f}", f"{row.p_value:.4f}", f"{row.q_value:.4f}"]
+        for row in with_reference()
     ]
-    nearest = min((m for m in TESTED[0].evidence if m.distance is not None), key=lambda m: m.distance)
+    nearest = min((m for m in with_reference()[0].evidence if m.distance is not None), key=lambda m: m.distance)
     assert table[1][5:7] == [nearest.name, f"{nearest.distance:.3g}"]
     links = {link["href"] for link in page.all("a")}
     assert (
@@ -112,44 +131,44 @@ def test_the_page_holds_what_was_compared_decided_and_found(tmp_path) -> None:
 
 
 def test_what_is_called_used_is_marked(tmp_path) -> None:
-    tested = replace(TESTED, q_values=np.r_[[0.05] * 4, [0.5] * 20])
-    page = Page(written(tested, tmp_path, top=0))
+    found = replace(with_reference(), q_values=np.r_[[0.05] * 4, [0.5] * 20])
+    page = Page(written(found, tmp_path, top=0))
     assert "4 of 24 images are called used" in page.text
-    assert f"from {tested.scores[3]:.3f} upwards an image is called used" in page.text
+    assert f"from {found.scores[3]:.3f} upwards an image is called used" in page.text
     assert "called used from here" in page.text
     assert [line[-1] for line in page.tables[0]] == ["called"] + ["used"] * 4 + [""] * 20
     assert [row.get("class") for row in page.all("tr")][1:] == ["used"] * 4 + [None] * 20
-    undecided = Page(written(RANKING, tmp_path, top=0))
+    undecided = Page(written(ranked(), tmp_path, top=0))
     assert undecided.tables[-1][0][-1] == "gain"
     assert "no image is called used" in undecided.text
     assert "called used from here" not in undecided.text
 
 
 def test_patients_are_a_table_of_their_own(tmp_path) -> None:
-    page = Page(written(RANKING, tmp_path, top=1))
+    page = Page(written(ranked(), tmp_path, top=1))
     patients, images = page.tables
     assert [line[:3] for line in patients[1:]] == [
-        [group.name, f"{group.score:.3f}", str(len(group.rows))] for group in RANKING.by_group()
+        [group.name, f"{group.score:.3f}", str(len(group.rows))] for group in ranked().by_group()
     ]
-    assert [line[3] for line in images[1:]] == list(RANKING.groups)
-    assert f"1. {RANKING[0].name}, patient: {RANKING[0].group}" in page.text
+    assert [line[3] for line in images[1:]] == list(ranked().groups)
+    assert f"1. {ranked()[0].name}, patient: {ranked()[0].group}" in page.text
     assert "Whole images of one patient were never compared" in page.text
-    assert "Nobody said which images are of one patient" in Page(written(TESTED, tmp_path, top=0)).text
+    assert "Nobody said which images are of one patient" in Page(written(with_reference(), tmp_path, top=0)).text
 
 
 def test_pictures_are_those_of_the_evidence_with_a_text(tmp_path) -> None:
-    page = Page(written(RANKING, tmp_path, top=2))
+    page = Page(written(ranked(), tmp_path, top=2))
     shown = pictures(page)
     assert len(shown) == 2
     for i, picture in enumerate(shown):
-        expected = RANKING.evidence(i).image()
+        expected = ranked().evidence(i).image()
         assert picture.size == expected.size
         assert np.abs(np.asarray(picture.convert("L"), float) - np.asarray(expected.convert("L"), float)).mean() < 5
         alt = page.all("img")[i]["alt"]
-        assert RANKING[i].name in alt
-        assert RANKING[i].evidence[0].name in alt
-    assert len(pictures(Page(written(RANKING, tmp_path)))) == 20
-    assert len(pictures(Page(written(RANKING, tmp_path, top=100)))) == 24
+        assert ranked()[i].name in alt
+        assert ranked()[i].evidence[0].name in alt
+    assert len(pictures(Page(written(ranked(), tmp_path)))) == 20
+    assert len(pictures(Page(written(ranked(), tmp_path, top=100)))) == 24
 
 
 def test_pictures_of_large_images_are_made_smaller(tmp_path) -> None:
@@ -159,15 +178,15 @@ def test_pictures_of_large_images_are_made_smaller(tmp_path) -> None:
 
 
 def test_a_mirrored_match_is_said_to_be_one(tmp_path) -> None:
-    turned = DEMO.real.pixels[:1, :, ::-1]
-    ranking = fingerprint.rank(DEMO.real, [phantoms.thorax(40, seed=9, size=64), turned], method="patches")
-    assert ranking[0].name == DEMO.real.names[0]
+    turned = demo().real.pixels[:1, :, ::-1]
+    ranking = fingerprint.rank(demo().real, [phantoms.thorax(40, seed=9, size=64), turned], method="patches")
+    assert ranking[0].name == demo().real.names[0]
     assert ranking.evidence(0).where.mirrored
     assert f"Synthetic image {ranking[0].evidence[0].name}, mirrored" in Page(written(ranking, tmp_path, top=1)).text
 
 
 def test_the_page_needs_no_network_and_no_script(tmp_path) -> None:
-    html = written(RANKING, tmp_path)
+    html = written(ranked(), tmp_path)
     page = Page(html)
     assert html.startswith("<!DOCTYPE html>\n<html lang=")
     assert not page.all("script") + page.all("link") + page.all("iframe")
@@ -180,13 +199,13 @@ def test_the_page_needs_no_network_and_no_script(tmp_path) -> None:
 
 
 def test_the_histogram_has_the_colour_of_the_text_and_no_date(tmp_path) -> None:
-    html = written(TESTED, tmp_path, top=0)
+    html = written(with_reference(), tmp_path, top=0)
     svg = html[html.index("<svg") : html.index("</svg>")]
     assert "currentColor" in svg
     assert report._INK not in svg
     assert "Matplotlib" not in svg
     assert "reference, known to be unused" in svg
-    assert "reference" not in report.histogram(RANKING.scores, None, None, stretched=True)
+    assert "reference" not in report.histogram(ranked().scores, None, None, stretched=True)
 
 
 def test_bars_are_shares_of_the_images() -> None:
@@ -196,10 +215,10 @@ def test_bars_are_shares_of_the_images() -> None:
 
 def test_names_groups_and_reasons_from_outside_are_text(tmp_path) -> None:
     hostile = ["<script>alert(1)</script>.png", "\" onload='x' &amp;.png", "</table><b>ümlaut 图 \u202e.png"]
-    names = tuple(hostile) + DEMO.real.names[3:]
-    fakes = tuple(f"<i>{name}</i>'\"" for name in DEMO.fake.names)
+    names = tuple(hostile) + demo().real.names[3:]
+    fakes = tuple(f"<i>{name}</i>'\"" for name in demo().fake.names)
     ranking = fingerprint.rank(
-        Slices(DEMO.real.pixels, names), Slices(DEMO.fake.pixels, fakes), groups=lambda name: f"<u>{name}</u>"
+        Slices(demo().real.pixels, names), Slices(demo().fake.pixels, fakes), groups=lambda name: f"<u>{name}</u>"
     )
     ranking = replace(ranking, failed={"real": (Failure("<img src=x>.png", "<svg onload=alert(1)>"),), "fake": ()})
     page = Page(written(ranking, tmp_path, top=24))
@@ -224,15 +243,20 @@ def test_files_that_failed_are_listed_with_their_reason(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ranking", "options", "reason"),
+    ("made", "options", "reason"),
     [
-        (fingerprint.rank(DEMO.real, iter([DEMO.fake])), {}, "fake: an iterator cannot be read a second time"),
-        (replace(TESTED, origin=None), {}, "evidence: this ranking has no images"),
-        (fingerprint.rank(DEMO.real.pixels[:, :4], DEMO.fake.pixels[:, :4]), {}, "at least 8x8 pixels"),
-        (RANKING, {"top": 0}, "none were asked for"),
+        (
+            lambda: fingerprint.rank(demo().real, iter([demo().fake])),
+            {},
+            "fake: an iterator cannot be read a second time",
+        ),
+        (lambda: replace(with_reference(), origin=None), {}, "evidence: this ranking has no images"),
+        (lambda: fingerprint.rank(demo().real.pixels[:, :4], demo().fake.pixels[:, :4]), {}, "at least 8x8 pixels"),
+        (ranked, {"top": 0}, "none were asked for"),
     ],
 )
-def test_where_there_are_no_pictures_the_page_says_why(tmp_path, ranking, options, reason) -> None:
+def test_where_there_are_no_pictures_the_page_says_why(tmp_path, made, options, reason) -> None:
+    ranking = made()
     page = Page(written(ranking, tmp_path, **options))
     assert not page.all("img")
     assert re.search(f"No pictures: .*{reason}", page.text)
@@ -241,7 +265,7 @@ def test_where_there_are_no_pictures_the_page_says_why(tmp_path, ranking, option
 
 @pytest.mark.parametrize("method", ["gan-leaks", "votes"])
 def test_other_methods_have_a_linear_axis_and_their_own_unit(tmp_path, method) -> None:
-    page = Page(written(fingerprint.rank(DEMO.real, DEMO.fake, method=method), tmp_path, top=1))
+    page = Page(written(fingerprint.rank(demo().real, demo().fake, method=method), tmp_path, top=1))
     assert f"The score is the statistic “{method}”" in page.text
     assert "power of ten" not in page.text
     assert "stretched" not in page.text
@@ -250,24 +274,24 @@ def test_other_methods_have_a_linear_axis_and_their_own_unit(tmp_path, method) -
 def test_the_same_ranking_gives_the_same_bytes(tmp_path) -> None:
     import matplotlib as mpl
 
-    expected = written(TESTED, tmp_path)
-    again = fingerprint.rank(DEMO.real, DEMO.fake, reference=UNUSED, threads=1, block=7)
+    expected = written(with_reference(), tmp_path)
+    again = fingerprint.rank(demo().real, demo().fake, reference=unused(), threads=1, block=7)
     with mpl.rc_context({"axes.facecolor": "red", "svg.hashsalt": None, "font.size": 30}):
         assert written(again, tmp_path) == expected
 
 
 def test_one_image_and_equal_scores(tmp_path) -> None:
-    for real in (DEMO.real.pixels[:1], np.repeat(DEMO.real.pixels[:1], 5, axis=0)):
-        assert "<svg" in written(fingerprint.rank(real, DEMO.fake), tmp_path)
+    for real in (demo().real.pixels[:1], np.repeat(demo().real.pixels[:1], 5, axis=0)):
+        assert "<svg" in written(fingerprint.rank(real, demo().fake), tmp_path)
 
 
 def test_ten_thousand_images_make_a_page_of_some_megabytes(tmp_path) -> None:
     n = 10_000
     large = replace(
-        TESTED,
+        with_reference(),
         names=tuple(f"patient_{i // 3}_slice_{i}.png" for i in range(n)),
         scores=np.linspace(20, 0, n),
-        matches=tuple(TESTED.matches[i % 24] for i in range(n)),
+        matches=tuple(with_reference().matches[i % 24] for i in range(n)),
         p_values=np.linspace(0.05, 1, n),
         q_values=np.linspace(0.5, 1, n),
         origin=None,
@@ -279,12 +303,12 @@ def test_ten_thousand_images_make_a_page_of_some_megabytes(tmp_path) -> None:
 def test_an_absent_extra_is_named_before_anything_is_done(tmp_path, monkeypatch, library) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InputError, match=rf'report: needs {library}; pip install "synthetic-fingerprint\[report\]"'):
-        RANKING.report(tmp_path / "ranking.html")
+        ranked().report(tmp_path / "ranking.html")
     assert not list(tmp_path.iterdir())
 
 
 def test_errors_say_what_is_wrong(tmp_path) -> None:
     with pytest.raises(InputError, match="top: expected an integer of at least 0, got -1"):
-        RANKING.report(tmp_path / "ranking.html", top=-1)
+        ranked().report(tmp_path / "ranking.html", top=-1)
     with pytest.raises(TypeError):
-        RANKING.report(tmp_path / "ranking.html", 3)
+        ranked().report(tmp_path / "ranking.html", 3)

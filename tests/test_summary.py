@@ -1,5 +1,6 @@
 """The summary of a stream equals what full matrices of distances say, however the stream is cut."""
 
+import functools
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -28,7 +29,13 @@ REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
 FAKE = np.concatenate([RNG.integers(0, 256, (30, 16, 20), dtype=np.uint8), REAL[:3]])[[*range(33), 4, 30, 7]]
 NAMES = tuple(f"fake_{i}.png" for i in RNG.permutation(len(FAKE)))
 SCALES = (Scale(1, "correlation", whitened=True), Scale(4, "euclidean"))
-REALS = prepare_reals(REAL, SCALES, patches=True, n_used=5)
+
+
+@functools.cache
+def reals():
+    return prepare_reals(REAL, SCALES, patches=True, n_used=5)
+
+
 K = 4
 
 
@@ -43,7 +50,9 @@ def cut(order, *places) -> list[Slices]:
     return [stack(FAKE[part], (NAMES[i] for i in part)) for part in parts]
 
 
-WHOLE = summaries.summarise(REALS, stack(FAKE, NAMES), k=K)
+@functools.cache
+def whole_summary():
+    return summaries.summarise(reals(), stack(FAKE, NAMES), k=K)
 
 
 def reader(block: Slices) -> Slices:
@@ -57,18 +66,18 @@ def number(name: str) -> int:
 @pytest.mark.parametrize("v", range(len(SCALES)))
 def test_a_summary_says_what_the_full_matrix_says(v) -> None:
     scale = SCALES[v]
-    matrix = compare_scales(REALS.sides, prepare_scales(FAKE, tuple(REALS.sides)))[scale]
+    matrix = compare_scales(reals().sides, prepare_scales(FAKE, tuple(reals().sides)))[scale]
     if scale.whitened:
-        matrix = REALS.whitenings[v].distances(matrix)
+        matrix = reals().whitenings[v].distances(matrix)
     for i, row in enumerate(matrix):
         expected = sorted((distance, number(name), name) for distance, name in zip(row, NAMES, strict=True))[:K]
-        assert WHOLE.distances[v, i].tolist() == [distance for distance, _, _ in expected]
-        assert [NAMES[j] for j in WHOLE.nearest.images[v, i]] == [name for _, _, name in expected]
+        assert whole_summary().distances[v, i].tolist() == [distance for distance, _, _ in expected]
+        assert [NAMES[j] for j in whole_summary().nearest.images[v, i]] == [name for _, _, name in expected]
         counts = np.bincount(np.searchsorted(bin_edges(), row, side="right"), minlength=len(bin_edges()))
-        assert WHOLE.counts[v, i].tolist() == counts.tolist()
+        assert whole_summary().counts[v, i].tolist() == counts.tolist()
         voters = [j for j in range(len(FAKE)) if matrix[:, j].argmin() == i]
-        assert WHOLE.votes[v, i] == len(voters)
-        assert WHOLE.copies[v, i] == sum(matrix[i, j] < REALS.others[v, i, 0] for j in voters)
+        assert whole_summary().votes[v, i] == len(voters)
+        assert whole_summary().copies[v, i] == sum(matrix[i, j] < reals().others[v, i, 0] for j in voters)
 
 
 def test_real_images_are_compared_with_other_patients() -> None:
@@ -131,11 +140,13 @@ def test_prepare_of_one_image_and_of_one_group() -> None:
 @settings(max_examples=40)
 @given(st.permutations(range(len(FAKE))), st.lists(st.integers(0, len(FAKE)), max_size=6), st.randoms())
 def test_cutting_and_order_change_no_bit(order, places, random) -> None:
-    whole = summaries.summarise(REALS, *cut(order), k=K)
-    assert_same(replace(whole, nearest=placed(whole.nearest, order), patches=None), replace(WHOLE, patches=None))
-    assert_same(placed(whole.patches.best, order), WHOLE.patches.best)
+    whole = summaries.summarise(reals(), *cut(order), k=K)
+    assert_same(
+        replace(whole, nearest=placed(whole.nearest, order), patches=None), replace(whole_summary(), patches=None)
+    )
+    assert_same(placed(whole.patches.best, order), whole_summary().patches.best)
     blocks = cut(order, *places)
-    parts = [summaries.summarise(REALS, block, k=K) for block in blocks]
+    parts = [summaries.summarise(reals(), block, k=K) for block in blocks]
     assert_same(summaries.join(parts), whole)
     parts = [part.moved(start) for part, start in zip(parts, [0, *sorted(places)], strict=True)]
     random.shuffle(parts)
@@ -153,10 +164,10 @@ def placed(best: Best, order) -> Best:
 
 def test_images_of_one_name_are_told_apart() -> None:
     names = [f"fake_{i % 12}.png" for i in range(len(FAKE))]
-    whole = summaries.summarise(REALS, stack(FAKE, names), k=K)
-    parts = [summaries.summarise(REALS, stack(FAKE[i : i + 12], names[i : i + 12]), k=K) for i in (0, 12, 24)]
+    whole = summaries.summarise(reals(), stack(FAKE, names), k=K)
+    parts = [summaries.summarise(reals(), stack(FAKE[i : i + 12], names[i : i + 12]), k=K) for i in (0, 12, 24)]
     assert_same(summaries.join(parts), whole)
-    matrix = REALS.distances(FAKE)[0][1]
+    matrix = reals().distances(FAKE)[0][1]
     for i, row in enumerate(matrix):
         expected = sorted(range(len(FAKE)), key=lambda j: (row[j], j % 12, j))[:K]
         assert whole.nearest.images[1, i].tolist() == expected
@@ -167,8 +178,8 @@ def test_images_of_one_name_are_told_apart() -> None:
 def test_threads_and_blocks_change_no_bit(threads, size) -> None:
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(size, len(FAKE), size))]
     seen = []
-    found = engine.summarise(engine.Summariser(REALS, K), tasks, threads=threads, advance=seen.append)
-    assert_same(found, WHOLE)
+    found = engine.summarise(engine.Summariser(reals(), K), tasks, threads=threads, advance=seen.append)
+    assert_same(found, whole_summary())
     assert sum(seen) == len(FAKE)
 
 
@@ -180,7 +191,7 @@ def test_threads_and_blocks_change_no_bit(threads, size) -> None:
 def test_an_executor_changes_no_bit(executor) -> None:
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(2, len(FAKE), 2))]
     with executor() as pool:
-        assert_same(engine.summarise(engine.Summariser(REALS, K), tasks, threads=1, executor=pool), WHOLE)
+        assert_same(engine.summarise(engine.Summariser(reals(), K), tasks, threads=1, executor=pool), whole_summary())
 
 
 def test_an_executor_gets_a_bounded_number_of_shards(monkeypatch) -> None:
@@ -188,7 +199,7 @@ def test_an_executor_gets_a_bounded_number_of_shards(monkeypatch) -> None:
     monkeypatch.setattr(engine, "_SHARD", 1)
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(5, len(FAKE), 5))]
     with ThreadPoolExecutor(1) as pool:
-        assert_same(engine.summarise(engine.Summariser(REALS, K), tasks, threads=1, executor=pool), WHOLE)
+        assert_same(engine.summarise(engine.Summariser(reals(), K), tasks, threads=1, executor=pool), whole_summary())
 
 
 def test_a_failing_read_reaches_the_caller_and_cancels_the_rest() -> None:
@@ -201,20 +212,22 @@ def test_a_failing_read_reaches_the_caller_and_cancels_the_rest() -> None:
         return stack(FAKE[:1], NAMES[:1])
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(OSError, match="disk on fire"):
-        engine.summarise(engine.Summariser(REALS, K), [partial(read, i) for i in range(500)], threads=1, executor=pool)
+        engine.summarise(
+            engine.Summariser(reals(), K), [partial(read, i) for i in range(500)], threads=1, executor=pool
+        )
     assert len(begun) < 500
 
 
 def test_failures_and_ignored_files_add_up_in_natural_order() -> None:
     first = stack(FAKE[:0], (), failed=(Failure("b10.png", "empty"),), ignored=2)
     second = stack(FAKE[:2], NAMES[:2], failed=(Failure("b9.png", "truncated"),), ignored=1)
-    found = summaries.merge([summaries.summarise(REALS, block, k=K) for block in (first, second)])
+    found = summaries.merge([summaries.summarise(reals(), block, k=K) for block in (first, second)])
     assert [failure.name for failure in found.failed] == ["b9.png", "b10.png"]
     assert (found.n_fake, found.ignored) == (2, 3)
 
 
 def test_there_are_no_more_nearest_images_than_synthetic_ones() -> None:
-    found = summaries.merge([summaries.summarise(REALS, stack(FAKE[:2], NAMES[:2]), k=K)])
+    found = summaries.merge([summaries.summarise(reals(), stack(FAKE[:2], NAMES[:2]), k=K)])
     assert found.distances.shape == (len(SCALES), len(REAL), 2)
     assert np.isfinite(found.distances).all()
 
@@ -222,18 +235,18 @@ def test_there_are_no_more_nearest_images_than_synthetic_ones() -> None:
 def test_a_summary_does_not_grow_with_the_number_of_synthetic_images() -> None:
     many = [
         summaries.summarise(
-            REALS, stack(RNG.integers(0, 256, (64, 16, 20), dtype=np.uint8), map(str, range(i, i + 64))), k=K
+            reals(), stack(RNG.integers(0, 256, (64, 16, 20), dtype=np.uint8), map(str, range(i, i + 64))), k=K
         )
         for i in range(0, 512, 64)
     ]
     bound = len(SCALES) * len(REAL) * K
     found = summaries.join(many)
     assert len(found.nearest.names) <= bound
-    assert found.nearest.images.nbytes == WHOLE.nearest.images.nbytes
+    assert found.nearest.images.nbytes == whole_summary().nearest.images.nbytes
     arrays = ("distances", "counts", "votes", "copies")
-    assert all(getattr(found, name).nbytes == getattr(WHOLE, name).nbytes for name in arrays)
+    assert all(getattr(found, name).nbytes == getattr(whole_summary(), name).nbytes for name in arrays)
 
 
 def test_a_summariser_can_be_pickled() -> None:
-    summariser = pickle.loads(pickle.dumps(engine.Summariser(REALS, K)))
-    assert_same(summaries.merge([summariser(partial(reader, stack(FAKE, NAMES)))]), WHOLE)
+    summariser = pickle.loads(pickle.dumps(engine.Summariser(reals(), K)))
+    assert_same(summaries.merge([summariser(partial(reader, stack(FAKE, NAMES)))]), whole_summary())
