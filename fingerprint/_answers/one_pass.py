@@ -240,7 +240,7 @@ def read_reals(
         more = options.load(population, argument="population")
         known = loading.concatenate(known, more, argument="population")
         failed["population"] = more.failed
-    patients = None if groups is None else _patients(groups, known)
+    patients = _patients(groups, known)
     if reference is not None:
         refuse_overlap(known[:count], len(slices), None if patients is None else patients[:count], called)
     if population is not None:
@@ -260,8 +260,10 @@ def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
         seen.add(found)
 
 
-def _patients(groups: Groups, slices: Slices) -> list[str]:
-    """Return the group of every image as text."""
+def _patients(groups: Groups | None, slices: Slices) -> list[str] | None:
+    """Return the group of every image as text; if none are given, what the files say, where that parts the images."""
+    if groups is None:
+        return list(slices.groups) if slices.groups and len(set(slices.groups)) > 1 else None
     found = [str(group) for group in _given(groups, slices)]
     unknown = [i for i, group in enumerate(found) if group.strip().lower() in _UNKNOWN]
     if unknown:

@@ -69,6 +69,7 @@ def rank(
     groups : mapping, callable or sequence, optional
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
         each reference, then each population) image. Whole images of one patient are never compared with each other.
+        Without, patients are what the files say (PatientID of DICOM, the file of NIfTI), if all do and there are two.
     method : str
         ``"default"``: whole images at all scales and patches together, see `Ranking`; one of them alone,
         ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.METHODS`.

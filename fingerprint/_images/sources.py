@@ -168,7 +168,10 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     name = entry.name.lower()
     if name.endswith(formats.SUFFIXES + formats.UNSUPPORTED):
         return entry.is_symlink() or entry.is_file()
-    return entry.is_file() and name != "dicomdir" and formats.is_dicom(entry.path)
+    try:
+        return entry.is_file() and name != "dicomdir" and formats.is_dicom(entry.path)
+    except OSError:  # a link to itself
+        return False
 
 
 def _printable(name: str) -> str:
