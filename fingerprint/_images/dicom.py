@@ -50,18 +50,16 @@ class Frames:
 
     def read(self, path: str, start: int, stop: int) -> Decoded:
         """Return images start to stop of the file."""
-        with files.quiet:
-            header = _header(files.contents(path, 4 * files.BYTES))
-            _check(header, self.count)
-            return _decoded(header, start, stop)
+        header = _header(files.contents(path, 4 * files.BYTES))
+        _check(header, self.count)
+        return _decoded(header, start, stop)
 
 
 def single(data: bytes) -> Decoded:
     """Return the image of a DICOM file of one."""
-    with files.quiet:
-        header = _header(data)
-        _check(header, 1)
-        found = _decoded(header, 0, 1)
+    header = _header(data)
+    _check(header, 1)
+    found = _decoded(header, 0, 1)
     return found._replace(values=found.values[0])
 
 
@@ -72,8 +70,7 @@ def dicom(path: str) -> Iterator[Member]:
         size = files.size_of(file)
     count = 1
     if several:
-        with files.quiet:
-            count = int(_header(files.contents(path, 4 * files.BYTES)).get("NumberOfFrames") or 1)
+        count = int(_header(files.contents(path, 4 * files.BYTES)).get("NumberOfFrames") or 1)
     if not 1 <= count <= 1 + size // 8:
         raise UnusableError(f"{size} bytes, fewer than {count} images need")
     yield "", Frames(count)

@@ -25,12 +25,53 @@ class UnusableError(Exception):
     """Says why a file cannot be used."""
 
 
+class _Quiet:
+    """Within it, libraries warn nobody: what they put right is right, and the rest fails.
+
+    Filters of warnings are global, so all threads that read share one change of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        if hasattr(os, "register_at_fork"):  # a child has none of the threads that read
+            os.register_at_fork(
+                before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._forked
+            )
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+                # a cut directory of a TIFF is only a warning
+                warnings.filterwarnings("error", "Corrupt EXIF data|Tag data larger than file")
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                self._filters.__exit__(None, None, None)
+
+    def _forked(self) -> None:
+        if self._readers:
+            self._readers = 0
+            self._filters.__exit__(None, None, None)
+        self._lock.release()
+
+
+_quiet = _Quiet()
+
+
 def attempted(read: Any, *arguments: Any) -> Any:
     """Return what `read` returns, or the reason why it failed, as text."""
     wait = 0.01
     while True:
         try:
-            return read(*arguments)
+            with _quiet:
+                return read(*arguments)
         except MemoryError:  # says something about the machine, not about the file
             raise
         except Exception as error:  # decoders raise whatever a broken file makes them raise
@@ -98,43 +139,3 @@ def limit_unpacked(size: int, packed: int) -> None:
     """Refuse what unpacks to far more than its own size."""
     if size > max(_PRESSED, _RATIO * packed):
         raise UnusableError(f"{packed} bytes that would unpack to {size} or more; save it uncompressed")
-
-
-class _Quiet:
-    """Within it, libraries warn nobody: what they put right is right, and the rest fails.
-
-    Filters of warnings are global, so all threads that read share one change of them.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers = 0
-        if hasattr(os, "register_at_fork"):  # a child has none of the threads that read
-            os.register_at_fork(
-                before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._forked
-            )
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._readers:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.simplefilter("ignore")
-                # a cut directory of a TIFF is only a warning
-                warnings.filterwarnings("error", "Corrupt EXIF data|Tag data larger than file")
-            self._readers += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if not self._readers:
-                self._filters.__exit__(None, None, None)
-
-    def _forked(self) -> None:
-        if self._readers:
-            self._readers = 0
-            self._filters.__exit__(None, None, None)
-        self._lock.release()
-
-
-quiet = _Quiet()

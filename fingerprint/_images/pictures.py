@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint._images import files
 from fingerprint._images.files import UnusableError
 from fingerprint._images.grey import Decoded, limit, single_channel
 
@@ -82,9 +81,8 @@ def one_page(pages: int) -> None:
 
 def _decoded(plugin: Any, data: bytes) -> Decoded:
     """Return the pixels of a file that is opened by a plugin of Pillow."""
-    with files.quiet:
-        image = plugin(io.BytesIO(data))
-        pages = getattr(image, "n_frames", 1)
+    image = plugin(io.BytesIO(data))
+    pages = getattr(image, "n_frames", 1)
     width, height = image.size
     limit(width, height)
     if width * height > max(2**20, _RATIO * len(data)):
@@ -104,8 +102,7 @@ def grey(image: Any) -> Array:
     if any(key in image.info for key in _TURNS):
         from PIL import ImageOps
 
-        with files.quiet:
-            image = ImageOps.exif_transpose(image)
+        image = ImageOps.exif_transpose(image)
     if mode in ("1", "L", "I") or mode.startswith("I;16"):
         pixels = np.asarray(image)
         if clear is not None and (pixels == clear).any():
