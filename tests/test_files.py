@@ -1,11 +1,15 @@
 """Reading files: exact pixels in every format, and for what cannot be used the reason and the remedy."""
 
+import errno
+import os
 import pickle
 import re
 import shutil
 import struct
+import subprocess
 import sys
 import warnings
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -337,6 +341,118 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(files, "BYTES", 2000)
     (tmp_path / "y.png").write_bytes(bytes(2001))
     assert reason(tmp_path / "y.png") == "2001 bytes, more than the limit of 2000"
+
+
+def test_few_bytes_hold_few_pixels(tmp_path: Path) -> None:
+    Image.fromarray(stack(1)[0]).save(tmp_path / "x.bmp")
+    data = bytearray((tmp_path / "x.bmp").read_bytes())
+    struct.pack_into("<ii", data, 18, 8192, 8192)
+    (tmp_path / "x.bmp").write_bytes(data)
+    assert reason(tmp_path / "x.bmp") == f"{len(data)} bytes, which cannot hold 8192x8192 pixels"
+
+
+@pytest.mark.parametrize("shape", [(60000, 256, 256), (2**40, 64, 64), (2**63, 1, 2)])
+def test_arrays_are_no_longer_than_their_files(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    text = str({"descr": "|u1", "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    data = b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(1000)
+    (tmp_path / "x.npy").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", data)
+    for name in ("x.npy", "x.npz"):
+        (failure,) = loading.blocks(tmp_path / name, block=4).__next__().failed
+        assert failure.reason == f"1128 bytes, fewer than shape {shape} and dtype |u1 need"
+
+
+@pytest.mark.parametrize("bit", [5, 30, 45, 62])
+def test_a_flipped_bit_in_the_shape_of_a_volume_is_one_failure(tmp_path: Path, bit: int) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    data = bytearray(nibabel.Nifti2Image(np.zeros((8, 8, 5), np.uint8), np.eye(4)).to_bytes())
+    data[40 + bit // 8] ^= 1 << bit % 8
+    (tmp_path / "x.nii").write_bytes(data)
+    assert reason(tmp_path / "x.nii") == f"864 bytes, fewer than shape {(5 ^ 1 << bit, 8, 8)} and dtype |u1 need"
+
+
+@pytest.mark.parametrize("suffix", ["npz", "nii.gz", "zip"])
+def test_what_unpacks_to_far_more_than_its_size_is_refused(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "npz":
+        np.savez_compressed(path, np.zeros((100, 64, 64), np.uint8))
+    elif suffix == "zip":
+        Image.new("L", (640, 640)).save(tmp_path / "x.bmp")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(tmp_path / "x.bmp")
+    else:
+        nifti(path, np.zeros((64, 64, 100), np.uint8))
+    assert len(loading.load(path))
+    monkeypatch.setattr(files, "_PRESSED", 1000)
+    with pytest.raises(InputError, match=r"bytes that would unpack to 4[0-9]+ or more; save it uncompressed$"):
+        loading.load(path)
+
+
+def test_an_archive_of_many_arrays_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "x.npz", **{f"{i}": stack(1)[0] for i in range(50)})
+    opened = []
+    monkeypatch.setattr(files.os, "open", lambda *options: opened.append(options[0]) or descriptor(*options))
+    assert len(loading.load(tmp_path)) == 50
+    assert len(opened) == 1
+
+
+descriptor = os.open
+
+
+def test_a_file_that_shrinks_while_it_is_read_fails(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", stack(100))
+    parts = loading.blocks(tmp_path / "x.npy", block=10, threads=1)
+    assert len(next(parts)) == 10
+    os.truncate(tmp_path / "x.npy", 1000)
+    assert {failure.reason for part in parts for failure in part.failed} == {"shorter than its header says"}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_too_many_open_files_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    Image.fromarray(stack(1)[0]).save(tmp_path / "x.png")
+    left = 3
+
+    def opened(*options: Any) -> int:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise OSError(number, os.strerror(number))
+        return descriptor(*options)
+
+    monkeypatch.setattr(files.os, "open", opened)
+    assert len(loading.load(tmp_path)) == 1
+    monkeypatch.setattr(files, "_PATIENCE", 0.02)
+    left = 1000
+    with pytest.raises(InputError, match=f"^files: {os.strerror(number)}; close some, or raise the limit"):
+        loading.load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_child_forked_while_others_read_can_read(tmp_path: Path) -> None:
+    Image.fromarray(stack(1)[0]).save(tmp_path / "x.tif")
+    code = f"""
+import os, threading, warnings, fingerprint
+fingerprint.load([{str(tmp_path / "x.tif")!r}])
+before = warnings.filters[:]
+stop = threading.Event()
+def read():
+    while not stop.is_set():
+        fingerprint.load([{str(tmp_path / "x.tif")!r}])
+threads = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(30):
+    child = os.fork()
+    if not child:
+        good = len(fingerprint.load([{str(tmp_path / "x.tif")!r}], threads=1)) == 1 and warnings.filters == before
+        os._exit(0 if good else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_out_of_memory_is_no_fault_of_the_file() -> None:

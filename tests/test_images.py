@@ -178,6 +178,21 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
         loading.load([tmp_path / "pipe.png"])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_links_to_what_never_ends_fail(tmp_path: Path) -> None:
+    write(tmp_path / "in", stack(1))
+    os.mkfifo(tmp_path / "pipe")
+    links = {"p.png": "../pipe", "p.npy": "../pipe", "p.nii.gz": "../pipe", "p.dcm": "../pipe", "p": "../pipe",
+             "z.tif": "/dev/zero", "z.npz": "/dev/zero", "l.png": "l.png", "l": "l", "self": "."}  # fmt: skip
+    for name, target in links.items():
+        (tmp_path / "in" / name).symlink_to(target)
+    for recursive in (False, True):
+        found = loading.load(tmp_path / "in", recursive=recursive)
+        assert (found.names, found.ignored) == (("0.png",), 2)
+        reasons = dict.fromkeys(sorted({"p.png", "p.npy", "p.nii.gz", "p.dcm", "z.tif", "z.npz"}), "no regular file")
+        assert dict(found.failed) == reasons | {"l.png": os.strerror(40)}
+
+
 def test_unsupported_images_fail_rather_than_vanish(tmp_path: Path) -> None:
     write(tmp_path, stack(1))
     (tmp_path / "x.webp").write_bytes(b"RIFF....WEBP")
