@@ -37,7 +37,7 @@ def two_groups(rng, n=200, apart=6.0, share=0.5):
 
 
 def neighbours(distances) -> neighbourhood.Neighbourhood:
-    """Return what a view shows of real images at these distances from the synthetic ones."""
+    """Return what one scale shows of real images at these distances from the synthetic ones."""
     none, no_votes = np.empty((len(distances), 0)), np.zeros(len(distances), np.int64)
     nearest = np.sort(distances, axis=1)[:, :1]
     return neighbourhood.Neighbourhood(
@@ -125,12 +125,12 @@ def test_all_scales_have_to_agree() -> None:
 
 def test_either_kind_is_enough_at_twice_the_p_value() -> None:
     rng = np.random.default_rng(4)
-    views, matched = [neighbours(around(rng, 30, 400, 10.0))], summary(rng.exponential(size=(30, 400)))
-    whole, patches = decisions.whole_images(views), decisions.parts(matched)
-    np.testing.assert_array_equal(decisions.chance(views), whole)
+    scales, matched = [neighbours(around(rng, 30, 400, 10.0))], summary(rng.exponential(size=(30, 400)))
+    whole, patches = decisions.whole_images(scales), decisions.parts(matched)
+    np.testing.assert_array_equal(decisions.chance(scales), whole)
     np.testing.assert_array_equal(decisions.chance([], matched), patches)
     expected = np.minimum(2 * np.minimum(whole, patches), 1.0)
-    np.testing.assert_array_equal(decisions.chance(views, matched), expected)
+    np.testing.assert_array_equal(decisions.chance(scales, matched), expected)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 10])

@@ -1,4 +1,4 @@
-"""The search for local patches against the oracle, and its properties."""
+"""The exact search for patches against the oracle, and its properties."""
 
 import re
 from dataclasses import replace
