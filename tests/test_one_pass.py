@@ -37,7 +37,7 @@ def folders(tmp_path, monkeypatch):
 def test_files_are_read_and_folders_listed_once(question, folders, monkeypatch) -> None:
     read, listed = Counter(), Counter()
     decoded, scandir = formats.decoded, os.scandir
-    monkeypatch.setattr(formats, "decoded", lambda path: (read.update([path]), decoded(path))[1])
+    monkeypatch.setattr(formats, "decoded", lambda path, *a: (read.update([path]), decoded(path, *a))[1])
     monkeypatch.setattr(os, "scandir", lambda path: (listed.update([str(path)]), scandir(path))[1])
     QUESTIONS[question](progress=True, threads=1)
     sides = {"used", "unused", "fake_a"} | ({"fake_b"} if question == "compare" else set())
