@@ -88,7 +88,7 @@ def test_nearest_patches(benchmark, images, brute):
     )
 
 
-def test_evidence(benchmark, images):
+def test_gains(benchmark, images):
     """Time the comparison of 200 x 64 images, mirrored too, on one thread."""
     real, fake = images
     prepared = gain_reals.prepare_patches(real, threads=concurrency.resolve(None))
