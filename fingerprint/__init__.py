@@ -29,6 +29,7 @@ _EXPORTS = {
     "_patches.gains": ("GainMap",),
     "_patches.match_search": ("PatchSearch",),
     "_patches.matches": ("MatchedPatches", "NearestPatches", "PatchMatch", "nearest_patches", "patch_matches"),
+    "_statistics.copies": ("Copy",),
     "_statistics.data_copying": ("Copying", "CopyingCell", "data_copying"),
     "_statistics.decisions": ("Decision", "Decisions"),
     "_statistics.evaluation": ("Evaluation", "Measures", "evaluate"),
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from fingerprint._patches.matches import PatchMatch as PatchMatch
     from fingerprint._patches.matches import nearest_patches as nearest_patches
     from fingerprint._patches.matches import patch_matches as patch_matches
+    from fingerprint._statistics.copies import Copy as Copy
     from fingerprint._statistics.data_copying import Copying as Copying
     from fingerprint._statistics.data_copying import CopyingCell as CopyingCell
     from fingerprint._statistics.data_copying import data_copying as data_copying

@@ -125,6 +125,16 @@ def test_how_near_images_come_to_used_ones_is_kept(scales, monkeypatch) -> None:
     assert without.unused_to_used is summaries.summarise(without, stack(FAKE, NAMES), k=1).fake_to_used is None
 
 
+def test_the_closest_synthetic_image_is_kept_and_identical_ones_are_at_0() -> None:
+    gaps = np.sqrt(((REAL[:, None].astype(float) - FAKE) ** 2).mean(axis=(2, 3)))
+    assert whole_summary().closest.values[:, 0] == pytest.approx(gaps.min(axis=1))
+    assert (whole_summary().closest.values[:3] == 0).all()
+    assert [whole_summary().closest.names[image] for image in whole_summary().closest.images[:, 0]] == [
+        min((NAMES[i] for i in np.flatnonzero(row == row.min())), key=number) for row in gaps
+    ]
+    assert whole_summary().first(2).closest.values.tolist() == [[0.0], [0.0]]
+
+
 def test_prepare_of_one_image_and_of_one_group() -> None:
     alone = prepare_reals(REAL[:1], SCALES)
     assert alone.others.shape == (2, 1, 0)
@@ -141,9 +151,9 @@ def test_prepare_of_one_image_and_of_one_group() -> None:
 @given(st.permutations(range(len(FAKE))), st.lists(st.integers(0, len(FAKE)), max_size=6), st.randoms())
 def test_cutting_and_order_change_no_bit(order, places, random) -> None:
     whole = summaries.summarise(reals(), *cut(order), k=K)
-    assert_same(
-        replace(whole, nearest=placed(whole.nearest, order), patches=None), replace(whole_summary(), patches=None)
-    )
+    nearest, closest = placed(whole.nearest, order), placed(whole.closest, order)
+    same = replace(whole, nearest=nearest, closest=closest, patches=None)
+    assert_same(same, replace(whole_summary(), patches=None))
     assert_same(placed(whole.patches.best, order), whole_summary().patches.best)
     blocks = cut(order, *places)
     parts = [summaries.summarise(reals(), block, k=K) for block in blocks]

@@ -17,6 +17,7 @@ from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
 from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import methods, roc
+from fingerprint._statistics.copies import Copy, copies_of, sentence
 from fingerprint._statistics.data_copying import Copying, data_copying
 from fingerprint._statistics.intervals import Estimate
 
@@ -69,6 +70,9 @@ class Audit(Result):
         Number of permutations, seed of the random numbers.
     copying : Copying or None
         The data-copying statistic, where it was worked out.
+    copies, unused_copies : tuple of Copy
+        Used, and unused, images that have a copy among the synthetic ones. A copy of a used image is a leak whatever
+        the scores say; one of an unused image says that it was used, or that the synthetic images hold real ones.
     failed : mapping of str to tuple of Failure
         Files of ``"used"``, ``"unused"`` and ``"fake"`` that could not be used; empty where scores were given.
     """
@@ -92,12 +96,14 @@ class Audit(Result):
     n_permutations: int
     seed: int
     copying: Copying | None = None
+    copies: tuple[Copy, ...] = ()
+    unused_copies: tuple[Copy, ...] = ()
     failed: Failures = field(default_factory=dict)
 
     @property
     def leaks(self) -> bool:
-        """Whether a leak is shown at `level`. False does not mean that there is none."""
-        return self.p_value <= self.level
+        """Whether a leak is shown, at `level` or by copies. False does not mean that there is none."""
+        return self.p_value <= self.level or bool(self.copies)
 
     @property
     def null(self) -> str:
@@ -113,9 +119,18 @@ class Audit(Result):
         """The result in plain words."""
         size = f"AUC {self.auc.value:.3f}, {100 * self.confidence:g} % interval {self.auc.low:.3f} to "
         size += f"{self.auc.high:.3f}; p = {self.p_value:.2g}"
-        if self.leaks:
-            return f"Leak shown: used images score higher than unused ones ({size})."
-        text = f"No leak shown ({size}). This does not prove that there is none: "
+        shown = self.p_value <= self.level
+        copied = ""
+        if self.unused_copies:
+            copied = (
+                f"{sentence(self.unused_copies, 'unused')} So it was used, or the synthetic images hold real ones. "
+            )
+        if self.copies:
+            scores = "used images score higher than unused ones" if shown else "the scores alone show none"
+            return f"Leak shown: {sentence(self.copies, 'used')} {copied}Beside that, {scores} ({size})."
+        if shown:
+            return f"{copied}Leak shown: used images score higher than unused ones ({size})."
+        text = f"{copied}No leak shown ({size}). This does not prove that there is none: "
         units = f"{self.n_used} used and {self.n_unused} unused images"
         if self.n_used_groups is not None:
             units += f" of {self.n_used_groups} and {self.n_unused_groups} patients"
@@ -249,7 +264,14 @@ def audit(
     assert near is not None
     assert far is not None
     patients = None if seen.groups is None else seen.groups[n_used:]
-    return replace(result, copying=data_copying(far, near, groups=patients), failed=seen.failed)
+    limits, total = seen.real.near, len(found)
+    return replace(
+        result,
+        copying=data_copying(far, near, groups=patients),
+        copies=copies_of(seen.known.names, limits, seen.summary, range(n_used)),
+        unused_copies=copies_of(seen.known.names, limits, seen.summary, range(n_used, total)),
+        failed=seen.failed,
+    )
 
 
 @public

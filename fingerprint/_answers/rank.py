@@ -18,6 +18,7 @@ from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import decisions, methods, p_values
+from fingerprint._statistics.copies import copies_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,6 +155,7 @@ def rank(
         null_groups=null_patients,
         extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
         order=np.array(order),
+        copies=copies_of(names, seen.real.near, seen.summary, order),
         origin=Origin(seen.known, seen.real.patches, fake, size, recursive),
     )
 

@@ -18,6 +18,7 @@ from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
 from fingerprint._statistics import decisions, methods, p_values
+from fingerprint._statistics.copies import Copy, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,6 +77,8 @@ class Ranking(ListResult[Row]):
         (m,) patients of the reference.
     extrapolated : ndarray, optional
         (n,) float64: p-value that each image has from its own distances, by which `decide` decides without a reference.
+    copies : tuple of Copy
+        Images that have a copy among the synthetic ones, identical or nearly; in the order of the ranking.
     origin : Origin, optional
         Where the images are that `evidence` shows. Not written to files.
 
@@ -104,6 +107,7 @@ class Ranking(ListResult[Row]):
     null: Array | None = None
     null_groups: tuple[str, ...] | None = None
     extrapolated: Array | None = None
+    copies: tuple[Copy, ...] = ()
     origin: Origin | None = field(default=None, compare=False)
 
     @classmethod
@@ -249,6 +253,7 @@ class Ranking(ListResult[Row]):
             decided = decisions.by_extrapolation(self.names, self.extrapolated, self.groups, rate)
         else:
             raise InputError("decide: without a reference, a ranking has to be made by rank")
+        decided = decisions.with_copies(decided, self.copies, self.groups)
         made = None if self.provenance is None else self.provenance.also(false_discovery_rate=rate)
         return replace(decided, provenance=made)
 
@@ -256,7 +261,11 @@ class Ranking(ListResult[Row]):
         """Return a text for people: the first rows, how to read them, and what failed."""
         tested = "" if self.p_values is None else f"{'p':>9} {'q':>9}  "
         width = max(len("image"), *(len(name) for name in self.names[:SHOWN]))
+        copied = [sentence(self.copies, "real")] if self.copies else []
+        if self.copies and len(self.copies) == len(self):
+            copied += ["Every real image is a synthetic one as well: make sure that both are not the same collection."]
         lines = [
+            *copied,
             f"{len(self)} real images against {self.n_fake} synthetic ones, most likely used first",
             f"{'rank':>5}  {'image':<{width}}  {'score':>7}  {tested}synthetic image that gives it away",
         ]
@@ -360,6 +369,7 @@ def _restored(content: dict[str, Any]) -> Ranking:
         null=_floats(content["null"]),
         null_groups=None if content["null_groups"] is None else tuple(content["null_groups"]),
         extrapolated=_floats(content["extrapolated"]),
+        copies=tuple(Copy(**one) for one in content["copies"]),
     )
 
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from fingerprint._distances.side import Side
     from fingerprint._patches.gain_reals import GainReals
 
-COPIED = Scale(1, "euclidean")  # where the data-copying statistic compares images with used ones
+COPIED = Scale(1, "euclidean")  # where images are looked at for copies
+NEAR_COPY = 2.0  # grey levels of 255 (RMS): a synthetic image that differs by no more is a near copy
 _FLAT = 64  # an image varies that many times less than the median real image, and is flat
+_SAME, _APART = 10, 2  # a near copy differs that many times less than the image varies, and than other images differ
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
 
@@ -32,7 +34,7 @@ class Reals:
     Parameters
     ----------
     sides : mapping
-        The images at each scale, as `fingerprint._evidence.scales.prepare_scales` returns them.
+        The images at each scale, as `fingerprint._evidence.scales.prepare_scales` returns them, and at `COPIED`.
     whitenings : tuple of Whitening or None
         For each scale what its images have in common; None where they are compared as they are.
     others : ndarray
@@ -46,10 +48,13 @@ class Reals:
         (n_scales,) float64: standard deviation at or below which an image is flat; -1 at scales that are not whitened.
     flat : ndarray
         (n_scales, n_real) bool: which images are.
+    near : ndarray
+        (n_real,) float64: distance at `COPIED` from which down a synthetic image is a near copy, see `_near`; -1 where
+        the image is flat, so that nothing is.
     patches : GainReals, optional
         Where patches are compared too.
     n_used : int, optional
-        How many images, from the first on, synthetic ones may copy; `sides` then has the scale `COPIED` too.
+        How many images, from the first on, the data-copying statistic takes for those that may be copied.
     unused_to_used : ndarray, optional
         (n_real - n_used,) float64: distance of every other image to the nearest of those, at that scale.
     """
@@ -61,6 +66,7 @@ class Reals:
     grouped: bool
     least: Array
     flat: Array
+    near: Array
     patches: GainReals | None = None
     n_used: int | None = None
     unused_to_used: Array | None = None
@@ -70,22 +76,20 @@ class Reals:
         """Return what is compared, the first axis of `others`."""
         return tuple(self.sides)[: len(self.whitenings)]
 
-    def distances(self, pixels: Array) -> tuple[list[Array], Array | None, Array]:
+    def distances(self, pixels: Array) -> tuple[list[Array], Array, Array]:
         """Return the distances of every real image to every image of `pixels` (m, h, w), whitened where scales are.
 
-        One (n_real, m) float64 for each scale; with `n_used` the (m,) distances to the nearest used image; and which
-        images are flat at the first scale, (m,) bool. Flat images have nothing in common with any: their whitened
-        distance is 1.
+        One (n_real, m) float64 for each scale; those at `COPIED`; and which images are flat at the first scale, (m,)
+        bool. Flat images have nothing in common with any: their whitened distance is 1.
         """
         prepared = prepare_scales(pixels, tuple(self.sides))
         compared = compare_scales(self.sides, prepared)
-        to_used = None if self.n_used is None else compared[COPIED][: self.n_used].min(axis=0)
         flat = [_flat(prepared[scale], least) for scale, least in zip(self.scales, self.least, strict=True)]
         found = [
             _whitened(compared[scale], *about)
             for scale, *about in zip(self.scales, self.whitenings, self.flat, flat, strict=True)
         ]
-        return found, to_used, flat[0]
+        return found, compared[COPIED], flat[0]
 
 
 def _flat(side: Side, least: float) -> Array:
@@ -139,13 +143,14 @@ def prepare_reals(
         With the 50 nearest others of every image.
     """
     count = len(pixels)
-    every = tuple(scales) if n_used is None or COPIED in scales else (*scales, COPIED)
+    every = tuple(scales) if COPIED in scales else (*scales, COPIED)
     sides = prepare_scales(pixels, every)
     own = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     kept = min(_OTHERS, count - 1)
     chosen = representatives(count)
     others = np.full((len(scales), count, kept), np.inf)
     to_used = None if n_used is None else np.full(count - n_used, np.inf)
+    apart = np.full(count, np.inf)
     whitenings: list[Whitening | None] = [None] * len(scales)
     least = np.array([np.median(contrasts(sides[scale])) / _FLAT if scale.whitened else -1.0 for scale in scales])
     flat = np.stack([_flat(sides[scale], bound) for scale, bound in zip(scales, least, strict=True)])
@@ -153,9 +158,10 @@ def prepare_reals(
     for columns in (chosen, *(rest[start : start + len(chosen)] for start in range(0, len(rest), len(chosen)))):
         some = sides if len(columns) == count else prepare_scales(pixels[columns], every)
         compared = compare_scales(sides, some, threads=threads)
+        apart = np.minimum(apart, np.where(own[:, None] == own[columns], np.inf, compared[COPIED]).min(axis=1))
         if to_used is not None:
-            near = compared[COPIED][n_used:, columns < n_used]
-            to_used = np.minimum(to_used, near.min(axis=1, initial=np.inf))
+            to_these = compared[COPIED][n_used:, columns < n_used]
+            to_used = np.minimum(to_used, to_these.min(axis=1, initial=np.inf))
         for s, scale in enumerate(scales):
             found = compared[scale]
             if scale.whitened and columns is chosen:
@@ -164,7 +170,21 @@ def prepare_reals(
             of_others = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[s] = np.sort(np.concatenate([others[s], of_others], axis=1), axis=1)[:, :kept]
     parts = prepare_patches(without_flat(pixels, flat[0]), threads=threads) if patches else None
-    return Reals(sides, tuple(whitenings), others, own, groups is not None, least, flat, parts, n_used, to_used)
+    near = _near(pixels, apart)
+    return Reals(sides, tuple(whitenings), others, own, groups is not None, least, flat, near, parts, n_used, to_used)
+
+
+def _near(pixels: Array, apart: Array) -> Array:
+    """Return how far a synthetic image may be from each real one, (n,) float64 RMS, to be a near copy.
+
+    At most 2 grey levels of 255 (of images with more than 8 bits, of 255 steps between their darkest and brightest
+    pixel), a tenth of the standard deviation of the image, and half the distance to the nearest image of another
+    patient, `apart`. -1 for flat images, whose copies say nothing.
+    """
+    level = 1.0 if pixels.dtype == np.uint8 else (int(pixels.max()) - int(pixels.min())) / 255
+    deviations = np.array([image.std() for image in pixels])
+    near = np.minimum(np.minimum(NEAR_COPY * level, deviations / _SAME), apart / _APART)
+    return np.where(deviations > np.median(deviations) / _FLAT, near, -1.0)
 
 
 def without_flat(pixels: Array, flat: Array) -> Array:

@@ -44,6 +44,9 @@ class Summary:
         the first has the vote.
     copies : ndarray
         (n_scales, n_real) int64: those votes that come from nearer than the nearest other real image.
+    closest : Best
+        Rows are (n_real,); the value is the distance at `fingerprint._evidence.reals.COPIED` to the nearest synthetic
+        image there; exactly 0 = identical.
     failed : tuple of Failure
         Files that could not be used.
     ignored : int
@@ -60,6 +63,7 @@ class Summary:
     counts: Array
     votes: Array
     copies: Array
+    closest: Best
     failed: tuple[Failure, ...] = ()
     ignored: int = 0
     patches: GainSummary | None = None
@@ -86,13 +90,14 @@ class Summary:
             counts=self.counts[:, :count],
             votes=self.votes[:, :count],
             copies=self.copies[:, :count],
+            closest=self.closest.some(np.s_[:count]),
             patches=None if self.patches is None else self.patches.first(count),
         )
 
     def moved(self, start: int) -> Summary:
         """Return the same for synthetic images that come `start` places later in the stream."""
         patches = None if self.patches is None else self.patches.moved(start)
-        return replace(self, nearest=self.nearest.moved(start), patches=patches)
+        return replace(self, nearest=self.nearest.moved(start), closest=self.closest.moved(start), patches=patches)
 
 
 def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
@@ -117,10 +122,10 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     counts = np.zeros((len(scales), n_real, len(histogram.edges())), dtype=np.int64)
     votes = np.zeros((len(scales), n_real), dtype=np.int64)
     copies = np.zeros_like(votes)
-    to_used = None if real.n_used is None else np.empty(0)
+    gaps = np.empty((n_real, len(block)))
     pixels = block.pixels
     if len(block):
-        by_scale, to_used, flat = real.distances(block.pixels)
+        by_scale, gaps, flat = real.distances(block.pixels)
         pixels = without_flat(pixels, flat)
         for s, found in enumerate(by_scale):
             distances[s] = found
@@ -134,8 +139,9 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     patches = None
     if real.patches is not None:
         patches = gains.summarise_gains(real.patches, pixels, block.names, k=k)
-    to_used = None if to_used is None else np.sort(to_used)
-    return Summary(scales, nearest, counts, votes, copies, block.failed, block.ignored, patches, to_used)
+    to_used = None if real.n_used is None else np.sort(gaps[: real.n_used].min(axis=0))
+    closest = Best.of(gaps, block.names, 1)
+    return Summary(scales, nearest, counts, votes, copies, closest, block.failed, block.ignored, patches, to_used)
 
 
 def join(parts: Sequence[Summary]) -> Summary:
@@ -175,6 +181,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         np.sum([summary.counts for summary in summaries], axis=0),
         np.sum([summary.votes for summary in summaries], axis=0),
         np.sum([summary.copies for summary in summaries], axis=0),
+        Best.merge([summary.closest for summary in summaries]),
         tuple(failed),
         sum(summary.ignored for summary in summaries),
         gains.merge(patches) if patches else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,12 +11,14 @@ from fingerprint._base import histogram
 from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult
+from fingerprint._statistics.copies import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._patches.gains import GainSummary
+    from fingerprint._statistics.copies import Copy
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 _PATIENT = 20  # one in so many synthetic images may show one and the same patient
@@ -65,6 +67,8 @@ class Decisions(ListResult[Decision]):
     by_group : tuple of Decision or None
         The decision on each patient, that of the smallest error first, where groups were given: a patient is used with
         all of its images or with none. The false discovery rate is then one of patients.
+    copies : tuple of Copy
+        Images that have a copy among the synthetic ones. They, and their patients, are called used with an error of 0.
 
     Examples
     --------
@@ -86,10 +90,15 @@ class Decisions(ListResult[Decision]):
     threshold: float | None
     rule: str
     by_group: tuple[Decision, ...] | None = None
+    copies: tuple[Copy, ...] = ()
 
     @property
     def verdict(self) -> str:
         """The result in plain words."""
+        return f"{sentence(self.copies, 'real')} {self._counts}" if self.copies else self._counts
+
+    @property
+    def _counts(self) -> str:
         patients = self.by_group or ()
         images, people = int(self.used.sum()), sum(patient.used for patient in patients)
         counts = [(images, len(self.names), "images")] + [(people, len(patients), "patients")] * bool(patients)
@@ -189,6 +198,40 @@ def by_extrapolation(names: tuple[str, ...], chances: Array, groups: tuple[str, 
         "but the same as a used one, such as the next slice of its patient, looks used."
     )
     return Decisions(names, error <= rate, error, rate, None, rule, patients)
+
+
+def with_copies(decided: Decisions, copies: tuple[Copy, ...], groups: Sequence[str] | None) -> Decisions:
+    """Call used, too, what has a copy among the synthetic images, and its patients; nothing in it is chance.
+
+    Parameters
+    ----------
+    decided : Decisions
+        By statistics.
+    copies : tuple of Copy
+        Their positions are those among the decisions.
+    groups : sequence of str or None
+        (n,) patients.
+
+    Returns
+    -------
+    Decisions
+        The same where there are no copies.
+    """
+    if not copies:
+        return decided
+    error, patients = decided.error.copy(), decided.by_group
+    error[[copy.position for copy in copies]] = 0.0
+    if patients is not None and groups is not None:
+        known = dict.fromkeys((groups[copy.position] for copy in copies), 0.0)
+        patients = _patients({one.name: one.error for one in patients} | known, decided.false_discovery_rate)
+    return replace(
+        decided,
+        used=decided.used | (error == 0.0),
+        error=error,
+        by_group=patients,
+        copies=copies,
+        rule=f"{decided.rule} Copies are called used without it.",
+    )
 
 
 def _errors(chances: Array, codes: Array) -> Array:
