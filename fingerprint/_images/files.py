@@ -12,6 +12,7 @@ import warnings
 from typing import Any, BinaryIO
 
 from fingerprint._base.checks import InputError
+from fingerprint._base.output import printable
 
 BYTES = 2**28  # of one file that is read as a whole: the largest image, of four channels
 
@@ -89,7 +90,7 @@ def reason(error: Exception) -> str:
         return f'needs {error.name}; pip install "synthetic-fingerprint[medical]"'
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(" ".join(str(error).split())) or type(error).__name__
     text = text if len(text) <= _CUT else f"{text[: _CUT - 3]}..."
     return text if isinstance(error, UnusableError) else f"cannot be decoded: {text}"
 

@@ -54,9 +54,9 @@ def whole(pixels: Array, added: int = 0) -> Array:
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     low, high = pixels.min(), pixels.max()
-    if added and low < -added:  # a single value below air is padding
+    if added and low < -added:  # a single value below air is padding, if it reaches a corner
         below = pixels < -added
-        if (pixels[below] == low).all():
+        if (pixels[below] == low).all() and (pixels[:: len(pixels) - 1 or 1, :: pixels.shape[1] - 1 or 1] == low).any():
             pixels = np.where(below, pixels.dtype.type(-added), pixels)
             low = -added
     if not (-added <= low and high <= 65535 - added):

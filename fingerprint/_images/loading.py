@@ -67,7 +67,8 @@ def load(
 
     DICOM and NIfTI are kept in the units of the scanner. Where values may be negative, as Hounsfield units are, 1024
     is added, and padding below -1024 becomes 0, as air: in CT all that lies below, else the padding value of DICOM, or
-    the only value below. Rescaled values are rounded to whole numbers, unless fewer than 256 would remain.
+    the only value below if a corner has it. Rescaled values are rounded to whole numbers, unless fewer than 256 would
+    remain.
     MONOCHROME1 is inverted: what is kept is the distance to the highest value that can be stored.
 
     Parameters
