@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import math
 
@@ -14,6 +15,7 @@ from scipy import stats
 
 import fingerprint
 from fingerprint import Audit, InputError, audit_scores, data_copying
+from fingerprint._statistics import flagged, roc
 
 NAN = math.nan
 
@@ -121,7 +123,8 @@ def test_groups_of_one_image_leave_the_audit_as_it_is():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=25) + 0.5, rng.normal(size=25)
     plain, grouped = audit_scores(a, b), audit_scores(a, b, groups=(range(25), range(25, 50)))
-    assert dataclasses.replace(grouped, n_used_groups=None, n_unused_groups=None) == plain
+    assert grouped.auc_by_group == plain.auc
+    assert dataclasses.replace(grouped, n_used_groups=None, n_unused_groups=None, auc_by_group=None) == plain
 
 
 def test_leak_rate_is_the_share_above_the_threshold():
@@ -168,7 +171,9 @@ def test_verdicts():
     lines = str(leak).splitlines()
     assert lines[0] == leak.verdict
     assert lines[1].startswith("Flagged at a false positive rate of 5 %: ")
-    assert lines[2] == leak.null
+    assert lines[2].startswith("Upper bound: at a false positive rate of 5 %, this score tells no more than ")
+    assert lines[3].startswith("Split control: two random halves of the used images have an AUC of 0.")
+    assert lines[4] == leak.null
 
 
 def test_audit_is_written(tmp_path):
@@ -325,3 +330,58 @@ def test_failed_files_are_listed_and_sizes_brought_together(tmp_path) -> None:
 def test_audit_says_what_is_wrong(arguments, message) -> None:
     with pytest.raises(InputError, match=message):
         fingerprint.audit(**({"used": USED, "unused": UNUSED, "fake": SAFE, "n_permutations": 99} | arguments))
+
+
+@pytest.mark.parametrize(("m", "n", "shift", "patients"), [(60, 60, 0, None), (60, 40, 1.0, None), (80, 80, 0.8, 16)])
+def test_no_more_used_images_can_be_told_than_the_upper_bound_says(m, n, shift, patients) -> None:
+    rng, true = np.random.default_rng(m + n), stats.norm.sf(stats.norm.isf(0.05) - shift)
+    runs, exceeded, bounds = 300, 0, []
+    first, second = (np.arange(size) if patients is None else np.arange(size) * patients // size for size in (m, n))
+    for _ in range(runs):
+        a, b = (
+            np.sqrt(0.6) * rng.normal(size=unit.max() + 1)[unit] + np.sqrt(0.4) * rng.normal(size=len(unit))
+            for unit in (first, second)
+        )
+        bounds.append(flagged.upper_bound(a + shift, b, first, second, 0.05, 0.95))
+        exceeded += true > bounds[-1]
+    assert exceeded <= stats.binom.ppf(0.999, runs, 0.05)
+    assert true < np.median(bounds) < 1
+
+
+def test_the_upper_bound_of_few_images_or_of_all_told_is_1() -> None:
+    one = np.arange(2)
+    assert flagged.upper_bound(np.array([1.0, 2.0]), np.array([0.0, 0.5]), one, one, 0.4, 0.95) == 1
+    assert flagged.upper_bound(np.full(50, 9.0), np.zeros(50), np.arange(50), np.arange(50), 0.05, 0.95) == 1
+
+
+def test_the_split_control_is_what_random_halves_of_patients_reach() -> None:
+    rng = np.random.default_rng(2)
+    unit = np.repeat(np.arange(6), 5)
+    scores = rng.normal(size=6)[unit] + 0.1 * rng.normal(size=30)
+    exact = []
+    for half in itertools.combinations(range(6), 3):
+        inside = np.isin(unit, half)
+        exact.append(stats.mannwhitneyu(scores[inside], scores[~inside]).statistic / 225)
+    found = roc.split_control(scores, unit, 4000, 0, 0.9)
+    assert found.value == pytest.approx(np.mean(exact), abs=0.02)
+    # 20 ways to part six patients: the ends are among the outermost ones
+    assert sorted(exact)[0] <= found.low <= sorted(exact)[2]
+    assert sorted(exact)[-3] <= found.high <= sorted(exact)[-1]
+    assert math.isnan(roc.split_control(scores[:15], unit[:15], 99, 0, 0.9).value)
+
+
+def test_an_audit_reports_its_controls_and_the_auc_by_patient() -> None:
+    rng = np.random.default_rng(4)
+    unit = np.repeat(np.arange(12), 4)
+    used, unused = rng.normal(size=48) + rng.normal(size=12)[unit] + 1, rng.normal(size=48)
+    found = audit_scores(used, unused, groups=(unit, unit + 12), n_permutations=199)
+    means = audit_scores(used[::4], unused[::4], n_permutations=199)
+    a, b = (side.reshape(12, 4).mean(axis=1) for side in (used, unused))
+    assert found.auc_by_group.value == pytest.approx(stats.mannwhitneyu(a, b).statistic / 144)
+    assert means.auc_by_group is None
+    assert found.leak_rate.value <= found.most_told <= 1
+    text = str(found)
+    assert f"tells no more than {100 * found.most_told:.0f} % of the used images (95 % confidence)" in text
+    assert f"of the used images have an AUC of {found.split_used.low:.3f} to {found.split_used.high:.3f}" in text
+    assert f"By patient, from mean scores: AUC {found.auc_by_group}." in text
+    assert "an unknown size" in str(audit_scores([1.0, 2.0], [0.0, 3.0], n_permutations=99))

@@ -16,7 +16,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
 from fingerprint._images.loading import BLOCK
-from fingerprint._statistics import methods, roc
+from fingerprint._statistics import flagged, methods, roc
 from fingerprint._statistics.copies import Copy, copies_of, sentence
 from fingerprint._statistics.data_copying import Copying, data_copying
 from fingerprint._statistics.intervals import Estimate
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fingerprint._answers.one_pass import Groups
-    from fingerprint._base.types import Array, Floats, Ints, OnError
+    from fingerprint._base.types import Floats, Ints, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
 
@@ -47,11 +47,20 @@ class Audit(Result):
         seen, 1 = every used image stands out.
     p_value : float
         One-sided permutation p-value of the AUC under `null`.
+    auc_by_group : Estimate or None
+        The same of patients by their mean scores, where groups were given.
     leak_rate : Estimate
         Share of the used images that are flagged, with its interval. Compare it with `false_positive_rate`, which is
         what it is without a leak. nan where there are too few unused images for that rate.
     leak_threshold : float
         Scores above it are flagged.
+    most_told : float
+        Upper bound, which holds with the probability `confidence`: at a true false positive rate of
+        `false_positive_rate` this score tells no larger share of the used images.
+    split_used, split_unused : Estimate
+        Split control: mean AUC of one random half of the used, or unused, images against the other half, and the ends
+        of the central share `confidence` of such splits; patients stay whole. An AUC within them is no more than what
+        splitting does. nan with fewer than four images or patients.
     detectable_auc : float
         Smallest AUC that these images show with the probability `power`; nan where they show none.
     detectable_share : float
@@ -81,8 +90,12 @@ class Audit(Result):
 
     auc: Estimate
     p_value: float
+    auc_by_group: Estimate | None
     leak_rate: Estimate
     leak_threshold: float
+    most_told: float
+    split_used: Estimate
+    split_unused: Estimate
     detectable_auc: float
     detectable_share: float
     n_used: int
@@ -147,6 +160,10 @@ class Audit(Result):
             )
         return text
 
+    @staticmethod
+    def _ends(split: Estimate) -> str:
+        return "an unknown size" if math.isnan(split.value) else f"{split.low:.3f} to {split.high:.3f}"
+
     def table(self) -> Table:
         """Return the columns and rows of `to_csv`."""
         columns, rows = super().table()
@@ -163,6 +180,16 @@ class Audit(Result):
                 f"{100 * self.leak_rate.value:.1f} % of the used images "
                 f"({100 * self.leak_rate.low:.1f} to {100 * self.leak_rate.high:.1f} %)."
             )
+        lines.append(
+            f"Upper bound: at a false positive rate of {100 * self.false_positive_rate:g} %, this score tells no more "
+            f"than {100 * self.most_told:.0f} % of the used images ({100 * self.confidence:g} % confidence)."
+        )
+        if self.auc_by_group is not None:
+            lines.append(f"By patient, from mean scores: AUC {self.auc_by_group}.")
+        lines.append(
+            f"Split control: two random halves of the used images have an AUC of {self._ends(self.split_used)}, of the "
+            f"unused images of {self._ends(self.split_unused)} ({100 * self.confidence:g} % of splits)."
+        )
         if self.copying is not None:
             lines.append(str(self.copying))
         lines.append(self.null)
@@ -357,15 +384,19 @@ def audit_scores(
     observed = roc.of_ranks(ranks[:m].sum(), m, n)
     p_value = (1 + int((permuted >= observed - 1e-12).sum())) / (1 + draws)
 
-    threshold, flagged = _flagged(used, unused, rate)
+    threshold, told = flagged.flag(used, unused, rate)
     detectable = (math.nan, math.nan)
     if math.log(alpha) + _log_choose(k + j, k) >= 0:  # else even the most extreme labels reach no such p-value
         detectable = roc.detectable(permuted, m, n, alpha, chance)
     return Audit(
         auc=roc.interval(used, unused, ranks, first, second, sure),
         p_value=p_value,
-        leak_rate=_share_interval(flagged, first, sure),
+        auc_by_group=None if groups is None else _auc_of_means(used, unused, first, second, sure),
+        leak_rate=flagged.share(told, first, sure),
         leak_threshold=threshold,
+        most_told=flagged.upper_bound(used, unused, first, second, rate, sure),
+        split_used=roc.split_control(used, first, draws, start, sure),
+        split_unused=roc.split_control(unused, second, draws, start, sure),
         detectable_auc=detectable[0],
         detectable_share=detectable[1],
         n_used=m,
@@ -403,29 +434,13 @@ def _sides(groups: Any, m: int, n: int) -> tuple[Ints, Ints]:
     return units
 
 
-def _flagged(used: Floats, unused: Floats, rate: float) -> tuple[float, Array | None]:
-    """Return the threshold at the rate and which used images lie above it, or None where the unused are too few."""
-    allowed = math.floor(rate * (1 + len(unused)) + 1e-9)
-    if allowed < 1:
-        return math.nan, None
-    threshold = float(np.sort(unused)[len(unused) - allowed])
-    return threshold, used > threshold
-
-
-def _share_interval(flagged: Array | None, unit: Ints, confidence: float) -> Estimate:
-    from scipy.special import betaincinv
-
-    if flagged is None:
+def _auc_of_means(used: Floats, unused: Floats, first: Ints, second: Ints, confidence: float) -> Estimate:
+    """Return the AUC of patients by their mean scores."""
+    a, b = (np.bincount(unit, weights=scores) / np.bincount(unit) for scores, unit in ((used, first), (unused, second)))
+    both = np.concatenate([a, b])
+    if not np.isfinite(both).all():
         return Estimate(math.nan, math.nan, math.nan)
-    m, share = len(flagged), float(flagged.mean())
-    plain = share * (1 - share) / (m - 1)
-    most = m / (int(unit.max()) + 1)
-    effect = max(1.0, roc.clustered(flagged.astype(np.float64), unit) / plain) if plain > 0 else most
-    size = m / effect
-    hits, tail = share * size, (1 - confidence) / 2
-    low = float(betaincinv(hits, size - hits + 1, tail)) if share > 0 else 0.0
-    high = float(betaincinv(hits + 1, size - hits, 1 - tail)) if share < 1 else 1.0
-    return Estimate(share, low, high)
+    return roc.interval(a, b, roc.midranks(both)[0], np.arange(len(a)), np.arange(len(b)), confidence)
 
 
 def _log_choose(n: int, k: int) -> float:

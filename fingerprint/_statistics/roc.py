@@ -40,6 +40,19 @@ def permuted(ranks: Floats, unit: Ints, n_used: int, draws: int, seed: int) -> F
     return np.concatenate(result)
 
 
+def split_control(scores: Floats, unit: Ints, draws: int, seed: int, confidence: float) -> Estimate:
+    """Return the mean AUC of a random half of the units against the other half, and where most of such AUCs lie.
+
+    What an attack reaches between two halves of one side it does not reach by recognising training images: the control
+    of "Membership Inference or Data Split Bias?". nan with fewer than four units.
+    """
+    count = int(unit.max()) + 1
+    if count < 4:
+        return Estimate(math.nan, math.nan, math.nan)
+    found = permuted(midranks(scores)[0], unit, count // 2, draws, seed)
+    return intervals.of(float(found.mean()), found, confidence)
+
+
 def interval(used: Floats, unused: Floats, ranks: Floats, first: Ints, second: Ints, confidence: float) -> Estimate:
     """Return the AUC of used against unused scores, of these `ranks` among all, with its interval; units stay whole."""
     from scipy.special import stdtrit
