@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._answers.notes import notes
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._answers.origin import Origin
 from fingerprint._answers.ranking import Ranking
@@ -155,6 +156,7 @@ def rank(
         null_groups=null_patients,
         extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
         order=np.array(order),
+        notes=notes(seen.known.pixels, found, seen.real.flat[0, : len(found)]),
         copies=copies_of(names, seen.real.near, seen.summary, order),
         origin=Origin(seen.known, seen.real.patches, fake, size, recursive),
     )

@@ -71,6 +71,8 @@ class Ranking(ListResult[Row]):
         What was compared, and how.
     order : ndarray
         (n,) int64 position of each image among the real ones as they were given, less those that failed.
+    notes : tuple of str
+        What to know about these images before believing the order; often none.
     null : ndarray, optional
         (m,) float64 scores of the reference.
     null_groups : tuple of str, optional
@@ -104,6 +106,7 @@ class Ranking(ListResult[Row]):
     failed: Failures
     params: Mapping[str, Any]
     order: Array
+    notes: tuple[str, ...] = ()
     null: Array | None = None
     null_groups: tuple[str, ...] | None = None
     extrapolated: Array | None = None
@@ -275,6 +278,7 @@ class Ranking(ListResult[Row]):
         if len(self) > SHOWN:
             lines.append(f"{'…':>5}  {len(self) - SHOWN} more")
         lines.append("Higher = more likely used. A low score is no proof that an image was not used.")
+        lines += [f"Note: {note}" for note in self.notes]
         return "\n".join([*lines, *failed_lines(self.failed)])
 
     def table(self) -> Table:
@@ -345,6 +349,7 @@ class Ranking(ListResult[Row]):
             failed=self.failed,
             groups=() if self.groups is None else self.by_group(),
             decided=self.decide(),
+            notes=self.notes,
             shown=list(zip(self, pictures, strict=False)),
             missing=missing,
         )
@@ -366,6 +371,7 @@ def _restored(content: dict[str, Any]) -> Ranking:
         failed={side: tuple(Failure(**one) for one in lost) for side, lost in content["failed"].items()},
         params=content["params"],
         order=np.array(content["order"], np.int64),
+        notes=tuple(content["notes"]),
         null=_floats(content["null"]),
         null_groups=None if content["null_groups"] is None else tuple(content["null_groups"]),
         extrapolated=_floats(content["extrapolated"]),

@@ -71,6 +71,7 @@ def page(
     failed: Mapping[str, Sequence[Failure]],
     groups: Sequence[Group],
     decided: Decisions,
+    notes: Sequence[str],
     shown: Sequence[tuple[Row, Evidence]],
     missing: str,
 ) -> str:
@@ -90,6 +91,8 @@ def page(
         Patients, where they are known.
     decided : Decisions
         Which images to call used.
+    notes : sequence of str
+        What to know before believing the order.
     shown : sequence of (Row, Evidence)
         The first images of the ranking, to be shown with a picture.
     missing : str
@@ -127,6 +130,7 @@ def page(
         pictures=((row, found, data_uri(_small(found.image()), "WEBP", quality=_QUALITY)) for row, found in shown),
         n_pictures=len(shown),
         missing=missing,
+        notes=notes,
         groups=groups,
         failed=failed,
     )
