@@ -37,6 +37,11 @@ def one(path: Path) -> Array:
     return loading.load(path)[0]
 
 
+def reasons(folder: Path) -> tuple[Failure, ...]:
+    """Return the failures of a folder without any usable image."""
+    return tuple(failure for task in loading.plan(folder, block=9) for failure in task().failed)
+
+
 def reason(path: Path) -> str:
     """Return why a file cannot be used, read among good files."""
     good = path.parent / "a good one.png"
@@ -756,6 +761,48 @@ def test_dicom_with_a_fractional_slope_is_rounded(tmp_path: Path) -> None:
     pixels = stack(1, dtype="uint16")[0]
     dicom(tmp_path / "x.dcm", pixels, RescaleSlope="0.684", RescaleIntercept="200.5")
     np.testing.assert_array_equal(one(tmp_path / "x.dcm"), np.rint(pixels * 0.684 + 200.5) + 1024)
+    dicom(tmp_path / "y.dcm", pixels, RescaleSlope="0.684", PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(one(tmp_path / "y.dcm"), np.rint(65535 * 0.684 - pixels * 0.684))
+
+
+@pytest.mark.parametrize("meaning", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("window", [(40, 400), (-600.5, 1500), (0, 1), (100, 2)])
+def test_a_window_is_that_of_dicom(tmp_path: Path, window: tuple[float, float], meaning: str) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    units = np.arange(-1100, 1100, dtype=np.int16).reshape(20, 110)
+    tags = {"WindowCenter": window[0], "WindowWidth": window[1], "PhotometricInterpretation": meaning}
+    dicom(tmp_path / "x.dcm", (units + 1100).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1100, **tags)
+    header = pydicom.dcmread(tmp_path / "x.dcm")
+    header.PhotometricInterpretation = "MONOCHROME2"
+    seen = pydicom.pixels.apply_windowing(units, header)  # from the lowest value of 16 bits to the highest
+    expected = np.rint((seen + 1100) / 65535 * 255)
+    found = loading.load(tmp_path / "x.dcm", window=window).pixels
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found[0], expected if meaning == "MONOCHROME2" else 255 - expected)
+
+
+def test_a_window_makes_eight_bits_of_sixteen_everywhere(tmp_path: Path) -> None:
+    deep = stack(3, dtype="uint16")
+    expected = np.rint(((deep - 29999.5) / 9999 + 0.5).clip(0, 1) * 255)
+    np.save(tmp_path / "a.npy", deep)
+    np.savez(tmp_path / "b.npz", deep)
+    nifti(tmp_path / "c.nii.gz", deep.T)
+    for i, image in enumerate(deep):
+        Image.fromarray(image).save(tmp_path / f"d{i}.png")
+    for i, image in enumerate(stack(3)):
+        Image.fromarray(image).save(tmp_path / f"e{i}.png")
+    window = (30000, 10000)
+    found = loading.load(tmp_path, window=window).pixels
+    np.testing.assert_array_equal(found, np.concatenate([expected] * 4 + [stack(3)]))
+    for source in (deep, loading.load(deep), [deep]):
+        np.testing.assert_array_equal(loading.load(source, window=window).pixels, expected)
+        np.testing.assert_array_equal(next(loading.blocks(source, window=window)).pixels, expected)
+
+
+@pytest.mark.parametrize("window", [(1,), 5, (40, 0), (float("nan"), 4), ("a", 4)])
+def test_a_window_is_centre_and_width(window: Any) -> None:
+    with pytest.raises(InputError, match=r"^window: expected "):
+        loading.load(stack(), window=window)
 
 
 def test_deflated_dicom_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -789,7 +836,7 @@ def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: py
         (np.array([[-2000, -1500]], np.int16), {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"},
          "values from -2000.0 to -1500.0, outside -1024 to 64511; scale them"),
         (np.ones((2, 2), np.uint16), {"RescaleSlope": "0.003"},
-         "a rescale slope of 0.003, by which fewer than 256 whole values remain"),
+         "values of which 197 are whole; pass window=(centre, width)"),
         (np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
          {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "Rows": 2, "Columns": 2},
          'colour; convert to grey first, by Image.convert("L")'),
@@ -904,7 +951,9 @@ def test_nifti_with_a_fractional_slope_is_rounded(tmp_path: Path) -> None:
     expected = np.rint(stack(2, dtype="uint16") // 2 * 0.684 + 200) + 1024
     np.testing.assert_allclose(loading.load(tmp_path).pixels, expected, atol=1, rtol=0)  # slopes are stored in 32 bits
     nifti(tmp_path / "x.nii", stack(2).T, slope=0.684, inter=200)
-    assert reason(tmp_path / "x.nii") == "a rescale slope of 0.684, by which fewer than 256 whole values remain"
+    assert {failure.reason for failure in reasons(tmp_path)} == {
+        "values of which 175 are whole; pass window=(centre, width)"
+    }
 
 
 def test_scaled_nifti(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._images import files, formats, grey
+from fingerprint._images.grey import Decoded
 from fingerprint._images.slices import PixelFormat, Slices, format_of, mixed
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Options:
     on_error: str
     recursive: bool
     expect: PixelFormat | None = None
+    window: tuple[float, float] | None = None
 
 
 Image: TypeAlias = "tuple[str, Array | str, str | None]"  # name, pixels or why there are none, patient where known
@@ -53,7 +55,7 @@ class File:
     def cut(self, start: int, stop: int) -> File:
         return replace(self, start=self.start + start, stop=self.start + stop)
 
-    def images(self, _: Options) -> Iterator[Image]:
+    def images(self, options: Options) -> Iterator[Image]:
         if self.stack is None:
             found = files.attempted(formats.decoded, self.path if self.data is None else self.name, self.data)
         else:
@@ -63,7 +65,7 @@ class File:
             if isinstance(found, str):
                 yield name, found, None
             else:
-                image = files.attempted(found.pixels, i if self.stack else None)
+                image = files.attempted(found.pixels, i if self.stack else None, options.window)
                 yield name, image, self.path if found.patient == "" else found.patient
 
 
@@ -89,11 +91,12 @@ class Arrays:
     def fits(self, options: Options) -> bool:
         """Say whether the pixels are what is wanted, as they are."""
         right = options.size is None and options.expect in (None, format_of(self.pixels))
-        return right and self.pixels.dtype in (np.uint8, np.uint16)
+        kept = (np.uint8,) if options.window else (np.uint8, np.uint16)
+        return right and self.pixels.dtype in kept
 
     def images(self, options: Options) -> Iterator[Image]:
         for i, (name, image) in enumerate(zip(self.names, self.pixels, strict=True)):
-            found = files.attempted(grey.whole, image)
+            found = files.attempted(Decoded(image).pixels, None, options.window)
             if isinstance(found, str) and isinstance(self.names, range):
                 raise InputError(f"{options.argument}: image {name}: {found}")
             yield str(name), found, self.patients[i] if self.patients else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from fingerprint._images import files
 from fingerprint._images.files import UnusableError
-from fingerprint._images.grey import AIR, Decoded, check_step, limit, single_channel
+from fingerprint._images.grey import AIR, Decoded, levels, limit, single_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ def _decoded(header: Any, start: int, stop: int) -> Decoded:
     if below:
         header.BitsStored, header.HighBit = allocated, allocated - 1
     images: list[Array] = []
-    white = None
+    white = coarsest = None
     added = 0
     for i in range(start, stop):
         stored = pixel_array(header, index=i)
@@ -150,15 +150,14 @@ def _decoded(header: Any, start: int, stop: int) -> Decoded:
             continue
         slope, intercept = rescale or (1.0, 0.0)
         values = stored * slope + intercept
-        check_step(slope, bits)
-        values = np.rint(values)
+        coarsest = min(filter(None, (coarsest, levels(slope, intercept, bits))), default=None)
         if meaning == "MONOCHROME1":
             white = (2.0 ** (bits - signed) - 1) * slope + intercept
         else:
             added = -AIR
             values = _padding_as_air(header, stored, values)
         images.append(values)
-    return Decoded(np.stack(images), added, white, str(header.get("PatientID") or "").strip() or None)
+    return Decoded(np.stack(images), added, white, str(header.get("PatientID") or "").strip() or None, coarsest)
 
 
 def _rescale(header: Any, i: int) -> tuple[float, float] | None:

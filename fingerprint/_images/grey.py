@@ -28,17 +28,37 @@ class Decoded(NamedTuple):
         The value that is shown black, where low values are shown white.
     patient : str, optional
         Whose images these are; "" where the file is all that is known of the patient.
+    levels : float, optional
+        How many whole values the stored numbers reach, where they were rescaled by a fraction and have to be rounded.
     """
 
     values: Array
     added: int = 0
     white: float | None = None
     patient: str | None = None
+    levels: float | None = None
 
-    def pixels(self, i: int | None = None) -> Array:
-        """Return the pixels of image number i, or of all; uint8 or uint16."""
+    def pixels(self, i: int | None = None, window: tuple[float, float] | None = None) -> Array:
+        """Return the pixels of image number i, or of the only one, as uint8 or uint16; seen through a window, uint8."""
         values = self.values if i is None else self.values[i]
-        return whole(values if self.white is None else self.white - values, self.added)
+        if window is not None and (values.dtype.itemsize > 1 or self.added):
+            seen = windowed(values, *window)
+            return seen if self.white is None else 255 - seen
+        values = values if self.white is None else self.white - values
+        if self.levels is not None:
+            if self.levels < 256:
+                raise UnusableError(f"values of which {self.levels:.0f} are whole; pass window=(centre, width)")
+            values = np.rint(values)
+        return whole(values, self.added)
+
+
+def windowed(values: Array, centre: float, width: float) -> Array:
+    """Return values as 8 bits, by the linear window of DICOM (PS3.3 C.11.2.1.2.1)."""
+    if not np.isfinite(values).all():
+        raise UnusableError("values that are not finite")
+    scaled = (values.astype(np.float64) - (centre - 0.5)) / max(width - 1, 2.0**-20) + 0.5
+    seen: Array = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
+    return seen
 
 
 def limit(width: int, height: int) -> None:
@@ -83,10 +103,9 @@ class Range(Protocol):
 Member: TypeAlias = tuple[str, Range | Decoded | bytes | str | int]
 
 
-def check_step(slope: float, bits: int) -> None:
-    """Refuse stored numbers of some bits whose rescaled values would be rounded to fewer than 256 levels."""
-    if not slope.is_integer() and abs(slope) * 2**bits < 256:
-        raise UnusableError(f"a rescale slope of {slope:g}, by which fewer than 256 whole values remain")
+def levels(slope: float, intercept: float, bits: int) -> float | None:
+    """Return how many whole values numbers of some bits reach; None where all rescaled ones are whole."""
+    return None if slope.is_integer() and intercept.is_integer() else abs(slope) * 2**bits
 
 
 def single_channel(channels: Array, kind: str) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ def load(
     source: Source,
     *,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
@@ -89,6 +91,10 @@ def load(
         are kept. A 1-d array or Series holds paths.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
+    window : (float, float), optional
+        Centre and width, in the units of the scanner or in grey levels: what is seen through it becomes 0 to 255, as
+        DICOM defines it (PS3.3 C.11.2.1.2.1), rounded. So real images of 16 bits can be compared with synthetic ones of
+        8, which are kept as they are.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
@@ -118,6 +124,7 @@ def load(
     return read(
         source,
         size=size,
+        window=window,
         on_error=on_error,
         recursive=recursive,
         threads=threads,
@@ -130,6 +137,7 @@ def read(
     source: Source,
     *,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
@@ -137,9 +145,9 @@ def read(
     argument: str,
 ) -> Slices:
     """Do what `load` does; `argument` is what error messages call the source."""
-    options = _options(argument, size, on_error, recursive)
+    options = _options(argument, size, on_error, recursive, window=window)
     workers = concurrency.resolve(threads)
-    if isinstance(source, Slices) and size is None and len(source):
+    if isinstance(source, Slices) and size is None and window is None and len(source):
         return source
     whole = getattr(source, "ndim", 0) > 2 and size is None
     planned = _plan(source, options, sys.maxsize if whole else _LOAD_BLOCK)
@@ -173,6 +181,7 @@ def blocks(
     source: Source,
     *,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -186,6 +195,8 @@ def blocks(
         As for `load`; an iterator is consumed as slowly as the blocks are.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
+    window : (float, float), optional
+        As for `load`.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
@@ -212,7 +223,7 @@ def blocks(
     >>> [len(part) for part in fingerprint.blocks(np.zeros((5, 8, 8), np.uint8), block=2)]
     [2, 2, 1]
     """
-    tasks = plan(source, block=block, size=size, on_error=on_error, recursive=recursive)
+    tasks = plan(source, block=block, size=size, window=window, on_error=on_error, recursive=recursive)
     return _read(source, tasks, concurrency.resolve(threads))
 
 
@@ -258,6 +269,7 @@ def plan(
     *,
     block: int,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
     on_error: OnError = "collect",
     recursive: bool = False,
     expect: PixelFormat | Slices | None = None,
@@ -270,7 +282,7 @@ def plan(
 
     Parameters
     ----------
-    source, size, on_error, recursive
+    source, size, window, on_error, recursive
         As for `blocks`.
     block : int
         Most images of a task.
@@ -292,7 +304,7 @@ def plan(
     """
     checks.integer("block", block, minimum=1)
     wanted = expect.format if isinstance(expect, Slices) else expect
-    options = _options(argument, size, on_error, recursive, wanted)
+    options = _options(argument, size, on_error, recursive, wanted, window)
     return _plan(source, options, block)
 
 
@@ -352,16 +364,25 @@ def none_usable(source: Source, failed: Iterable[Failure], *, argument: str = "s
 
 
 def _options(
-    argument: str, size: object, on_error: object, recursive: bool, expect: PixelFormat | None = None
+    argument: str,
+    size: object,
+    on_error: object,
+    recursive: bool,
+    expect: PixelFormat | None = None,
+    window: object = None,
 ) -> Options:
     """Return the arguments of a public function, checked."""
     choice = checks.choice("on_error", on_error, get_args(OnError))
-    if size is None:
-        return Options(argument, None, choice, bool(recursive), expect)
-    if isinstance(size, tuple | list) and len(size) == 2:
-        height, width = (checks.integer("size", side, minimum=1) for side in size)
-    else:
-        height = width = checks.integer("size", size, minimum=1)
-    if height * width > grey.PIXELS:
-        raise InputError(f"size: expected at most {grey.PIXELS} pixels, got {height}x{width}")
-    return Options(argument, (height, width), choice, bool(recursive), expect)
+    shape = view = None
+    if size is not None:
+        sides = size if isinstance(size, tuple | list) and len(size) == 2 else (size, size)
+        height, width = (checks.integer("size", side, minimum=1) for side in sides)
+        shape = (height, width)
+        if height * width > grey.PIXELS:
+            raise InputError(f"size: expected at most {grey.PIXELS} pixels, got {height}x{width}")
+    if window is not None:
+        if not isinstance(window, tuple | list) or len(window) != 2:
+            raise InputError(f"window: expected (centre, width), got {checks.describe(window)}")
+        centre = checks.number("window", window[0], minimum=-math.inf)
+        view = (centre, checks.number("window", window[1], minimum=1))
+    return Options(argument, shape, choice, bool(recursive), expect, view)

@@ -229,7 +229,7 @@ def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused
         elif isinstance(entry, np.ndarray):
             yield from seen.images(entry, options, reused=reused)
         elif isinstance(entry, File) and formats.of_several(entry.path):
-            yield from _members_of(entry)
+            yield from _members_of(entry, options)
         elif isinstance(entry, File | Unread):
             yield entry
         else:
@@ -242,7 +242,7 @@ def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused
                 yield from _parts_of(found, options, seen, reused=True)
 
 
-def _members_of(file: File) -> Iterator[Part]:
+def _members_of(file: File, options: Options) -> Iterator[Part]:
     """Yield the images of a file that may have several."""
     for key, found in formats.members(file.path):
         name = file.name + key
@@ -253,7 +253,7 @@ def _members_of(file: File) -> Iterator[Part]:
         elif isinstance(found, bytes):
             yield from _archived(File(file.path, name, data=found))
         elif isinstance(found, grey.Decoded):
-            image = files.attempted(found.pixels)
+            image = files.attempted(found.pixels, None, options.window)
             if isinstance(image, str):
                 yield Unread((Failure(name, image),))
             else:

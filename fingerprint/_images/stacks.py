@@ -42,7 +42,7 @@ class Stack:
         Slope and intercept of values that are stored scaled, as NIfTI has them.
     added : int
         See `Decoded`.
-    patient : str, optional
+    patient, levels
         See `Decoded`.
     """
 
@@ -52,6 +52,7 @@ class Stack:
     scale: tuple[float, float] | None = None
     added: int = 0
     patient: str | None = None
+    levels: float | None = None
 
     @property
     def count(self) -> int:
@@ -80,10 +81,8 @@ class Stack:
         if self.scale is not None:
             from nibabel.volumeutils import apply_read_scaling
 
-            rounded = values.dtype.kind != "f"
             values = apply_read_scaling(values, *map(np.asanyarray, self.scale))
-            values = np.rint(values) if rounded and values.dtype.kind == "f" else values
-        return Decoded(values, self.added, patient=self.patient)
+        return Decoded(values, self.added, None, self.patient, self.levels)
 
     def checked(self, size: int) -> Stack:
         """Return the stack if a file of `size` bytes can hold it, and its images can be used."""
@@ -243,11 +242,10 @@ def _volume_of(stream: Any) -> Stack:
         raise UnusableError(f"expected (x, y, z) numbers, got shape {shape} and dtype {dtype}; save one volume a file")
     slope, inter = header.get_slope_inter()
     scale = (1.0, 0.0) if slope is None else (slope, inter)
-    if dtype.kind != "f":
-        grey.check_step(scale[0], 8 * dtype.itemsize)
+    coarse = None if dtype.kind == "f" else grey.levels(scale[0], scale[1], 8 * dtype.itemsize)
     unsigned = dtype.kind == "u" and scale == (1, 0)
     begin = max(header.get_data_offset(), kind.template_dtype.itemsize)
-    return Stack(shape[2::-1], dtype.str, begin, scale, 0 if unsigned else -AIR, "")
+    return Stack(shape[2::-1], dtype.str, begin, scale, 0 if unsigned else -AIR, "", coarse)
 
 
 _SILENT = logging.Logger("nibabel", logging.CRITICAL + 1)  # nibabel's own writes to stderr
