@@ -89,3 +89,14 @@ def matrix(measure, a, b):
 def nearest(distances, names, key, k):
     """Positions of the k smallest of each row; ties to the lower name, then to the first."""
     return [sorted(range(len(names)), key=lambda j: (row[j], key(names[j]), j))[:k] for row in distances.tolist()]
+
+
+def unfilter(kinds, packed):
+    """Undo the filters of PNG, as its specification writes them, byte by byte."""
+    out = np.zeros((len(packed) + 1, packed.shape[1] + 1), int)  # with zeros above and on the left
+    for y, x in np.ndindex(packed.shape):
+        a, b, c = out[y + 1, x], out[y, x + 1], out[y, x]
+        nearest = sorted([a, b, c], key=lambda value: abs(a + b - c - value))[0]
+        guess = (0, a, b, (a + b) // 2, nearest)[kinds[y]]
+        out[y + 1, x + 1] = (int(packed[y, x]) + guess) % 256
+    return out[1:, 1:]

@@ -15,7 +15,7 @@ PACKAGE = Path(fingerprint.__file__).parent
 ABOVE = {  # the folders that each folder may import from, besides itself
     "_base": (),
     "_kernels": ("_base",),
-    "_images": ("_base",),
+    "_images": ("_base", "_kernels"),
     "_distances": ("_base", "_kernels", "_images"),
     "_patches": ("_base", "_kernels", "_images"),
     "_evidence": ("_base", "_kernels", "_images", "_distances", "_patches"),

@@ -13,6 +13,7 @@ import numpy as np
 
 from fingerprint._images.files import UnusableError
 from fingerprint._images.grey import Decoded, limit, single_channel
+from fingerprint._images.png import plain
 
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
@@ -37,7 +38,8 @@ def png(data: bytes) -> Decoded:
         if zlib.crc32(data[at + 4 : end]) != int.from_bytes(expected, "big"):
             raise UnusableError(f"damaged: the checksum of its part {kind.decode('latin-1')} is wrong")
         at = end + 4
-    return _decoded(PngImageFile, data)
+    pixels = plain(data)
+    return _decoded(PngImageFile, data) if pixels is None else Decoded(pixels)
 
 
 def jpeg(data: bytes) -> Decoded:
