@@ -769,13 +769,13 @@ def test_dicom_with_a_fractional_slope_is_rounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("window", [(40, 400), (-600.5, 1500), (0, 1), (100, 2)])
 def test_a_window_is_that_of_dicom(tmp_path: Path, window: tuple[float, float], meaning: str) -> None:
     pydicom = pytest.importorskip("pydicom")
-    units = np.arange(-1100, 1100, dtype=np.int16).reshape(20, 110)
+    units = np.arange(-1024, 1176, dtype=np.int16).reshape(20, 110)
     tags = {"WindowCenter": window[0], "WindowWidth": window[1], "PhotometricInterpretation": meaning}
-    dicom(tmp_path / "x.dcm", (units + 1100).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1100, **tags)
+    dicom(tmp_path / "x.dcm", (units + 1024).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1024, **tags)
     header = pydicom.dcmread(tmp_path / "x.dcm")
     header.PhotometricInterpretation = "MONOCHROME2"
     seen = pydicom.pixels.apply_windowing(units, header)  # from the lowest value of 16 bits to the highest
-    expected = np.rint((seen + 1100) / 65535 * 255)
+    expected = np.rint((seen + 1024) / 65535 * 255)
     found = loading.load(tmp_path / "x.dcm", window=window).pixels
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found[0], expected if meaning == "MONOCHROME2" else 255 - expected)
