@@ -247,17 +247,23 @@ def test_a_gate_has_an_exit_status_of_its_own(folders, capsys, monkeypatch) -> N
     assert run("audit", *sides, "--fail-above", 1) == 3  # too few to tell: a gate that cannot tell stays shut
     more = fingerprint.phantoms.thorax(80, size=32)
     sides = [fingerprint.Slices(part, tuple(map(str, range(40)))) for part in (more[:40], more[40:])]
-    monkeypatch.setattr(fingerprint, "audit", lambda *_, **__: audit(*sides, more[:30]))
+    blurred = ((more[:30].astype(int) + np.roll(more[:30], 1, axis=2)) // 2).astype(np.uint8)
+    monkeypatch.setattr(fingerprint, "audit", lambda *_, **__: audit(*sides, blurred))
     assert run("audit", "a", "b", "c", "--fail-above", 0.05) == 3
     assert run("audit", "a", "b", "c", "--fail-above", 0.99) == 0
-    assert run("rank", folders / "real", folders / "fake", "--fail-if-called") == 0
+    monkeypatch.setattr(fingerprint, "audit", lambda *_, **__: audit(*sides, more[:30]))
+    assert run("audit", "a", "b", "c", "--fail-above", 0.99) == 3  # copies
+    assert run("audit", "a", "b", "c") == 0
+    assert run("rank", folders / "real", folders / "fake", "--fail-if-called") == 3  # a copy
+    assert run("rank", folders / "unused", folders / "fake", "--fail-if-called") == 0
     capsys.readouterr()
 
 
 def test_decide_compare_and_attribute_print_what_the_functions_find(folders, capsys) -> None:
     real, unused, fake = (folders / name for name in ("real", "unused", "fake"))
-    assert run("decide", real, fake, "--rate", 0.2) == 0
-    assert capsys.readouterr().out == f"{fingerprint.rank(real, fake).decide(false_discovery_rate=0.2)}\n"
+    assert run("decide", real, fake, "--rate", 0.2, "--group-pattern", r"(\d)") == 0
+    decided = fingerprint.rank(real, fake, groups=lambda name: name[5]).decide(false_discovery_rate=0.2)
+    assert capsys.readouterr().out == f"{decided}\n  real_2.png\n  patient 2\n"  # it has a copy
     assert run("compare", real, fake, unused) == 0
     assert capsys.readouterr().out == f"{fingerprint.compare(real, fake, unused)}\n"
     assert run("attribute", real, unused, fake) == 0

@@ -234,7 +234,7 @@ class _Explainer:
                 by_set = np.split(cosines, np.cumsum(self.sizes)[:-1])
                 chance = _energy(np.minimum(cosines, 0)) / len(cosines)
                 for row, own in zip(scores, by_set, strict=True):
-                    row += (_energy(np.maximum(own, 0)) - len(own) * chance) / len(self.real.sides)
+                    row += (_energy(np.maximum(own, 0)) - len(own) * chance) / len(self.real.scales)
         return part.names, part.failed, scores.T
 
 

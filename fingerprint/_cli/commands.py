@@ -112,7 +112,8 @@ def _decide_arguments(command: ArgumentParser) -> None:
 def _decide(options: Namespace) -> Outcome:
     ranking = _ranked(options)
     decisions = ranking.decide(false_discovery_rate=options.rate)
-    called = [f"  {name}" for name, used in zip(decisions.names, decisions.used, strict=True) if used]
+    called = [f"  {one.name}" for one in decisions if one.used]
+    called += [f"  patient {one.name}" for one in decisions.by_group or () if one.used]
     return Outcome(
         "\n".join([str(decisions), *called]),
         decisions,
@@ -252,7 +253,8 @@ def _audit_arguments(command: ArgumentParser) -> None:
         "--fail-above",
         type=float,
         metavar="RATE",
-        help="exit status 3 if surely more than this share of the used images is flagged; 0.05 is what chance flags",
+        help="exit status 3 if surely more than this share of the used images is flagged (0.05 is what chance flags), "
+        "or if any has a copy",
     )
     shared.add_outputs(command)
 
@@ -262,7 +264,7 @@ def _audit(options: Namespace) -> Outcome:
         options.used, options.unused, options.fake, method=options.method, seed=options.seed, **shared.reading(options)
     )
     # a rate that is not defined keeps the gate shut
-    leak = options.fail_above is not None and not found.leak_rate.low <= options.fail_above
+    leak = options.fail_above is not None and (bool(found.copies) or not found.leak_rate.low <= options.fail_above)
     return Outcome(str(found), found, failed=any(found.failed.values()), leak=leak)
 
 
