@@ -115,6 +115,18 @@ def test_wide_and_signed_tiffs_are_exact_where_they_fit(tmp_path: Path, dtype: s
     assert reason(tmp_path / "y.tif") == "values from -32767 to 0, outside 0 to 65535; scale them"
 
 
+def test_compressed_signed_big_endian_pixels_are_refused_as_pillow_swaps_them(tmp_path: Path) -> None:
+    pixels = np.full((4, 6), 0x0102, np.int16)
+    tiff(tmp_path / "x.tif", pixels, order=">", kind=2)
+    np.testing.assert_array_equal(one(tmp_path / "x.tif"), pixels)
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    packed = b"".join(bytes([11]) + row.astype(">i2").tobytes() for row in pixels)  # PackBits, of literals alone
+    for tag, value in {259: 32773, 273: len(data), 279: len(packed)}.items():
+        struct.pack_into(">I", data, data.index(struct.pack(">HHI", tag, 4, 1)) + 8, value)
+    (tmp_path / "x.tif").write_bytes(data + packed)
+    assert reason(tmp_path / "x.tif") == "signed big-endian pixels, compressed; save them unsigned"
+
+
 def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
     bits = stack(1)[0] > 127
     Image.fromarray(bits).save(tmp_path / "x.png")

@@ -97,7 +97,10 @@ def grey(image: Any) -> Array:
     """Return the pixels of an image of Pillow."""
     tags = getattr(image, "tag_v2", {})
     mode, clear = image.mode, image.info.get("transparency")
-    raw = image.tile[0][3] if getattr(image, "tile", None) else ""
+    codec, _, _, options = image.tile[0] if getattr(image, "tile", None) else ("", None, 0, "")
+    raw = str(options if isinstance(options, str) else options[0])  # how pixels lie in the file
+    if codec == "libtiff" and raw.endswith("BS"):  # Pillow swaps their bytes once more than libtiff
+        raise UnusableError("signed big-endian pixels, compressed; save them unsigned")
     if mode == "F":
         raise UnusableError("floating point pixels; scale and save them as 8-bit or 16-bit integers")
     image.load()  # Pillow turns a TIFF as it asks for; what asks for it may stand behind the pixels
@@ -114,6 +117,6 @@ def grey(image: Any) -> Array:
         return 65535 - pixels if white_is_zero else pixels
     if mode not in ("P", "PA", "LA", "RGB", "RGBA"):
         raise UnusableError(f'colour ({mode}); convert to grey first, by Image.convert("L")')
-    if ";16" in str(raw if isinstance(raw, str) else raw[0]):
+    if ";16" in raw:
         raise UnusableError("16-bit colour or alpha, which would be cut to 8 bits; save as 16-bit grey")
     return single_channel(np.asarray(image.convert("RGBA")), mode)
