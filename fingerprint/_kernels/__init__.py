@@ -1,5 +1,6 @@
 """Every compiled function. Kernels check nothing, raise nothing, and own the rows that they write.
 
+    _images ─────▶ unfilter                           rows of PNG files
     _distances ──▶ packing, dot_products, gaps        euclidean, correlation, tiles, manhattan: 16 images a group
                    ssim                               structural similarity
     _patches ────▶ patch_gains                        the gains that `rank` adds up
