@@ -3,8 +3,9 @@
     python benchmarks/calibration.py [--runs 1000] [--out calibration.png]
 
 Phantoms are drawn once, with slices of one patient; every run draws anew which patients were used and which synthetic
-images are seen. First, nothing leaks: the p-values of `audit` have to be uniform, for images and for patients, and
-`rank(…).decide` without labels has to find no evidence. Then 20 of 50 ranked images are used, and leak: the share of
+images are seen. First, nothing leaks: the p-values of `audit` have to be uniform, for images and for patients, those of
+`rank` with a reference of a few patients at least as large, and `rank(…).decide` without labels has to find no
+evidence. Then 20 of 50 ranked images are used, and leak: the share of
 wrong calls has to stay below the false discovery rate that `decide` was asked for, with a reference and without.
 """
 
@@ -41,6 +42,29 @@ def p_values(runs: int) -> dict[str, np.ndarray]:
             )
             found[kind].append(audited.p_value)
     return {kind: np.array(values) for kind, values in found.items()}
+
+
+def p_values_by_patient(runs: int) -> dict[str, np.ndarray]:
+    """Return the p-values of ten unused patients, and of a slice of each, against a reference of ten others."""
+    many = 4  # slices of a patient
+    real = thorax(PATIENTS * many, size=SIZE, slices_per_patient=many)
+    fake = generate(thorax(many, seed=1, size=SIZE), SYNTHETIC, leak=0)[0]
+    found = {"patients": [], "slices": []}
+    for run in range(runs):
+        rng = np.random.default_rng(run)
+        chosen = (rng.permutation(PATIENTS)[:20, None] * many + np.arange(many)).ravel()
+        half = len(chosen) // 2
+        ranking = fingerprint.rank(
+            real[chosen[:half]],
+            fake[rng.permutation(SYNTHETIC)[:100]],
+            reference=real[chosen[half:]],
+            groups=[str(i // many) for i in chosen],
+            threads=1,
+        )
+        for group in ranking.by_group():
+            found["patients"].append(group.p_value)
+            found["slices"].append(group.rows[rng.integers(many)].p_value)
+    return {kind: np.array(values).reshape(runs, -1) for kind, values in found.items()}
 
 
 def false_alarms(runs: int) -> dict[str, dict[float, int]]:
@@ -125,6 +149,15 @@ def main() -> None:
             f"audit by {kind}: {alarms} of {options.runs} false alarms at 5 % (95 % of the time {low:.0f} to "
             f"{high:.0f}), Kolmogorov-Smirnov p = {uniform:.2f}"
         )
+    for kind, values in p_values_by_patient(options.runs).items():
+        for level in (1 / 11, 3 / 11, 6 / 11):
+            shares_below = (values <= level + 1e-9).mean(axis=1)  # ten patients of a run share their reference
+            error = shares_below.std() / np.sqrt(len(values))
+            kept.append(shares_below.mean() - 2 * error <= level)
+            print(
+                f"rank with a reference of ten patients, {kind}: {100 * shares_below.mean():.1f} % of p-values are at "
+                f"most {level:.3f} (standard error {100 * error:.1f} %)"
+            )
     for kind, raised in claims.items():
         kept += [count <= binom.ppf(0.975, options.runs, rate) for rate, count in raised.items()]
         counts = ", ".join(f"{count} at {rate:g}" for rate, count in raised.items())
