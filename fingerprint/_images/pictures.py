@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import logging
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -60,15 +61,15 @@ def tiff(data: bytes) -> Decoded:
     """Return the pixels of a TIFF file."""
     from PIL.TiffImagePlugin import TiffImageFile
 
-    _silence_libtiff()
     return _decoded(TiffImageFile, data)
 
 
 @cache
-def _silence_libtiff() -> None:
-    """Let libtiff write nothing to stderr: its errors reach us as exceptions."""
+def _silence() -> None:
+    """Let Pillow and libtiff write nothing to stderr: their errors reach us as exceptions."""
     from PIL import _imaging
 
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     library = ctypes.CDLL(_imaging.__file__)
     for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
         with contextlib.suppress(AttributeError):  # where libtiff is hidden in Pillow
@@ -83,6 +84,7 @@ def one_page(pages: int) -> None:
 
 def _decoded(plugin: Any, data: bytes) -> Decoded:
     """Return the pixels of a file that is opened by a plugin of Pillow."""
+    _silence()
     image = plugin(io.BytesIO(data))
     pages = getattr(image, "n_frames", 1)
     width, height = image.size
