@@ -85,6 +85,10 @@ def test_groups_make_the_promise_honest() -> None:
     ]
     assert width[0] > width[1]
     assert len(fitted.predict(real, images(90, 7), groups=names)) == 100
+    assert set(fitted.expected_by_group) == set(fitted.expected)
+    assert f"roc_auc: {fitted.expected['roc_auc']}; by patient {fitted.expected_by_group['roc_auc']}" in str(fitted)
+    again = fingerprint.load_detector(fitted.to_json())
+    assert again == fitted
 
 
 def test_the_same_seed_gives_the_same_detector_and_any_thread_count_too() -> None:
@@ -107,6 +111,7 @@ def test_undefined_measures_survive_the_file(tmp_path) -> None:
     undefined = fingerprint.Estimate(math.nan, math.nan, math.nan)
     replace(fitted(), expected={**fitted().expected, "precision": undefined}).save(tmp_path / "d.json")
     assert math.isnan(fingerprint.load_detector(tmp_path / "d.json").expected["precision"].value)
+    assert fitted().expected_by_group is None
 
 
 def test_predictions_can_be_read_and_written(tmp_path) -> None:
@@ -166,7 +171,7 @@ def test_predict_says_what_is_wrong(arguments, message) -> None:
     [
         (
             {"format": "x"},
-            r"path: expected format 'fingerprint Detector' of schema 3, got .*d.json of format 'x' and schema 3",
+            r"path: expected format 'fingerprint Detector' of schema 4, got .*d.json of format 'x' and schema 4",
         ),
         ({"schema": 1}, r"of format 'fingerprint Detector' and schema 1; make it anew"),
         ({"weights": [1.0]}, r"path: expected a complete Detector, got .*: ValueError inputs and weights differ"),

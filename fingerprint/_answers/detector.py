@@ -18,7 +18,7 @@ from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Result, Table
 from fingerprint._images.loading import BLOCK
 from fingerprint._statistics import fixed_count, logistic
-from fingerprint._statistics.evaluation import MEASURES, evaluate
+from fingerprint._statistics.evaluation import MEASURES, Measures, evaluate
 from fingerprint._statistics.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
+
+_SHOWN = ("accuracy", "f1", "kappa", "roc_auc")  # measures in the text of a detector
 
 
 @public
@@ -123,6 +125,8 @@ class Detector(Result):
     expected : mapping of str to Estimate
         Measures of `fingerprint.evaluate`, each with its 95 % interval, on images that were left out (nested
         cross-validation, patients kept together): what to expect of images like these.
+    expected_by_group : mapping of str to Estimate, optional
+        The same with one probability for each patient, the mean of its images; where groups were given.
 
     Examples
     --------
@@ -134,7 +138,7 @@ class Detector(Result):
     24
     """
 
-    schema = 3
+    schema = 4
 
     inputs: tuple[str, ...]
     weights: tuple[float, ...]
@@ -147,6 +151,7 @@ class Detector(Result):
     n_population: int
     penalty: float
     expected: Mapping[str, Estimate]
+    expected_by_group: Mapping[str, Estimate] | None = None
 
     @recorded
     def predict(
@@ -251,11 +256,14 @@ class Detector(Result):
             f"Fitted on {self.n_used} used and {self.n_unused} unused real images, {self.n_fake} synthetic ones",
             *(f"  {weight:6.3f} x {name}" for name, weight in zip(self.inputs, self.weights, strict=True)),
             "Expected of images like these (cross-validated, 95 % intervals):",
-            *(f"  {name}: {self.expected[name]}" for name in ("accuracy", "f1", "kappa", "roc_auc")),
+            *(f"  {name}: {self.expected[name]}{self._by_patient(name)}" for name in _SHOWN),
         ]
         if self.expected["roc_auc"].low <= 0.5:
             lines.append("That may be chance: do not rely on its decisions.")
         return "\n".join(lines)
+
+    def _by_patient(self, name: str) -> str:
+        return "" if self.expected_by_group is None else f"; by patient {self.expected_by_group[name]}"
 
 
 @public
@@ -368,7 +376,8 @@ def fit(
         n_unused=total - n_used,
         n_population=len(seen.real.groups) - total,
         penalty=model.penalty,
-        expected={name: getattr(measured, name) for name in MEASURES},
+        expected=_measures(measured),
+        expected_by_group=None if measured.by_group is None else _measures(measured.by_group),
     )
 
 
@@ -420,8 +429,17 @@ def _restored(content: dict[str, Any]) -> Detector:
         n_unused=int(content["n_unused"]),
         n_population=int(content["n_population"]),
         penalty=float(content["penalty"]),
-        expected={name: _estimate(**content["expected"][name]) for name in MEASURES},
+        expected=_estimates(content["expected"]),
+        expected_by_group=None if content["expected_by_group"] is None else _estimates(content["expected_by_group"]),
     )
+
+
+def _measures(measured: Measures) -> dict[str, Estimate]:
+    return {name: getattr(measured, name) for name in MEASURES}
+
+
+def _estimates(content: dict[str, Any]) -> dict[str, Estimate]:
+    return {name: _estimate(**content[name]) for name in MEASURES}
 
 
 def _estimate(value: float | None, low: float | None, high: float | None) -> Estimate:
