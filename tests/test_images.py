@@ -264,7 +264,7 @@ def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
         missing: f"source: expected an existing folder or file, got {missing!r}",
         str(tmp_path / "empty"): f"source: expected images ({known}) in the folder {tmp_path / 'empty'}, got no file",
         str(tmp_path / "other"): f"source: expected images ({known}) in the folder {tmp_path / 'other'}, "
-        "got 1 other files",
+        "got 1 other file",
         str(tmp_path / "nested"): f"source: expected images ({known}) in the folder {tmp_path / 'nested'}, "
         "got no file; pass recursive=True to read the folders in it",
     }.items():

@@ -132,6 +132,7 @@ def test_demo_writes_ranks_and_compares_with_the_truth(tmp_path, capsys, monkeyp
         (("rank", "{real}", "{fake}", "--json", "{real}"), "expected the name of a file to write, found a folder"),
         (("rank", "{real}", "{fake}", "--group-pattern", "("), "--group-pattern: expected a regular expression"),
         (("rank", "{real}", "{fake}", "--group-pattern", "x(.)"), "to match every name, found none in 'real_0.png'"),
+        (("rank", "{real}", "{fake}", "--out", "-", "--json", "-"), "--out, --json: expected one of both to be '-'"),
         (("distances", "{real}", "{fake}", "--out", "d.txt"), "--out: expected a file name ending in .npy or .csv"),
         (("distances", "{real}", "{fake}", "--metric", "magic", "--out", "d.npy"), "metric: expected one of"),
     ],
@@ -243,18 +244,22 @@ def test_groups_by_folder_pattern_and_table(folders, capsys) -> None:
 
 def test_a_gate_has_an_exit_status_of_its_own(folders, capsys, monkeypatch) -> None:
     audit = fingerprint.audit
-    sides = folders / "real", folders / "unused", folders / "fake"
+    sides = folders / "unused", folders / "real", folders / "fake"
     assert run("audit", *sides, "--fail-above", 1) == 3  # too few to tell: a gate that cannot tell stays shut
+    assert "exit status 3, --fail-above 1: too few images to tell" in capsys.readouterr().err
     more = fingerprint.phantoms.thorax(80, size=32)
     sides = [fingerprint.Slices(part, tuple(map(str, range(40)))) for part in (more[:40], more[40:])]
     blurred = ((more[:30].astype(int) + np.roll(more[:30], 1, axis=2)) // 2).astype(np.uint8)
     monkeypatch.setattr(fingerprint, "audit", lambda *_, **__: audit(*sides, blurred))
     assert run("audit", "a", "b", "c", "--fail-above", 0.05) == 3
+    assert "exit status 3, --fail-above 0.05: at least" in capsys.readouterr().err
     assert run("audit", "a", "b", "c", "--fail-above", 0.99) == 0
     monkeypatch.setattr(fingerprint, "audit", lambda *_, **__: audit(*sides, more[:30]))
     assert run("audit", "a", "b", "c", "--fail-above", 0.99) == 3  # copies
+    assert "exit status 3, --fail-above: used images that have a copy: 30" in capsys.readouterr().err
     assert run("audit", "a", "b", "c") == 0
     assert run("rank", folders / "real", folders / "fake", "--fail-if-called") == 3  # a copy
+    assert "exit status 3, --fail-if-called: 1 called used" in capsys.readouterr().err
     assert run("rank", folders / "unused", folders / "fake", "--fail-if-called") == 0
     capsys.readouterr()
 

@@ -41,6 +41,13 @@ def test_few_and_flat_images_are_named() -> None:
     assert "2 are flat" in flat
 
 
+def test_a_single_patient_is_named() -> None:
+    (note,) = fingerprint.rank(REAL[:30], FAKE, groups=["scan"] * 30).notes
+    assert note.startswith("All real images are of one patient, 'scan'")
+    others = ["scan"] * 30 + ["other"] * 30
+    assert fingerprint.rank(REAL[:30], FAKE, population=REAL[30:], groups=others).notes == ()
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_sharpness_is_what_halving_takes_away(kind) -> None:
     images = RNG.integers(0, np.iinfo(kind).max, (5, 16, 18), dtype=kind)

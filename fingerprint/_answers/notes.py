@@ -15,7 +15,7 @@ _FEW = 20  # real images: with fewer, the lowest quarter is less than five
 _ALIKE = 0.6  # rank correlation: more than a third of the order is then the order of sharpness
 
 
-def notes(pixels: Array, scores: Array, flat: Array) -> tuple[str, ...]:
+def notes(pixels: Array, scores: Array, flat: Array, only_patient: str | None = None) -> tuple[str, ...]:
     """Return what limits the scores of these real images, in sentences.
 
     Images that were enlarged, smoothed or compressed in the same way as the synthetic ones look near to them without a
@@ -30,6 +30,8 @@ def notes(pixels: Array, scores: Array, flat: Array) -> tuple[str, ...]:
         (n,) float64.
     flat : ndarray
         (n,) bool: which images are flat.
+    only_patient : str, optional
+        The patient whom all real images are of, the population too, if there is one.
 
     Returns
     -------
@@ -41,6 +43,11 @@ def notes(pixels: Array, scores: Array, flat: Array) -> tuple[str, ...]:
         found.append(
             f"There are only {len(scores)} real images. A score says how far an image stands out from others, which so "
             "few do not show. Give more of this kind by population=, used or not."
+        )
+    if only_patient is not None:
+        found.append(
+            f"All real images are of one patient, {only_patient!r}, so that there is none of another patient to "
+            "compare them with. Check groups=."
         )
     if flat.any():
         found.append(f"Of the real images, {int(flat.sum())} are flat: they show nothing, and are no evidence.")

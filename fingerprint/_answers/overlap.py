@@ -48,12 +48,12 @@ def refuse_overlap(known: Slices, n_first: int, patients: Sequence[str] | None, 
         i, j = same[0]
         raise InputError(
             f"{sides}: expected different images, got {len(same)} of {called[1]} that are the same image as one of "
-            f"{called[0]} (first: {known.names[j]!r} is {known.names[i]!r}); leave them out of one of both"
+            f"{called[0]} (first: {known.names[j]!r} is {known.names[i]!r}); leave them out on one side"
         )
     both = sorted(set(patients[:n_first]) & set(patients[n_first:])) if patients is not None else []
     if both:
         raise InputError(
             f"groups: expected every patient on one side, got {len(both)} on both, {called[0]} and {called[1]} (first: "
-            f"{both[0]!r}); leave those patients out of one of both. Where two people have files of one name, give "
+            f"{both[0]!r}); leave those patients out on one side. Where two people have files of one name, give "
             "groups as a sequence or by path"
         )

@@ -132,6 +132,7 @@ def rank(
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
     null_patients = None if reference is None or patients is None else patients[n_real:]
     tested = None if reference is None else p_values.p_values(mine, null, null_patients)
+    only_patient = None if patients is None or len(np.unique(seen.real.groups)) > 1 else patients[0]
     params = {
         "method": method,
         "scales": [scale.name for scale in seen.summary.scales],
@@ -156,7 +157,7 @@ def rank(
         null_groups=null_patients,
         extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
         order=np.array(order),
-        notes=notes(seen.known.pixels, found, seen.real.flat[0, : len(found)]),
+        notes=notes(seen.known.pixels, found, seen.real.flat[0, : len(found)], only_patient),
         copies=copies_of(names, seen.real.near, seen.summary, order),
         origin=Origin(seen.known, seen.real.patches, fake, size, recursive),
     )

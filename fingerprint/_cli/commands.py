@@ -30,14 +30,14 @@ class Outcome(NamedTuple):
         What writes the files; None where there are none.
     failed : bool
         Whether files could not be used.
-    leak : bool
-        Whether what the user asked to be warned of was found.
+    alarm : str
+        Why the exit status is 3: what the user asked to be warned of was found. Empty where it was not.
     """
 
     text: str
     result: Any = None
     failed: bool = False
-    leak: bool = False
+    alarm: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,12 @@ def _rank(options: Namespace) -> Outcome:
         f"{ranking}\n{decisions.verdict}",
         ranking,
         failed=any(ranking.failed.values()),
-        leak=options.fail_if_called and bool(decisions.used.any()),
+        alarm=_called_alarm(options, int(decisions.used.sum())),
     )
+
+
+def _called_alarm(options: Namespace, called: int) -> str:
+    return f"--fail-if-called: {called} called used" if options.fail_if_called and called else ""
 
 
 def _ranked(options: Namespace, **more: Any) -> fingerprint.Ranking:
@@ -101,7 +105,11 @@ def _ranked(options: Namespace, **more: Any) -> fingerprint.Ranking:
 
 def _decide_arguments(command: ArgumentParser) -> None:
     shared.add_folders(command, real="real images", fake="synthetic images")
-    command.add_argument("--reference", metavar="DIR", help="real images known to be unused; without it, see the rule")
+    command.add_argument(
+        "--reference",
+        metavar="DIR",
+        help="real images known to be unused; without it, an assumption that nothing tests",
+    )
     shared.add_population(command)
     shared.add_reading(command)
     command.add_argument("--rate", type=float, default=0.1, help="false discovery rate (default: 0.1)")
@@ -118,7 +126,7 @@ def _decide(options: Namespace) -> Outcome:
         "\n".join([str(decisions), *called]),
         decisions,
         failed=any(ranking.failed.values()),
-        leak=options.fail_if_called and bool(called),
+        alarm=_called_alarm(options, len(called)),
     )
 
 
@@ -218,7 +226,8 @@ def _predict(options: Namespace) -> Outcome:
     predictions = detector.predict(
         options.real, options.fake, share=options.share, population=options.population, **shared.reading(options)
     )
-    return Outcome(str(predictions), predictions, failed=any(predictions.failed.values()))
+    called = [f"  {one.name}  {one.probability:.3f}" for one in predictions if one.used]
+    return Outcome("\n".join([str(predictions), *called]), predictions, failed=any(predictions.failed.values()))
 
 
 def _evaluate_arguments(command: ArgumentParser) -> None:
@@ -263,9 +272,18 @@ def _audit(options: Namespace) -> Outcome:
     found = fingerprint.audit(
         options.used, options.unused, options.fake, method=options.method, seed=options.seed, **shared.reading(options)
     )
+    alarm = "" if options.fail_above is None else _audit_alarm(found, options.fail_above)
+    return Outcome(str(found), found, failed=any(found.failed.values()), alarm=alarm)
+
+
+def _audit_alarm(found: fingerprint.Audit, limit: float) -> str:
+    least = found.leak_rate.low
+    if found.copies:
+        return f"--fail-above: used images that have a copy: {len(found.copies)}"
+    if least > limit:
+        return f"--fail-above {limit:g}: at least {100 * least:.1f} % of the used images are flagged"
     # a rate that is not defined keeps the gate shut
-    leak = options.fail_above is not None and (bool(found.copies) or not found.leak_rate.low <= options.fail_above)
-    return Outcome(str(found), found, failed=any(found.failed.values()), leak=leak)
+    return "" if least <= limit else f"--fail-above {limit:g}: too few images to tell how many are flagged"
 
 
 def _compare_arguments(command: ArgumentParser) -> None:
@@ -364,19 +382,23 @@ def _demo(options: Namespace) -> Outcome:
         str(ranking),
         "",
         "The truth, which the ranking was not told:",
-        "  used, from rank 1 on: " + "".join("+" if used[name] else "." for name in ranking.names),
+        "  from rank 1 on, + = used, . = unused: " + "".join("+" if used[name] else "." for name in ranking.names),
         f"  {sum(used.values())} of {len(used)} images were used; the generator leaks {len(leaked)} of them",
     ]
     for question, wanted in (("used or not", used), ("leaked or not", {name: name in leaked for name in used})):
         found = fingerprint.evaluate([wanted[name] for name in ranking.names], ranking.scores, n_bootstrap=200)
         lines.append(f"  {question}: AUC {found.roc_auc.value:.3f} (chance is 0.5)")
-    lines += ["", f"Images, truth and ranking are in {folder}{os.sep}"]
+    lines += [
+        "",
+        f"Images, truth and ranking are in {folder}{os.sep}. To look at the evidence:",
+        f"  fingerprint rank {folder / 'real'} {folder / 'fake'} --report ranking.html",
+    ]
     return Outcome("\n".join(lines))
 
 
 COMMANDS = (
     Command("rank", "rank real images by the evidence that they were used for training", _rank_arguments, _rank),
-    Command("decide", "decide which real images to call used, without labels", _decide_arguments, _decide),
+    Command("decide", "decide which real images to call used, by a reference or without", _decide_arguments, _decide),
     Command("distances", "write the matrix of distances, real by synthetic", _distances_arguments, _distances),
     Command("audit", "test whether a generator leaks which images it was trained on", _audit_arguments, _audit),
     Command("compare", "tell which of two generators leaks more", _compare_arguments, _compare),

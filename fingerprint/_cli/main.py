@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import fingerprint
 from fingerprint._cli.commands import COMMANDS
-from fingerprint._cli.options import STDOUT, Outputs
+from fingerprint._cli.options import STDOUT, Outputs, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _OK
     except (fingerprint.InputError, OSError) as error:
-        _say(f"fingerprint: {error}", sys.stderr)
+        _say(f"fingerprint: {in_words(error)}", sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:
         _say("fingerprint: interrupted", sys.stderr)
@@ -82,7 +82,9 @@ def _run(options: argparse.Namespace) -> int:
     sys.stdout.flush()
     if faults:
         return _WRONG_USE
-    if outcome.leak:
+    if outcome.alarm:
+        if not options.quiet:
+            _say(f"fingerprint: exit status {_LEAK}, {outcome.alarm}", sys.stderr)
         return _LEAK
     return _SOME_FAILED if outcome.failed else _OK
 

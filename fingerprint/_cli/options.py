@@ -140,6 +140,8 @@ class Outputs:
 
     def check(self) -> None:
         """Raise before the work where a file could not be written after it."""
+        if self.targets.count(STDOUT) > 1:
+            raise fingerprint.InputError("--out, --json: expected one of both to be '-', got two; give one a file name")
         for target in self.targets:
             folder = Path(target).parent
             if target == STDOUT:
@@ -169,5 +171,12 @@ class Outputs:
                     getattr(result, method)(target)
                     self.written.append(f"Wrote {target}")
             except (fingerprint.InputError, OSError) as error:
-                faults.append(str(error))
+                faults.append(in_words(error))
         return faults
+
+
+def in_words(error: Exception) -> str:
+    """Return what went wrong; of a file, its name and the reason, without the number of the error."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

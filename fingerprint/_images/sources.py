@@ -147,7 +147,7 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
             else:
                 ignored += 1
     if not found:
-        other = f"{ignored} other files" if ignored else "no file"
+        other = f"{ignored} other file{'s' * (ignored > 1)}" if ignored else "no file"
         remedy = "; pass recursive=True to read the folders in it" if folders and not options.recursive else ""
         known = ", ".join(formats.SUFFIXES)
         raise InputError(f"{options.argument}: expected images ({known}) in the folder {folder}, got {other}{remedy}")

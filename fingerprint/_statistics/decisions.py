@@ -104,7 +104,7 @@ class Decisions(ListResult[Decision]):
         counts = [(images, len(self.names), "images")] + [(people, len(patients), "patients")] * bool(patients)
         if not images and not people:
             none = " and ".join(f"none of {total} {unit}" for _, total, unit in counts)
-            return f"No evidence: {none} is called used. That proves of none that it was not."
+            return f"No evidence: {none} is called used. That does not prove that none was."
         called = " and ".join(f"{count} of {total} {unit}" for count, total, unit in counts)
         rate = 100 * self.false_discovery_rate
         return (

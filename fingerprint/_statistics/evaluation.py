@@ -146,6 +146,10 @@ class Evaluation(Measures):
             lines.append(
                 f"{_label(name):<20} {getattr(self, name)!s:<24} {trivial:<10}{getattr(self.coin, name)!s:<24}{grouped}"
             )
+        if math.isnan(self.accuracy.value):
+            lines.append("- = not defined: scores decide only with a threshold")
+        elif math.isnan(self.roc_auc.value):
+            lines.append("- = not defined: decisions have no order, as scores and probabilities have")
         return "\n".join(line.rstrip() for line in lines)
 
 
