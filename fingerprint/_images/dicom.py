@@ -149,7 +149,11 @@ def _decoded(header: Any, start: int, stop: int) -> Decoded:
             images.append(stored)
             continue
         slope, intercept = rescale or (1.0, 0.0)
-        values = stored * slope + intercept
+        if slope.is_integer() and intercept.is_integer() and abs(slope) < 2**14 and abs(intercept) < 2**30:
+            wide = stored.astype(np.int32 if stored.dtype.itemsize < 4 else np.int64)
+            values = wide * int(slope) + int(intercept)
+        else:
+            values = stored * slope + intercept
         coarsest = min(filter(None, (coarsest, levels(slope, intercept, bits))), default=None)
         if meaning == "MONOCHROME1":
             white = (2.0 ** (bits - signed) - 1) * slope + intercept
