@@ -284,23 +284,6 @@ def test_features_are_those_of_the_processor(monkeypatch):
     assert not compiler.has("avx2", "avxvnni")
 
 
-def test_a_kernel_compiles_without_a_folder_for_its_cache(monkeypatch):
-    options = []
-
-    def njit(**given):
-        options.append(given)
-        if given.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(numba, "njit", njit)
-    assert compiler.kernel(abs) is abs
-    assert options == [
-        {"cache": True, "nogil": True, "error_model": "numpy"},
-        {"nogil": True, "error_model": "numpy"},
-    ]
-
-
 @pytest.mark.skipif(not JIT, reason="nothing is cached")
 def test_all_works_where_no_cache_can_be_written(tmp_path):
     """A file stands where each folder for the cache would be: for root, permissions would not hold."""

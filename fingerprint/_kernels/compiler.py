@@ -1,30 +1,55 @@
 """How functions are compiled, for which processor, and which form of a kernel runs; what every kernel file shares.
 
-All names of Numba and llvmlite that are not public stand here: `cgutils`, and what `features` asks the target.
+All names of Numba and llvmlite that are not public stand here: `cgutils`, the cache of a kernel, and what `features`
+asks the target.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba.core import cgutils as cgutils
+from numba.core.caching import FunctionCache
 from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+
+from fingerprint._kernels.cache import KernelFiles, say, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class KernelCache(FunctionCache):  # type: ignore[misc]  # pragma: no cover  (not without a compiler)
+    """Numba's cache of a kernel, in the folder that Numba chooses, with files that `KernelFiles` reads and writes."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        source = Path(function.__code__.co_filename)
+        name = f"{source.stem}.{function.__name__}"
+        self._cache_file = KernelFiles(Path(self.cache_path), name, stamp(source), dumps)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Save what was compiled for a signature; where that fails, it is compiled again at the next start."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            say(logging.WARNING, f"kernels are compiled at every start: cannot write to {self.cache_path} ({error})")
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without the GIL and with a cache; where no folder for the cache can be written, without one."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    if compiles():  # pragma: no cover  (not without a compiler)
+        with contextlib.suppress(RuntimeError, OSError):
+            compiled._cache = KernelCache(function)  # noqa: SLF001
+    return compiled  # type: ignore[no-any-return]
 
 
 def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover

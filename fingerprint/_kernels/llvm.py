@@ -1,8 +1,5 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""What kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, on every processor.
-
-The caches of compiled kernels do not notice an edit of this file: delete them after one.
-"""
+"""What kernels say in LLVM since Numba has no words for it: vectors of 16 numbers, on every processor."""
 
 from __future__ import annotations
 
