@@ -58,11 +58,13 @@ def test_fit_then_predict_then_evaluate(parts, capsys) -> None:
     unknown, fake = test / "real_unknown_1", test / "generated_1"
     assert run("predict", parts / "d.json", unknown, fake, "--share", 0.5, "--out", parts / "p.csv") == 0
     predictions = detector.predict(unknown, fake, share=0.5)
-    assert capsys.readouterr().out == f"{predictions}\nWrote {parts / 'p.csv'}\n"
+    called = "".join(f"  {one.name}  {one.probability:.3f}\n" for one in predictions if one.used)
+    assert called
+    assert capsys.readouterr().out == f"{predictions}\n{called}Wrote {parts / 'p.csv'}\n"
     assert (parts / "p.csv").read_text() == predictions.to_csv()
 
     assert run("predict", parts / "d.json", unknown, fake) == 0
-    assert capsys.readouterr().out == f"{detector.predict(unknown, fake)}\n"
+    assert capsys.readouterr().out.startswith(f"{detector.predict(unknown, fake)}\n")
 
     (parts / "truth.csv").write_text(
         "name,used,patient\n" + "".join(f"real_unknown_{i:04d}.png,{int(i < 4)},p{i}\n" for i in range(8))

@@ -244,7 +244,11 @@ def test_evaluation_reads_as_a_table():
     lines = str(evaluate([1, 0, 1, 0], [1, 0, 1, 0], n_bootstrap=100, groups=["p", "p", "q", "q"])).splitlines()
     assert lines[0] == "4 images, 2 used; 95 % intervals from 100 resamples of 2 patients"
     assert lines[2].split() == ["accuracy", "1.000", "(1.000", "to", "1.000)", "0.500", *lines[2].split()[-4:]]
-    assert lines[-1].split() == ["TPR", "at", "0.1", "%", "FPR", "-", "-", "-"]
+    assert lines[-2].split() == ["TPR", "at", "0.1", "%", "FPR", "-", "-", "-"]
+    assert lines[-1] == "- = not defined: decisions have no order, as scores and probabilities have"
+    scored = [1, 0, 1, 0], [0.9, 0.2, 0.4, 0.3]
+    assert str(evaluate(*scored, n_bootstrap=100)).endswith("- = not defined: scores decide only with a threshold")
+    assert "not defined" not in str(evaluate(*scored, threshold=0.5, n_bootstrap=100))
     assert str(evaluate([1, 0], [1, 0], n_bootstrap=100)).startswith(
         "2 images, 1 used; 95 % intervals from 100 resamples"
     )

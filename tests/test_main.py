@@ -132,6 +132,8 @@ def test_demo_writes_ranks_and_compares_with_the_truth(tmp_path, capsys, monkeyp
         (("rank", "{real}", "{fake}", "--json", "{real}"), "expected the name of a file to write, found a folder"),
         (("rank", "{real}", "{fake}", "--group-pattern", "("), "--group-pattern: expected a regular expression"),
         (("rank", "{real}", "{fake}", "--group-pattern", "x(.)"), "to match every name, found none in 'real_0.png'"),
+        (("rank", "{nested}", "{fake}"), "got 1 other file; pass --recursive to read"),
+        (("rank", "{real}", "{small}"), "pass --size 16 to resample"),
         (("rank", "{real}", "{fake}", "--out", "-", "--json", "-"), "--out, --json: expected one of both to be '-'"),
         (("distances", "{real}", "{fake}", "--out", "d.txt"), "--out: expected a file name ending in .npy or .csv"),
         (("distances", "{real}", "{fake}", "--metric", "magic", "--out", "d.npy"), "metric: expected one of"),
@@ -139,7 +141,10 @@ def test_demo_writes_ranks_and_compares_with_the_truth(tmp_path, capsys, monkeyp
 )
 def test_what_a_user_can_do_wrong_is_one_line_and_exit_status_2(folders, capsys, arguments, message) -> None:
     (folders / "list.json").write_text("[1]")
+    (folders / "small").mkdir()
+    Image.fromarray(REAL[0, :8, :8]).save(folders / "small" / "small.png")
     places = {"real": folders / "real", "fake": folders / "fake", "list": folders / "list.json"}
+    places |= {"small": folders / "small", "nested": folders}
     assert run(*(argument.format(**places) for argument in arguments)) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 STDOUT = "-"
+_ARGUMENT = re.compile(r"\b(size|recursive|groups|population|unused)=(?:True\b|\((\d+), \2\)|(?![\w(]))")
 
 
 # --- What is read -----------------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ class Outputs:
 
 
 def in_words(error: Exception) -> str:
-    """Return what went wrong; of a file, its name and the reason, without the number of the error."""
+    """Return what went wrong: of a file its name and the reason; ``size=(256, 256)`` to pass is ``--size 256`` here."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return _ARGUMENT.sub(lambda found: f"--{found[1]}" + (f" {found[2]}" if found[2] else ""), str(error))
