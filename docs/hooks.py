@@ -21,6 +21,7 @@ PAGES = {  # where a page of the repository goes on the site
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "benchmarks.md",
     "benchmarks/copies.md": "copies.md",
+    "benchmarks/kinds.md": "kinds.md",
     "benchmarks/patches.md": "patches.md",
 }
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
