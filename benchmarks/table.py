@@ -1,9 +1,12 @@
-"""Turn a run of the benchmarks into the table of the README.
+"""Turn runs of the benchmarks into the table of the README.
 
     pytest benchmarks --benchmark-enable --benchmark-json=run.json
-    python benchmarks/table.py run.json [--page README.md]
+    pytest benchmarks --benchmark-enable --benchmark-json=avx2.json --features avx2
+    python benchmarks/table.py run.json [avx2.json …] [--page README.md]
 
-With --page the table between the two marks of that file is replaced, as by the other commands here that make tables.
+The first run gives the times. Further ones, on the same machine restricted to a lesser processor, give how many times
+as fast as the peer each is there. With --page the table between the two marks of that file is replaced, as by the other
+commands here that make tables.
 """
 
 from __future__ import annotations
@@ -13,19 +16,24 @@ import json
 from pathlib import Path
 
 
-def table(run: dict) -> str:
+def table(runs: list[dict]) -> str:
     """Return the table, with one row for each benchmark that has a peer; variants against each other are left out."""
-    machine = run["machine_info"]
-    lines = ["| work | fingerprint | peer | times as fast |", "|---|---|---|---|"]
-    for result in run["benchmarks"]:
+    names = [run["machine_info"]["features"] for run in runs]
+    lines = [
+        "| work | fingerprint | peer | " + " | ".join(f"times as fast: {name}" for name in names) + " |",
+        "|---|---|---|" + "---|" * len(runs),
+    ]
+    ratios = [{one["name"]: one["extra_info"].get("ratio") for one in run["benchmarks"]} for run in runs]
+    for result in runs[0]["benchmarks"]:
         info, median = result["extra_info"], result["stats"]["median"]
         if "ratio" in info and ("work" in info or "[" not in result["name"]):
             metric = result["name"].removeprefix("test_").split("_against_")[0]
-            work = f"{metric} distances"
-            lines.append(
-                f"| {info.get('work', work)} | {seconds(median)} | {info['peer']}, {seconds(info['theirs'])} "
-                f"| {info['ratio']:.3g} |"
-            )
+            found = [ratio.get(result["name"]) for ratio in ratios]
+            cells = ["" if one is None else f"{one:.3g}" for one in found]
+            work = info.get("work", f"{metric} distances")
+            peer = f"{info['peer']}, {seconds(info['theirs'])}"
+            lines.append(f"| {work} | {seconds(median)} | {peer} | {' | '.join(cells)} |")
+    machine = runs[0]["machine_info"]
     lines += ["", f"{machine['cpu'].get('brand_raw', machine['machine'])}, Python {machine['python_version']}."]
     return "\n".join(lines)
 
@@ -38,10 +46,10 @@ def seconds(value: float) -> str:
 def main() -> None:
     """Print the table, or put it into the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
-    publish(options.page, "speed", table(json.loads(options.run.read_text())))
+    publish(options.page, "speed", table([json.loads(run.read_text()) for run in options.runs]))
 
 
 def publish(page: Path | None, mark: str, text: str) -> None:
