@@ -173,7 +173,7 @@ def test_8_bit_against_16_bit(benchmark, metric, bits):
     factor = (2**bits - 1) // 255
     sides = [(side // factor).clip(0, 255).astype(np.uint8) for side in deep]
     scaled = [side.astype(np.uint16) * np.uint16(factor) for side in sides]
-    scale = factor if metric in ("euclidean", "manhattan", "tiles") else 1
+    scale = factor if metric in ("euclidean", "l2", "manhattan", "tiles") else 1
     np.testing.assert_allclose(
         fingerprint.distances(*scaled, metric=metric), scale * fingerprint.distances(*sides, metric=metric), atol=1e-6
     )
