@@ -93,17 +93,22 @@ def add_products_of_bytes(builder: Any, total: Any, x: Any, y: Any) -> Any:  # p
 
         offset = builder.shl(_split(builder, signed, 4, nothing, quarter, y), constant(total.type, 1))
         return builder.add(_split(builder, signed, 4, total, builder.xor(x, half), y), offset)
-    words = ir.VectorType(I16, 2 * total.type.count)
-    byte, even, eight = constant(words, 8), constant(total.type, 0xFF00FF), constant(total.type, 8)
-    # every other byte as 16 bits: those of x without, those of y with their sign
-    signed_words = builder.bitcast(y, words)
-    pairs = (
-        (builder.and_(x, even), builder.ashr(builder.shl(signed_words, byte), byte)),
-        (builder.and_(builder.lshr(x, eight), even), builder.ashr(signed_words, byte)),
-    )
-    for a, b in pairs:
-        total = builder.add(total, _products_of_words(builder, a, builder.bitcast(b, total.type)))
-    return total
+
+    def add(total: Any, x: Any, y: Any) -> Any:
+        """Multiply every other byte as 16 bits: those of x without, those of y with their sign."""
+        words = ir.VectorType(I16, 2 * total.type.count)
+        byte, even, eight = constant(words, 8), constant(total.type, 0xFF00FF), constant(total.type, 8)
+        signed_words = builder.bitcast(y, words)
+        pairs = (
+            (builder.and_(x, even), builder.ashr(builder.shl(signed_words, byte), byte)),
+            (builder.and_(builder.lshr(x, eight), even), builder.ashr(signed_words, byte)),
+        )
+        for a, b in pairs:
+            total = builder.add(total, _products_of_words(builder, a, builder.bitcast(b, total.type)))
+        return total
+
+    # one register after the other: in all at once, LLVM keeps more than there are
+    return _split(builder, add, 8 if AVX2 else 4 if X86 else total.type.count, total, x, y)
 
 
 def add_products_of_words(builder: Any, total: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LLVM)
