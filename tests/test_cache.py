@@ -141,6 +141,7 @@ print(probe(), sum(probe.stats.cache_hits.values()))
 """
 
 
+@pytest.mark.slow
 def test_an_edit_of_what_kernels_share_reuses_no_stale_code(tmp_path):
     folder = tmp_path / "fingerprint" / "_kernels"
     shutil.copytree(KERNELS, folder, ignore=shutil.ignore_patterns("__pycache__"))

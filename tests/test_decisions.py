@@ -238,6 +238,7 @@ def test_a_generator_that_leaks_nothing_raises_no_alarm(shape, patients) -> None
     assert few(alarms, RUNS, 0.02)
 
 
+@pytest.mark.slow
 def test_phantoms_that_leak_nothing_raise_no_alarm() -> None:
     alarms, runs = 0, -(-RUNS // 3)
     for run in range(runs):
@@ -246,6 +247,7 @@ def test_phantoms_that_leak_nothing_raise_no_alarm() -> None:
     assert few(alarms, runs, 0.02)
 
 
+@pytest.mark.slow
 def test_leaked_phantoms_are_called_used() -> None:
     wrong, found = [], []
     for seed in range(1 + RUNS // 6):

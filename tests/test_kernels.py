@@ -284,6 +284,7 @@ def test_features_are_those_of_the_processor(monkeypatch):
     assert not compiler.has("avx2", "avxvnni")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not JIT, reason="nothing is cached")
 def test_all_works_where_no_cache_can_be_written(tmp_path):
     """A file stands where each folder for the cache would be: for root, permissions would not hold."""

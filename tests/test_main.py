@@ -212,6 +212,7 @@ def test_what_was_found_is_printed_even_if_a_file_cannot_be_written(folders, cap
     assert err == "fingerprint: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_names_that_the_console_cannot_show_are_escaped(folders, encoding) -> None:
     (folders / "real" / "real_0.png").rename(folders / "real" / "\u753b\u50cf.png")

@@ -58,6 +58,7 @@ def test_a_reference_of_six_patients_is_six_witnesses() -> None:
         p_values(np.array([0.0]), null, groups[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patients", [6, 40])
 def test_p_values_by_patient_are_valid_where_those_by_image_are_not(patients) -> None:
     rng = np.random.default_rng(patients)

@@ -181,6 +181,7 @@ def test_demo_is_reproducible() -> None:
     assert one.fake.pixels.tobytes() == two.fake.pixels.tobytes() != other.fake.pixels.tobytes()
 
 
+@pytest.mark.slow
 def test_used_images_stand_out_with_a_leak_and_not_without() -> None:
     options = {"n_used": 40, "n_unused": 40, "n_fake": 150, "size": SIZE, "seed": 1}
     leaky, tight = (demo(leak=leak, **options) for leak in (0.5, 0))

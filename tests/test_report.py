@@ -156,6 +156,7 @@ def test_patients_are_a_table_of_their_own(tmp_path) -> None:
     assert "Nobody said which images are of one patient" in Page(written(with_reference(), tmp_path, top=0)).text
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_the_evidence_with_a_text(tmp_path) -> None:
     page = Page(written(ranked(), tmp_path, top=2))
     shown = pictures(page)
@@ -171,6 +172,7 @@ def test_pictures_are_those_of_the_evidence_with_a_text(tmp_path) -> None:
     assert len(pictures(Page(written(ranked(), tmp_path, top=100)))) == 24
 
 
+@pytest.mark.slow
 def test_pictures_of_large_images_are_made_smaller(tmp_path) -> None:
     large = phantoms.demo(n_used=2, n_unused=1, n_fake=3, size=1024)
     (picture,) = pictures(Page(written(fingerprint.rank(large.real, large.fake, method="nearness"), tmp_path, top=1)))
