@@ -10,6 +10,8 @@ from PIL import Image
 
 import fingerprint
 from fingerprint import challenge
+from fingerprint._base.output import write_csv
+from fingerprint._cli import tables
 from fingerprint._cli.main import main
 
 RNG = np.random.default_rng(0)
@@ -113,6 +115,12 @@ def test_evaluate_says_what_is_wrong(tmp_path, capsys, predicted, groups, messag
     assert run("evaluate", tmp_path / "truth.csv", tmp_path / "run.csv", *options) == 2
     shown = capsys.readouterr().err
     assert all(part in shown for part in message.split(".*"))
+
+
+def test_names_that_tables_escape_for_spreadsheets_come_back(tmp_path) -> None:
+    names = ["=1+1", "-a", "'", "'b", "c'", "d"]
+    write_csv(["name", "score"], [[name, number] for number, name in enumerate(names)], tmp_path / "r.csv")
+    assert list(tables.read_numbers(str(tmp_path / "r.csv"), ("score",))) == names
 
 
 def test_evaluate_merges_no_images_of_two_folders(tmp_path, capsys) -> None:

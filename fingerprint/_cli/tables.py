@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _NAMES = ("name", "image", "file", "filename")  # columns of the name of an image
 _PATIENTS = ("patient", "group", "patient_id", "PatientID")
 _DELIMITERS = ",;\t"
+_ESCAPED = ("'=", "'+", "'-", "'@", "''")  # how tables of this library begin a name that a spreadsheet would compute
 
 
 def read_groups(path: str) -> dict[str, object]:
@@ -113,6 +114,6 @@ def _columns(path: str, text: str, wanted: Sequence[str]) -> list[tuple[str, str
         if len(row) <= max(at, column) or not row[at].strip():
             raise InputError(f"{path}: expected a name and a value in row {line}, got {row}")
         name = row[at].strip()
-        plain = name[1:] if name[:1] == "'" and name[1:2] in "=+-@'" else name  # as tables of this library escape it
+        plain = name[1:] if name.startswith(_ESCAPED) else name
         pairs.append((plain, row[column].strip()))
     return pairs

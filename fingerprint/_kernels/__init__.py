@@ -14,7 +14,8 @@ file.
 
 **How a kernel is chosen.** A kernel has one name and one signature, such as `dot_products.dot`. Where it holds vector
 instructions it has two forms, `dot_compiled` and `dot_numpy`, and `compiler.chosen` takes one when the file is loaded:
-the compiled one, or NumPy where Numba is told not to compile (`NUMBA_DISABLE_JIT=1`). Callers never choose.
+the compiled one, or NumPy where Numba is told not to compile (`NUMBA_DISABLE_JIT=1`). Callers do not choose, but
+for the exact search of patches: its vectors have no form in NumPy, and plain loops serve there and for 16-bit images.
 
 **For another processor** a kernel needs no change. The compiled form is one text on vectors of 16 numbers, which LLVM
 lowers to whatever the processor has. `llvm` emits a special instruction where LLVM would not find it:
