@@ -7,10 +7,11 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,19 +21,28 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet computes,
 
 
 def write(text: str, path: str | PathLike[str] | None) -> str:
-    """Return the text, and write it to `path` where given, the same bytes on every system.
+    """Return the text, and write it to `path` where given, the same bytes on every system; see `replaced`.
 
-    It is written beside the file and renamed, so that a full disk or a killed process leaves the old file as it was.
     Characters that UTF-8 has not, of names that were none, are escaped.
     """
-    if path is None:
-        return text
+    if path is not None:
+        with replaced(path) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+    return text
+
+
+@contextmanager
+def replaced(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """Give a file to write what is to stand at `path`.
+
+    It is written beside the file and renamed, so that a full disk or a killed process leaves the old file as it was.
+    """
     target = Path(path).resolve()
     special = target.exists() and not target.is_file()  # such as a pipe, which cannot be renamed over
     written = target if special else target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with written.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
+        with written.open("wb") as file:
+            yield file
             file.flush()
             if not special:
                 os.fsync(file.fileno())
@@ -42,7 +52,6 @@ def write(text: str, path: str | PathLike[str] | None) -> str:
         if not special:
             written.unlink(missing_ok=True)
         raise
-    return text
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: str | PathLike[str] | None) -> str:
