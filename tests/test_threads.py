@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fingerprint import InputError
-from fingerprint._base import concurrency
+from fingerprint._base import concurrency, limits
 
 
 def test_resolve_takes_the_number_given():
@@ -21,6 +21,7 @@ def test_resolve_names_the_argument(wrong):
 
 
 def test_resolve_counts_the_cores_of_this_process(monkeypatch):
+    monkeypatch.setattr(limits, "_groups", lambda *_: [])
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
     assert concurrency.resolve(None) == 5
     monkeypatch.setattr(os, "process_cpu_count", lambda: None)
@@ -28,6 +29,7 @@ def test_resolve_counts_the_cores_of_this_process(monkeypatch):
 
 
 def test_resolve_without_process_cpu_count(monkeypatch):
+    monkeypatch.setattr(limits, "_groups", lambda *_: [])
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7}, raising=False)
     assert concurrency.resolve(None) == 3
@@ -103,6 +105,25 @@ def test_work_runs_in_the_calling_thread_when_there_is_one():
     concurrency.run(lambda _: names.add(threading.get_ident()), range(1), threads=4)
     names.update(concurrency.map_ordered(lambda _: threading.get_ident(), range(3), threads=1))
     assert names == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_where_the_system_has_no_more_threads_fewer_work(monkeypatch, most):
+    start, started = threading.Thread.start, []
+
+    def scarce(thread):
+        if len(started) == most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    done = []
+    concurrency.run(done.append, range(20), threads=4)
+    assert sorted(done) == list(range(20))
+    started.clear()
+    assert list(concurrency.map_ordered(lambda item: -item, range(20), threads=4)) == [-item for item in range(20)]
+    assert len(started) == most
 
 
 def test_bar_is_silent_unless_asked_for(capsys):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from fingerprint._base import checks
+from fingerprint._base import checks, limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +23,7 @@ def resolve(threads: int | None) -> int:
     Parameters
     ----------
     threads : int or None
-        At least 1. None asks the system, and respects the affinity of the process.
+        At least 1. None asks the system, and respects the affinity of the process and the quota of its container.
 
     Returns
     -------
@@ -36,13 +35,26 @@ def resolve(threads: int | None) -> int:
     InputError
         If `threads` is no integer of at least 1.
     """
-    if threads is not None:
-        return checks.integer("threads", threads, minimum=1)
-    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
-        return os.process_cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return limits.cores() if threads is None else checks.integer("threads", threads, minimum=1)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads; fewer than asked for where the system has no more."""
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:  # else those there are do what waits
+                raise
+
+    def begun(self) -> bool:
+        """Say whether there is any thread."""
+        try:
+            self.submit(int)
+        except RuntimeError:
+            return False
+        return True
 
 
 def run(task: Callable[[T], object], items: Iterable[T], *, threads: int) -> None:
@@ -59,14 +71,14 @@ def run(task: Callable[[T], object], items: Iterable[T], *, threads: int) -> Non
     items : iterable
         Consumed at once.
     threads : int
-        1 runs everything in the calling thread.
+        1 runs everything in the calling thread, as it does where no thread can be started.
     """
     items = list(items)
-    if threads == 1 or len(items) < 2:
-        for item in items:
-            task(item)
-        return
-    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+    with _Threads(max(1, min(threads, len(items)))) as pool:
+        if threads == 1 or len(items) < 2 or not pool.begun():
+            for item in items:
+                task(item)
+            return
         futures = [pool.submit(task, item) for item in items]
         try:
             for future in futures:
@@ -90,18 +102,18 @@ def map_ordered(task: Callable[[T], R], items: Iterable[T], *, threads: int) -> 
     items : iterable
         Consumed in the calling thread.
     threads : int
-        1 runs everything in the calling thread.
+        1 runs everything in the calling thread, as it does where no thread can be started.
 
     Yields
     ------
     object
         What `task` returned; its exceptions are raised at its turn.
     """
-    if threads == 1:
-        yield from map(task, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from submit_ordered(pool, task, items, ahead=2 * threads)
+    with _Threads(threads) as pool:
+        if threads > 1 and pool.begun():
+            yield from submit_ordered(pool, task, items, ahead=2 * threads)
+        else:
+            yield from map(task, items)
 
 
 def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
