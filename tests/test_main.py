@@ -273,8 +273,9 @@ def test_a_gate_has_an_exit_status_of_its_own(folders, capsys, monkeypatch) -> N
 def test_decide_compare_and_attribute_print_what_the_functions_find(folders, capsys) -> None:
     real, unused, fake = (folders / name for name in ("real", "unused", "fake"))
     assert run("decide", real, fake, "--rate", 0.2, "--group-pattern", r"(\d)") == 0
-    decided = fingerprint.rank(real, fake, groups=lambda name: name[5]).decide(false_discovery_rate=0.2)
-    assert capsys.readouterr().out == f"{decided}\n  real_2.png\n  patient 2\n"  # it has a copy
+    ranking = fingerprint.rank(real, fake, groups=lambda name: name[5])
+    decided, (few,) = ranking.decide(false_discovery_rate=0.2), ranking.notes
+    assert capsys.readouterr().out == f"{decided}\n  real_2.png\n  patient 2\nNote: {few}\n"  # it has a copy
     assert run("compare", real, fake, unused) == 0
     assert capsys.readouterr().out == f"{fingerprint.compare(real, fake, unused)}\n"
     assert run("attribute", real, unused, fake) == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerprint._answers.notes import processing
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
@@ -82,6 +83,8 @@ class Audit(Result):
     copies, unused_copies : tuple of Copy
         Used, and unused, images that have a copy among the synthetic ones. A copy of a used image is a leak whatever
         the scores say; one of an unused image says that it was used, or that the synthetic images hold real ones.
+    notes : tuple of str
+        What to know about these images before believing the verdict; often none.
     failed : mapping of str to tuple of Failure
         Files of ``"used"``, ``"unused"`` and ``"fake"`` that could not be used; empty where scores were given.
     """
@@ -111,6 +114,7 @@ class Audit(Result):
     copying: Copying | None = None
     copies: tuple[Copy, ...] = ()
     unused_copies: tuple[Copy, ...] = ()
+    notes: tuple[str, ...] = ()
     failed: Failures = field(default_factory=dict)
 
     @property
@@ -193,6 +197,7 @@ class Audit(Result):
         if self.copying is not None:
             lines.append(str(self.copying))
         lines.append(self.null)
+        lines += [f"Note: {note}" for note in self.notes]
         return "\n".join([*lines, *failed_lines(self.failed)])
 
 
@@ -297,6 +302,16 @@ def audit(
         copying=data_copying(far, near, groups=patients),
         copies=copies_of(seen.known.names, limits, seen.summary, range(n_used)),
         unused_copies=copies_of(seen.known.names, limits, seen.summary, range(n_used, total)),
+        notes=tuple(
+            processing(
+                seen.known.pixels,
+                found,
+                seen.real.flat[0, :total],
+                n_used,
+                groups=seen.groups,
+                called=("used", "unused"),
+            )
+        ),
         failed=seen.failed,
     )
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fingerprint._evidence.scales import reduce
+from fingerprint._statistics.processing import followed, parted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fingerprint._base.types import Array
+    from fingerprint._statistics.processing import Told
 
 _FEW = 20  # real images: with fewer, the lowest quarter is less than five
-_ALIKE = 0.6  # rank correlation: more than a third of the order is then the order of sharpness
 
 
-def notes(pixels: Array, scores: Array, flat: Array, only_patient: str | None = None) -> tuple[str, ...]:
+def notes(
+    pixels: Array,
+    scores: Array,
+    flat: Array,
+    n_first: int,
+    *,
+    groups: Sequence[str] | None = None,
+    only_patient: str | None = None,
+) -> tuple[str, ...]:
     """Return what limits the scores of these real images, in sentences.
-
-    Images that were enlarged, smoothed or compressed in the same way as the synthetic ones look near to them without a
-    leak. Then the order follows the sharpness of the images. It does not where evidence comes from what they show: on
-    five sets with a leak the rank correlation was 0.35 at most, and it was 0.8 where half of the images were enlarged.
 
     Parameters
     ----------
@@ -30,6 +34,10 @@ def notes(pixels: Array, scores: Array, flat: Array, only_patient: str | None = 
         (n,) float64.
     flat : ndarray
         (n,) bool: which images are flat.
+    n_first : int
+        How many of them are no reference.
+    groups : sequence of str, optional
+        (n,) patients.
     only_patient : str, optional
         The patient whom all real images are of, the population too, if there is one.
 
@@ -51,33 +59,42 @@ def notes(pixels: Array, scores: Array, flat: Array, only_patient: str | None = 
         )
     if flat.any():
         found.append(f"Of the real images, {int(flat.sum())} are flat: they show nothing, and are no evidence.")
-    seen = ~flat
-    if seen.sum() >= _FEW and min(pixels.shape[1:]) > 1:
-        follows = rank_correlation(sharpness(pixels[seen]), scores[seen])
-        if abs(follows) > _ALIKE:
-            blurred = "blurred" if follows < 0 else "sharp"
-            found.append(
-                f"The more {blurred} a real image is, the higher is its score (rank correlation {abs(follows):.2f}). "
-                "Images that were enlarged, smoothed or compressed as the synthetic ones were look used. Process all "
-                "real images alike before you believe the order."
-            )
-    return tuple(found)
+    return (*found, *processing(pixels, scores, flat, n_first, groups=groups, called=("real", "reference")))
 
 
-def sharpness(pixels: Array) -> Array:
-    """Return (n,) float64: the share of the variance of each image that half the resolution does not have."""
-    shares = []
-    for image in pixels:
-        whole, half = float(image.std()), reduce(image[None], 2).astype(np.float64)
-        shift = max(0, (int(np.iinfo(image.dtype).max) * 4).bit_length() - 16)  # of the sums, see `reduce`
-        shares.append(1 - (half.std() * 2**shift / 4 / whole) ** 2 if whole else 0.0)
-    return np.array(shares)
+def processing(
+    pixels: Array,
+    scores: Array,
+    flat: Array,
+    n_first: int,
+    *,
+    groups: Sequence[str] | None,
+    called: tuple[str, str],
+) -> list[str]:
+    """Return what the processing of real images does to their scores, in sentences.
+
+    Arguments are those of `notes`; the sentences call the first ones, and the others, as `called` says.
+    """
+    sides = parted(pixels, n_first, shown=~flat, groups=groups)
+    scored = followed(pixels, scores, shown=~flat, groups=groups)
+    found = [parts_by_processing(sides, *called)] if sides else []
+    return [*found, follows_processing(scored, groups is not None)] if scored else found
 
 
-def rank_correlation(one: Array, other: Array) -> float:
-    """Return Spearman's rank correlation, 0 where one side does not vary."""
-    from scipy.stats import rankdata
+def follows_processing(told: Told, by_patient: bool) -> str:
+    """Return the sentence that says which images have high scores by the way they were processed."""
+    units = "patients by the means of their images" if by_patient else "real images"
+    return (
+        f"Scores follow the processing: {told.n_first} of {told.n_total} {units} have {told.trace} than the others, "
+        f"and higher scores in {100 * told.auc:.0f} % of pairs. Images that were enlarged, smoothed or compressed as "
+        "the synthetic ones were look used. Process all real images alike before you believe the scores."
+    )
 
-    a, b = (rankdata(side) - (len(side) + 1) / 2 for side in (one, other))
-    norm = np.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum() / norm) if norm else 0.0
+
+def parts_by_processing(told: Told, first: str, second: str) -> str:
+    """Return the sentence that says that two collections were processed differently."""
+    return (
+        f"The images of {first} and {second} were processed differently: the former have {told.trace} in "
+        f"{100 * told.auc:.0f} % of pairs. That looks like a leak, or hides one. Process both alike, and take "
+        "both from the same source."
+    )

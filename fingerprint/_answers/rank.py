@@ -157,7 +157,14 @@ def rank(
         null_groups=null_patients,
         extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
         order=np.array(order),
-        notes=notes(seen.known.pixels, found, seen.real.flat[0, : len(found)], only_patient),
+        notes=notes(
+            seen.known.pixels,
+            found,
+            seen.real.flat[0, : len(found)],
+            n_real,
+            groups=patients,
+            only_patient=only_patient,
+        ),
         copies=copies_of(names, seen.real.near, seen.summary, order),
         origin=Origin(seen.known, seen.real.patches, fake, size, recursive),
     )

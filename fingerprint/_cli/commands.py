@@ -123,7 +123,7 @@ def _decide(options: Namespace) -> Outcome:
     called = [f"  {one.name}" for one in decisions if one.used]
     called += [f"  patient {one.name}" for one in decisions.by_group or () if one.used]
     return Outcome(
-        "\n".join([str(decisions), *called]),
+        "\n".join([str(decisions), *called, *(f"Note: {note}" for note in ranking.notes)]),
         decisions,
         failed=any(ranking.failed.values()),
         alarm=_called_alarm(options, len(called)),
