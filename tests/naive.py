@@ -41,6 +41,12 @@ def correlation(a, b):
     return 1 - covariance(a, b) / math.sqrt(covariance(a, a) * covariance(b, b))
 
 
+def window(image, n):
+    """The n-th of nine windows of half the height and width."""
+    (h, w), (row, column) = np.shape(image), divmod(n, 3)
+    return image[row * h // 4 : (row + 2) * h // 4, column * w // 4 : (column + 2) * w // 4]
+
+
 def tiles(a, b):
     (h, w), worst = np.shape(a), 0.0
     for r in range(4):

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from fingerprint import InputError, distances, load
-from fingerprint._distances import metrics
+from fingerprint._distances import metrics, packed
 from fingerprint._distances.side import Side
 from fingerprint._kernels import dot_products, gaps, packing, ssim
 
@@ -176,6 +176,27 @@ def test_16_bit_images_of_any_range(reals, fakes):
     real, fake = deep(2, shape, RANGES[reals]), deep(3, shape, RANGES[fakes], seed=1)
     for metric in ("euclidean", "correlation", "tiles"):
         compare(metric, distances(real, fake, metric=metric, threads=1), naive.matrix(ORACLES[metric], real, fake))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (9, 30), (32, 33)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_windows_are_correlated_each_on_its_own(kind, shape):
+    real, fake = (
+        np.random.default_rng(seed).integers(0, np.iinfo(kind).max, (n, *shape), kind, True)
+        for seed, n in ((1, 3), (2, 19))
+    )
+    real[1, : shape[0] // 2] = 7  # flat windows
+    fake[4], fake[5] = real[0], 9
+    names = (*packed.WINDOWS, "correlation")
+    found = metrics.matrices(*(metrics.prepare_side(images, names) for images in (real, fake)), names)
+    for n, name in enumerate(packed.WINDOWS):
+        parts = [np.stack([naive.window(image, n) for image in images]) for images in (real, fake)]
+        expected = naive.matrix(naive.correlation, *parts)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            packed.contrasts(metrics.prepare_side(real, name), name), parts[0].std(axis=(1, 2)), rtol=1e-9, atol=1e-9
+        )
+    assert np.array_equal(found["correlation"], distances(real, fake, metric="correlation"))
 
 
 @pytest.mark.parametrize(("dtype", "kind", "less"), [("uint8", np.uint8, 128), ("uint16", np.int16, 0)])

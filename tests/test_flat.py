@@ -30,7 +30,9 @@ FLAT = {
 def test_contrasts_are_standard_deviations(kind) -> None:
     images = RNG.integers(0, np.iinfo(kind).max, (20, 18, 23), dtype=kind)
     images[3] = 9
-    np.testing.assert_allclose(contrasts(prepare_side(images, "correlation")), images.std(axis=(1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(
+        contrasts(prepare_side(images, "correlation"), "correlation"), images.std(axis=(1, 2)), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("depth", [8, 12])

@@ -119,7 +119,6 @@ def test_rule_8_scores_say_their_direction_and_what_a_low_one_means(demo) -> Non
     statistics = {method.statistic for method in methods.METHODS.values()} - {None}
     for statistic in (
         *statistics,
-        default.average_scales,
         default.tail_scores,
         default.add_kinds,
         fingerprint._patches.gains.GainSummary.scores,

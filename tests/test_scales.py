@@ -55,6 +55,15 @@ def test_the_pyramid_starts_at_full_resolution_and_ends_at_16_pixels(height, wid
     assert last // 4 < 16
 
 
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_windows_have_16_pixels_at_least(height, width) -> None:
+    whole = scales.pyramid(height, width)
+    found = scales.windows(whole, height, width)
+    assert all(scale.windowed and scale.whitened for scale in found)
+    expected = [scale.factor for scale in whole if min(height, width) // scale.factor // 2 >= 16]
+    assert [scale.factor for scale in found] == [factor for factor in expected for _ in range(9)]
+
+
 def test_scales_of_one_factor_share_one_preparation() -> None:
     pixels = RNG.integers(0, 256, (4, 16, 16), dtype=np.uint8)
     chosen = (Scale(1, "euclidean"), Scale(2, "correlation"), Scale(1, "correlation", whitened=True))

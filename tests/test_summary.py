@@ -29,11 +29,12 @@ REAL = RNG.integers(0, 256, (9, 16, 20), dtype=np.uint8)
 FAKE = np.concatenate([RNG.integers(0, 256, (30, 16, 20), dtype=np.uint8), REAL[:3]])[[*range(33), 4, 30, 7]]
 NAMES = tuple(f"fake_{i}.png" for i in RNG.permutation(len(FAKE)))
 SCALES = (Scale(1, "correlation", whitened=True), Scale(4, "euclidean"))
+PARTS = (Scale(1, "correlation of window 2", whitened=True), Scale(1, "correlation of window 9", whitened=True))
 
 
 @functools.cache
 def reals():
-    return prepare_reals(REAL, SCALES, patches=True, n_used=5)
+    return prepare_reals(REAL, (*SCALES, *PARTS), patches=True, n_used=5)
 
 
 K = 4
@@ -78,6 +79,19 @@ def test_a_summary_says_what_the_full_matrix_says(v) -> None:
         voters = [j for j in range(len(FAKE)) if matrix[:, j].argmin() == i]
         assert whole_summary().votes[v, i] == len(voters)
         assert whole_summary().copies[v, i] == sum(matrix[i, j] < reals().others[v, i, 0] for j in voters)
+
+
+def test_of_windows_the_two_nearest_synthetic_images_are_kept() -> None:
+    sides = reals().sides
+    compared = compare_scales(sides, prepare_scales(FAKE, tuple(sides)))
+    assert whole_summary().windows.shape == (2, len(REAL), 2)
+    for v, part in enumerate(PARTS):
+        matrix = reals().whitenings[len(SCALES) + v].distances(compared[part])
+        assert whole_summary().windows[v].tolist() == np.sort(matrix, axis=1)[:, :2].tolist()
+    alone = summaries.summarise(reals(), stack(FAKE[:1], NAMES[:1]), k=K)
+    assert np.isinf(alone.windows[..., 1]).all()
+    assert np.isfinite(alone.windows[..., 0]).all()
+    assert whole_summary().first(2).windows.shape == (2, 2, 2)
 
 
 def test_real_images_are_compared_with_other_patients() -> None:

@@ -8,7 +8,7 @@ from test_kernels import FORMS, formed
 
 from fingerprint._base.representatives import representatives
 from fingerprint._distances import metrics
-from fingerprint._evidence.whitening import Whitening
+from fingerprint._evidence.whitening import Whitening, _inverse
 from fingerprint._kernels import whitening as kernels
 
 RNG = np.random.default_rng(8)
@@ -121,6 +121,13 @@ def test_products_sum_their_terms_in_order(form, n, k, m) -> None:
         for step in range(k):
             total += float(a[i, step]) * float(b[step, j])
         assert out[i, j] == total
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 21])
+def test_the_inverse_is_that_of_the_matrix(n) -> None:
+    rows = RNG.normal(size=(n, 3 * n))
+    matrix = rows @ rows.T + n * np.eye(n)
+    np.testing.assert_allclose(_inverse(matrix) @ matrix, np.eye(n), atol=1e-12)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -147,7 +147,7 @@ def compare(
     draws = checks.integer("n_bootstrap", n_bootstrap, minimum=100)
     start = checks.integer("seed", seed, minimum=0)
     options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
-    side = RealSide.of(used, options, reference=unused, groups=groups, called=("used", "unused"))
+    side = RealSide.of(used, options, reference=unused, groups=groups, fixed_count=True, called=("used", "unused"))
     both = [
         side.compare(fake, k=fixed_count.KEPT, argument=name) for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]

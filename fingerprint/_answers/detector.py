@@ -201,7 +201,9 @@ class Detector(Result):
         if share is not None:
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
         options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
-        seen = RealSide.of(real, options, population=population, groups=groups).compare(fake, k=fixed_count.KEPT)
+        seen = RealSide.of(real, options, population=population, groups=groups, fixed_count=True).compare(
+            fake, k=fixed_count.KEPT
+        )
         names = fixed_count.input_names(seen.summary.scales)
         if names != self.inputs:
             raise InputError(
@@ -340,6 +342,7 @@ def fit(
         reference=unused,
         population=population,
         groups=groups,
+        fixed_count=True,
         called=("used", "unused"),
     )
     seen = side.compare(fake, k=fixed_count.KEPT)

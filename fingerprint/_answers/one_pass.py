@@ -14,11 +14,10 @@ from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
 from fingerprint._evidence import engine
 from fingerprint._evidence.reals import prepare_reals
-from fingerprint._evidence.scales import Scale, pyramid
+from fingerprint._evidence.scales import Scale, pyramid, windows
 from fingerprint._images import loading
 from fingerprint._images.loading import Slices
-from fingerprint._statistics import methods
-from fingerprint._statistics.neighbourhood import neighbourhoods
+from fingerprint._statistics import methods, neighbourhood
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -129,19 +128,23 @@ class RealSide:
         metrics: tuple[str, ...] = (),
         patches: bool = False,
         copying: bool = False,
+        fixed_count: bool = False,
         called: tuple[str, str] = ("real", "reference"),
     ) -> RealSide:
         """Read and prepare real images; arguments as for `fingerprint.rank`.
 
         Images of the `population` have no result. `metrics` are compared at full resolution; none = the scales of
-        `fingerprint._evidence.scales.pyramid`. With `copying`, the distances of the data-copying statistic are kept.
+        `fingerprint._evidence.scales.pyramid`, also in windows unless it is for the statistics of a `fixed_count` of
+        synthetic images. With `copying`, the distances of the data-copying statistic are kept.
         `called` is what the messages call the other two collections.
         """
         found = read_reals(real, options, reference=reference, population=population, groups=groups, called=called)
         images, patients, known = found.images, found.groups, found.images[: found.n_known]
+        whole = tuple(Scale(1, metric) for metric in metrics) or pyramid(images.height, images.width)
+        parts = () if metrics or fixed_count else windows(whole, images.height, images.width)
         prepared = prepare_reals(
             images.pixels,
-            tuple(Scale(1, metric) for metric in metrics) or pyramid(images.height, images.width),
+            (*whole, *parts),
             groups=None if patients is None else np.unique(patients, return_inverse=True)[1],
             patches=patches and min(images.height, images.width) >= LEAST_SIDE,
             n_used=found.n_real if copying else None,
@@ -177,7 +180,8 @@ class RealSide:
             groups=self.groups,
             real=self.real,
             summary=summary,
-            neighbours=neighbourhoods(self.real, summary),
+            neighbours=neighbourhood.neighbourhoods(self.real, summary),
+            windows=neighbourhood.windows(self.real, summary),
             failed=self.failed | {argument: summary.failed},
         )
 
@@ -193,7 +197,9 @@ class Compared:
     summary : Summary
         What the pass left behind about those that are known.
     neighbours : list of Neighbourhood
-        What the statistics see, one entry for each scale.
+        What the statistics see of whole images, one entry for each scale.
+    windows : list of list of Neighbourhood
+        What they see of the windows at each scale, see `neighbourhood.windows`.
     failed : dict
         From the name of a collection to its `Failure`s.
     """
@@ -204,6 +210,7 @@ class Compared:
     real: Reals
     summary: Summary
     neighbours: list[Neighbourhood]
+    windows: list[list[Neighbourhood]]
     failed: dict[str, tuple[Failure, ...]]
 
     @property
@@ -213,7 +220,7 @@ class Compared:
 
     def kinds(self, method: Method) -> Array:
         """Return (1 or 2, n) float64 statistics of all real images, see `methods.score`; higher = more likely used."""
-        found = methods.kinds(method, self.neighbours, self.patches)
+        found = methods.kinds(method, self.windows, self.patches)
         if len(found) > 1:
             found[:, self.real.flat[0, : found.shape[1]]] = -np.inf
         return found

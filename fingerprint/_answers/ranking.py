@@ -40,11 +40,11 @@ class Ranking(ListResult[Row]):
     Higher = more likely used. A low score is no proof that an image was not used.
 
     The default score adds two kinds of evidence. Whole images: log2 of the distance to similar real images over the
-    distance to the nearest synthetic image, after taking away what all images of their kind share. Patches: how much
-    better they match in one synthetic image than in other real ones. Each becomes a tail score of at least 0, is
-    weighed by how much it shows, and both add. An image like most of its collection has a score below 1; one of 3 or
-    more stands out. Few images have low scores, since they are compared with each other. Scores of different methods,
-    collections, or numbers of synthetic images must not be compared.
+    distance to the nearest synthetic image, after taking away what all images of their kind share; the mean over scales
+    and overlapping windows. Patches: how much better they match in one synthetic image than in other real ones. Each
+    becomes a tail score of at least 0, is weighed by how much it shows, and both add. An image like most of its
+    collection has a score below 1; one of 3 or more stands out. Few images have low scores, since they are compared
+    with each other. Scores of different methods, collections, or numbers of synthetic images must not be compared.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -50,11 +50,11 @@ class Family:
 
 
 IMAGE_FAMILIES = (
-    Family(("euclidean", "l2", "manhattan", "correlation", "tiles"), packed.prepare, packed.panels),
+    Family(("euclidean", "l2", "manhattan", "correlation", "tiles", *packed.WINDOWS), packed.prepare, packed.panels),
     Family(("ssim",), ssim.prepare, ssim.panels),
 )
 FEATURE_FAMILIES = (Family(("euclidean", "l2", "cosine"), features.prepare, features.panels),)
-IMAGE_METRICS = tuple(chain.from_iterable(family.metrics for family in IMAGE_FAMILIES))
+IMAGE_METRICS: tuple[str, ...] = get_args(ImageMetric)
 FEATURE_METRICS = tuple(chain.from_iterable(family.metrics for family in FEATURE_FAMILIES))
 METRICS = tuple(dict.fromkeys((*IMAGE_METRICS, *FEATURE_METRICS)))
 
@@ -82,9 +82,11 @@ def prepare_side(values: Array, metrics: str | Sequence[str], *, threads: int = 
         If a metric is unknown, does not apply to such an array, or the images are too small for it.
     """
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    families, allowed = (FEATURE_FAMILIES, FEATURE_METRICS) if values.ndim == 2 else (IMAGE_FAMILIES, IMAGE_METRICS)
+    families, allowed = (
+        (FEATURE_FAMILIES, FEATURE_METRICS) if values.ndim == 2 else (IMAGE_FAMILIES, (*IMAGE_METRICS, *packed.WINDOWS))
+    )
     for name in names:
-        checks.choice("metric", name, METRICS)
+        checks.choice("metric", name, (*METRICS, *packed.WINDOWS))
         if name not in allowed:
             kind = "images" if families is FEATURE_FAMILIES else "(n, d) feature arrays"
             raise checks.InputError(f"metric: {name!r} is for {kind}, got {checks.describe(values)}")

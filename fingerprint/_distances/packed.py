@@ -1,4 +1,4 @@
-"""The metrics that compare packed pixels as integers: Euclidean, L2, Manhattan, correlation and tile distances."""
+"""The metrics that compare packed pixels as integers: Euclidean, L2, Manhattan, tiles, correlation, also of windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fingerprint._base import concurrency
 from fingerprint._distances.side import groups_of, parts_of
-from fingerprint._kernels.layout import tile_areas, tile_edges, tile_starts
+from fingerprint._kernels.layout import tile_areas, tile_edges, tile_starts, window_tiles
 from fingerprint._kernels.memory import unset
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
     from fingerprint._distances.side import Side
 
-_FROM_DOT_PRODUCTS = frozenset({"euclidean", "l2", "correlation", "tiles"})  # all from the same ones
+WINDOWS = {f"correlation of window {n + 1}": window_tiles(n) for n in range(9)}
+"""From the metric that compares one of nine overlapping windows of half the height and width to its tiles."""
+
+_FROM_DOT_PRODUCTS = frozenset({"euclidean", "l2", "correlation", "tiles", *WINDOWS})  # all from the same ones
+_ALL = np.arange(16)  # tiles
 _PANEL = 128  # columns of a panel: both sides of a tile fit the second-level cache
 
 
@@ -101,8 +105,18 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
     areas = tile_areas(a.shape)
     rows = slice(16 * groups_of(columns).start, 16 * groups_of(columns).stop)
     left, right = b.arrays["squares"][rows], a.arrays["squares"]
-    if "tiles" in out:
-        total = np.zeros((len(left), len(right)), np.int64)
+    total = np.zeros((len(left), len(right)), np.int64)
+    windows = {window: np.zeros_like(total) for window in WINDOWS if window in out}
+    if windows:
+        for t in np.flatnonzero(areas):
+            c = _dot_products(a, b, columns, slice(t, t + 1))
+            total += c
+            for window, products in windows.items():
+                if t in WINDOWS[window]:
+                    products += c
+        for window, products in windows.items():
+            _correlate(products, b, a, rows, WINDOWS[window], out[window][:, columns])
+    elif "tiles" in out:
         worst = np.zeros(total.shape)
         for t in np.flatnonzero(areas):
             c = _dot_products(a, b, columns, slice(t, t + 1))
@@ -115,23 +129,35 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
         if metric in out:
             gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), divisor, out[metric][:, columns])
     if "correlation" in out:
-        sides = _about_means(b, rows, area), _about_means(a, slice(None), area)
-        gaps.correlation(total, *sides, area, out["correlation"][:, columns])
+        _correlate(total, b, a, rows, _ALL, out["correlation"][:, columns])
 
 
-def contrasts(side: Side) -> Array:
-    """Return (n,) float64: the standard deviation of the pixels of each image of a side that correlations need."""
-    area = int(tile_areas(side.shape).sum())
-    rests, squares = _about_means(side, slice(0, side.count), area)[2:]
+def _correlate(products: Array, b: Side, a: Side, rows: slice, tiles: Array, out: Array) -> None:
+    """Fill `out` with correlation distances of some tiles, from their dot products."""
+    from fingerprint._kernels import gaps
+
+    area = int(tile_areas(a.shape)[tiles].sum())
+    gaps.correlation(products, _about_means(b, rows, tiles), _about_means(a, slice(None), tiles), area, out)
+
+
+def contrasts(side: Side, metric: str) -> Array:
+    """Return (n,) float64: the standard deviation of what a correlation compares of each image of a side."""
+    tiles = WINDOWS.get(metric, _ALL)
+    area = int(tile_areas(side.shape)[tiles].sum())
+    rests, squares = _about_means(side, slice(0, side.count), tiles)[2:]
     return np.asarray(np.sqrt(np.maximum(squares - rests * (rests / area), 0) / area))
 
 
-def _about_means(side: Side, rows: slice, area: int) -> Array:
-    """Return what the correlation needs of each image: sum, mean rounded down, the rest, and the squares about it."""
-    sums = side.arrays["sums"][rows].sum(axis=1)
+def _about_means(side: Side, rows: slice, tiles: Array) -> Array:
+    """Return what the correlation needs of some tiles of each image.
+
+    That is their sum, the mean rounded down, the rest, and the squares about it.
+    """
+    area = int(tile_areas(side.shape)[tiles].sum())
+    sums = side.arrays["sums"][rows][:, tiles].sum(axis=1)
     means = sums // area
     rests = sums - area * means
-    return np.stack([sums, means, rests, side.arrays["squares"][rows].sum(axis=1) - means * (sums + rests)])
+    return np.stack([sums, means, rests, side.arrays["squares"][rows][:, tiles].sum(axis=1) - means * (sums + rests)])
 
 
 def _fill_manhattan(a: Side, b: Side, columns: slice, out: Array) -> None:

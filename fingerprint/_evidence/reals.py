@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._base import concurrency
 from fingerprint._base.representatives import representatives
 from fingerprint._distances.packed import contrasts
 from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
@@ -38,8 +39,8 @@ class Reals:
     whitenings : tuple of Whitening or None
         For each scale what its images have in common; None where they are compared as they are.
     others : ndarray
-        (n_scales, n_real, m) float64: distances to the nearest real images of other groups, ascending, infinite where
-        there are fewer than m; whitened at whitened scales.
+        (n_scales, n_real, m) float64, of whole images and then of windows: distances to the nearest real images of
+        other groups, ascending, infinite where there are fewer than m; whitened at whitened scales.
     groups : ndarray
         (n_real,) int64 from 0: the group of each image; each its own where groups are not known.
     grouped : bool
@@ -73,8 +74,13 @@ class Reals:
 
     @property
     def scales(self) -> tuple[Scale, ...]:
-        """Return what is compared, the first axis of `others`."""
+        """Return what is compared, the first axis of `others`: whole images, then windows."""
         return tuple(self.sides)[: len(self.whitenings)]
+
+    @property
+    def n_whole(self) -> int:
+        """Return at how many scales whole images are compared."""
+        return sum(not scale.windowed for scale in self.scales)
 
     def distances(self, pixels: Array) -> tuple[list[Array], Array, Array]:
         """Return the distances of every real image to every image of `pixels` (m, h, w), whitened where scales are.
@@ -84,7 +90,7 @@ class Reals:
         """
         prepared = prepare_scales(pixels, tuple(self.sides))
         compared = compare_scales(self.sides, prepared)
-        flat = [_flat(prepared[scale], least) for scale, least in zip(self.scales, self.least, strict=True)]
+        flat = [_flat(prepared[scale], scale, least) for scale, least in zip(self.scales, self.least, strict=True)]
         found = [
             _whitened(compared[scale], *about)
             for scale, *about in zip(self.scales, self.whitenings, self.flat, flat, strict=True)
@@ -92,9 +98,9 @@ class Reals:
         return found, compared[COPIED], flat[0]
 
 
-def _flat(side: Side, least: float) -> Array:
-    """Return which images of a side are flat, (n,) bool."""
-    return np.zeros(len(side), bool) if least < 0 else contrasts(side) <= least
+def _flat(side: Side, scale: Scale, least: float) -> Array:
+    """Return which images of a side are flat at a scale, (n,) bool."""
+    return np.zeros(len(side), bool) if least < 0 else contrasts(side, scale.metric) <= least
 
 
 def _learned(found: Array, chosen: Array, flat: Array) -> Whitening | None:
@@ -127,7 +133,7 @@ def prepare_reals(
     pixels : ndarray
         (n_real, h, w) uint8 or uint16.
     scales : sequence of Scale
-        What to compare.
+        What to compare: whole images, then windows.
     groups : ndarray, optional
         (n_real,) int: images of the same group are not compared with each other.
     patches : bool
@@ -152,8 +158,10 @@ def prepare_reals(
     to_used = None if n_used is None else np.full(count - n_used, np.inf)
     apart = np.full(count, np.inf)
     whitenings: list[Whitening | None] = [None] * len(scales)
-    least = np.array([np.median(contrasts(sides[scale])) / _FLAT if scale.whitened else -1.0 for scale in scales])
-    flat = np.stack([_flat(sides[scale], bound) for scale, bound in zip(scales, least, strict=True)])
+    least = np.array(
+        [np.median(contrasts(sides[scale], scale.metric)) / _FLAT if scale.whitened else -1.0 for scale in scales]
+    )
+    flat = np.stack([_flat(sides[scale], scale, bound) for scale, bound in zip(scales, least, strict=True)])
     rest = np.delete(np.arange(count), chosen)
     for columns in (chosen, *(rest[start : start + len(chosen)] for start in range(0, len(rest), len(chosen)))):
         some = sides if len(columns) == count else prepare_scales(pixels[columns], every)
@@ -162,13 +170,16 @@ def prepare_reals(
         if to_used is not None:
             to_these = compared[COPIED][n_used:, columns < n_used]
             to_used = np.minimum(to_used, to_these.min(axis=1, initial=np.inf))
-        for s, scale in enumerate(scales):
-            found = compared[scale]
-            if scale.whitened and columns is chosen:
+
+        def keep_nearest(s: int, columns: Array = columns, compared: Mapping[Scale, Array] = compared) -> None:
+            found = compared[scales[s]]
+            if scales[s].whitened and columns is chosen:
                 whitenings[s] = _learned(found, chosen, flat[s, chosen])
             whitened = _whitened(found, whitenings[s], flat[s], flat[s, columns])
             of_others = np.where(own[:, None] == own[columns], np.inf, whitened)
             others[s] = np.sort(np.concatenate([others[s], of_others], axis=1), axis=1)[:, :kept]
+
+        concurrency.run(keep_nearest, range(len(scales)), threads=threads)
     parts = prepare_patches(without_flat(pixels, flat[0]), threads=threads) if patches else None
     near = _near(pixels, apart)
     return Reals(sides, tuple(whitenings), others, own, groups is not None, least, flat, near, parts, n_used, to_used)

@@ -1,7 +1,10 @@
-"""Scales: whole images are compared at several reductions, each with its metric.
+"""Scales: images are compared at several reductions, each with its metric, whole and in windows.
 
 Nobody knows beforehand at which scale a generator remembers. A weak one keeps the shape of a body, a strong one single
-vessels. So images are compared at every level of a pyramid, and no level is preferred.
+vessels. So images are compared at every level of a pyramid, and no level is preferred. Nor does a generator remember an
+image as a whole: one that sees a part at a time puts together parts of several (Kamb & Ganguli, An Analytic Theory of
+Creativity in Convolutional Diffusion Models, ICML 2025). So windows of half the height and width are compared, each on
+its own.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._distances import metrics
+from fingerprint._distances.packed import WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from fingerprint._distances.side import Side
 
 _STEP = 4  # from one level of the pyramid to the next
-_COARSEST = 16  # shorter side of the last level, in pixels
+_LEAST_SIDE = 16  # shorter side of the last level, and of a window, in pixels
 
 
 @dataclass(frozen=True, order=True)
@@ -32,14 +36,19 @@ class Scale:
     factor : int
         Pixels of the image along each side of one pixel at this scale.
     metric : str
-        A metric of `fingerprint.distances`.
+        A metric of `fingerprint.distances`, or the correlation of a window, see `_distances.packed.WINDOWS`.
     whitened : bool
-        Compare what sets the images apart, see `_evidence.whitening.Whitening`; for the metric ``"correlation"``.
+        Compare what sets the images apart, see `_evidence.whitening.Whitening`; for correlations.
     """
 
     factor: int
     metric: str
     whitened: bool = False
+
+    @property
+    def windowed(self) -> bool:
+        """Say whether a window is compared rather than the whole image."""
+        return self.metric in WINDOWS
 
     @property
     def name(self) -> str:
@@ -71,9 +80,21 @@ def pyramid(height: int, width: int) -> tuple[Scale, ...]:
     [1, 4, 16]
     """
     factors = [1]
-    while min(height, width) // (_STEP * factors[-1]) >= _COARSEST:
+    while min(height, width) // (_STEP * factors[-1]) >= _LEAST_SIDE:
         factors.append(_STEP * factors[-1])
     return tuple(Scale(factor, "correlation", whitened=True) for factor in factors)
+
+
+def windows(scales: Sequence[Scale], height: int, width: int) -> tuple[Scale, ...]:
+    """Return the nine windows at each of these scales, of images of this size, where a window has 16 pixels.
+
+    Examples
+    --------
+    >>> [scale.name for scale in windows(pyramid(256, 300), 256, 300)][::9]
+    ['whitened correlation of window 1, 1x1 pixels', 'whitened correlation of window 1, 4x4 pixels']
+    """
+    wide = [scale for scale in scales if min(height, width) // scale.factor >= 2 * _LEAST_SIDE]
+    return tuple(Scale(scale.factor, window, scale.whitened) for scale in wide for window in WINDOWS)
 
 
 def reduce(pixels: Array, factor: int) -> Array:

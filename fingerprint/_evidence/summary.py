@@ -34,7 +34,7 @@ class Summary:
     Parameters
     ----------
     scales : tuple of Scale
-        What was compared; the first axis of the arrays.
+        Where whole images were compared; the first axis of the arrays.
     nearest : Best
         Rows are (n_scales, n_real); values are the distances to the nearest synthetic images, float64.
     counts : ndarray
@@ -51,6 +51,9 @@ class Summary:
         Files that could not be used.
     ignored : int
         Files that are no images.
+    windows : ndarray
+        (n_windows, n_real, 2) float64, ascending: distances of windows to those of the two nearest synthetic images,
+        infinite where there are fewer.
     patches : GainSummary, optional
         Where patches were compared too.
     fake_to_used : ndarray, optional
@@ -64,6 +67,7 @@ class Summary:
     votes: Array
     copies: Array
     closest: Best
+    windows: Array
     failed: tuple[Failure, ...] = ()
     ignored: int = 0
     patches: GainSummary | None = None
@@ -91,6 +95,7 @@ class Summary:
             votes=self.votes[:, :count],
             copies=self.copies[:, :count],
             closest=self.closest.some(np.s_[:count]),
+            windows=self.windows[:, :count],
             patches=None if self.patches is None else self.patches.first(count),
         )
 
@@ -117,17 +122,20 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     Summary
         Of this block alone, as if the stream began with it.
     """
-    scales, n_real = real.scales, len(real.groups)
+    scales, n_real = real.scales[: real.n_whole], len(real.groups)
     distances = np.empty((len(scales), n_real, len(block)))
     counts = np.zeros((len(scales), n_real, len(histogram.edges())), dtype=np.int64)
     votes = np.zeros((len(scales), n_real), dtype=np.int64)
     copies = np.zeros_like(votes)
     gaps = np.empty((n_real, len(block)))
+    windows = np.full((len(real.scales) - len(scales), n_real, 2), np.inf)
     pixels = block.pixels
     if len(block):
         by_scale, gaps, flat = real.distances(block.pixels)
         pixels = without_flat(pixels, flat)
-        for s, found in enumerate(by_scale):
+        for s, found in enumerate(by_scale[len(scales) :]):
+            windows[s] = _nearest_two(windows[s], found)
+        for s, found in enumerate(by_scale[: len(scales)]):
             distances[s] = found
             counts[s] = histogram.count(found)
             voted = found.argmin(axis=0)
@@ -141,7 +149,14 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
         patches = gains.summarise_gains(real.patches, pixels, block.names, k=k)
     to_used = None if real.n_used is None else np.sort(gaps[: real.n_used].min(axis=0))
     closest = Best.of(gaps, block.names, 1)
-    return Summary(scales, nearest, counts, votes, copies, closest, block.failed, block.ignored, patches, to_used)
+    return Summary(
+        scales, nearest, counts, votes, copies, closest, windows, block.failed, block.ignored, patches, to_used
+    )
+
+
+def _nearest_two(*parts: Array) -> Array:
+    """Return the two smallest numbers, ascending, along the last axis of all parts together."""
+    return np.sort(np.partition(np.concatenate(parts, axis=-1), 1, axis=-1)[..., :2], axis=-1)
 
 
 def join(parts: Sequence[Summary]) -> Summary:
@@ -182,6 +197,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         np.sum([summary.votes for summary in summaries], axis=0),
         np.sum([summary.copies for summary in summaries], axis=0),
         Best.merge([summary.closest for summary in summaries]),
+        _nearest_two(*(summary.windows for summary in summaries)),
         tuple(failed),
         sum(summary.ignored for summary in summaries),
         gains.merge(patches) if patches else None,

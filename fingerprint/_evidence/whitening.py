@@ -76,8 +76,6 @@ class Whitening:
         Whitening or None
             None where all representatives are alike: then nothing is known of what sets images apart.
         """
-        from scipy.linalg import cho_factor, cho_solve
-
         means = (1.0 - distances).mean(axis=1)
         overall = means[representatives].mean()
         products = (1.0 - distances) - means[representatives] - (means[:, None] - overall)
@@ -85,10 +83,9 @@ class Whitening:
         ridge = _DEPENDENT * float(gram.trace()) / len(gram)
         if ridge < _LEAST:
             return None
-        factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True)
-        inverse = cho_solve(factor, np.eye(len(gram)))
+        inverse = _inverse(gram + ridge * np.eye(len(gram)))
         lengths = (1.0 + overall) - 2.0 * means
-        lengths[_others(representatives, len(means))] -= (rest * cho_solve(factor, rest.T).T).sum(axis=1)
+        lengths[_others(representatives, len(means))] -= (rest * _product(rest, inverse)).sum(axis=1)
         lengths[representatives] = ridge * (1.0 - ridge * inverse.diagonal())
         return cls(representatives, means, inverse, rest, lengths, ridge)
 
@@ -114,16 +111,34 @@ class Whitening:
             found, self.representatives, self.means, self.means[self.representatives].mean(), products, squares
         )
         known = products[self.representatives]
-        solved = np.empty(known.shape)
-        kernels.multiply(self.inverse, known, solved)
+        solved = _product(self.inverse, known)
         kernels.project(known, solved, squares)
         if len(self.rest):
-            explained = np.empty((len(self.rest), found.shape[1]))
-            kernels.multiply(self.rest, solved, explained)
-            products[_others(self.representatives, len(products))] -= explained
+            products[_others(self.representatives, len(products))] -= _product(self.rest, solved)
         products[self.representatives] = self.ridge * solved
         kernels.cosines(found, products, self.lengths, squares, (_ROUNDING * self.ridge) ** 2, out)
         return out
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Return the matrix product, the same bits on every machine, which a BLAS does not promise."""
+    from fingerprint._kernels import whitening as kernels
+
+    out = np.empty((len(a), b.shape[1]))
+    kernels.multiply(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
+    return out
+
+
+def _inverse(matrix: Array) -> Array:
+    """Return the inverse of a symmetric positive definite matrix, by that of one half and of its Schur complement."""
+    if len(matrix) == 1:
+        return np.asarray(1 / matrix)
+    half = len(matrix) // 2
+    first = _inverse(matrix[:half, :half])
+    shared = _product(first, matrix[:half, half:])
+    last = _inverse(matrix[half:, half:] - _product(matrix[half:, :half], shared))
+    corner = -_product(shared, last)
+    return np.block([[first - _product(corner, shared.T), corner], [corner.T, last]])
 
 
 def _others(representatives: Array, count: int) -> Array:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GROUP, STEP = 16, 64  # images interleaved, bytes of each in a step
 _TILES = 4  # along each side of an image
+_WINDOWS = 3  # along each side: two tiles wide, one tile apart
 
 
 def rows_of(side: Any, first: int, last: int, kind: type) -> Any:
@@ -31,6 +32,12 @@ def tile_edges(length: int) -> Array:
 def tile_areas(shape: tuple[int, ...]) -> Array:
     """Return the number of pixels of each tile."""
     return np.outer(np.diff(tile_edges(shape[0])), np.diff(tile_edges(shape[1]))).ravel()
+
+
+def window_tiles(window: int) -> Array:
+    """Return the four tiles of one of the nine windows of half the height and width of an image."""
+    row, column = divmod(window, _WINDOWS)
+    return np.array([_TILES * y + x for y in (row, row + 1) for x in (column, column + 1)])
 
 
 def tile_starts(shape: tuple[int, ...]) -> Array:

@@ -29,19 +29,26 @@ def centre(distances, members, means, overall, out, squares):  # type: ignore[no
 
 @kernel
 def multiply(a, b, out):  # type: ignore[no-untyped-def]
-    """Matrix product a (n, k) b (k, m); each number sums its terms in their order, whatever the shape of b."""
+    """Matrix product a (n, k) b (k, m); each number sums its terms in their order, whatever the shapes."""
     out[:] = 0.0
-    whole = a.shape[1] - a.shape[1] % 4
-    for i in range(a.shape[0]):
-        row = out[i]
+    rows, whole = a.shape[0] - a.shape[0] % 2, a.shape[1] - a.shape[1] % 4
+    for i in range(0, rows, 2):  # two rows share what is read of b
+        upper, lower = out[i], out[i + 1]
         for k in range(0, whole, 4):
             p, q, r, s = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+            t, u, v, w = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
             for j in range(b.shape[1]):
-                row[j] = (((row[j] + p * b[k, j]) + q * b[k + 1, j]) + r * b[k + 2, j]) + s * b[k + 3, j]
+                x, y, z, last = b[k, j], b[k + 1, j], b[k + 2, j], b[k + 3, j]
+                upper[j] = (((upper[j] + p * x) + q * y) + r * z) + s * last
+                lower[j] = (((lower[j] + t * x) + u * y) + v * z) + w * last
         for k in range(whole, a.shape[1]):
-            p = a[i, k]
             for j in range(b.shape[1]):
-                row[j] += p * b[k, j]
+                upper[j] += a[i, k] * b[k, j]
+                lower[j] += a[i + 1, k] * b[k, j]
+    for i in range(rows, a.shape[0]):
+        for k in range(a.shape[1]):
+            for j in range(b.shape[1]):
+                out[i, j] += a[i, k] * b[k, j]
 
 
 @kernel

@@ -136,37 +136,6 @@ def add_kinds(tails: Array) -> Array:
     return total
 
 
-def average_scales(statistics: Array) -> Array:
-    """Average the statistics of several scales, each weighted by the inverse of its spread where nothing leaks.
-
-    The spread is the distance between the 5 % and the 25 % quantile. Strong evidence does not widen it, even if half of
-    the images have it. No weight is learnt from labels. If a scale has no spread at all (a single image, identical
-    images), all weigh alike.
-
-    Parameters
-    ----------
-    statistics : ndarray
-        (n_scales, n) float64; higher = more likely used.
-
-    Returns
-    -------
-    ndarray
-        (n,) float64 in the units of the statistics; higher = more likely used.
-
-    Examples
-    --------
-    >>> average_scales(np.array([[0.0, 1.0, 2.0], [0.0, 10.0, 20.0]])).round(2)
-    array([0.  , 1.82, 3.64])
-    """
-    spread = _spread(statistics)
-    weights = 1 / spread if spread.all() else np.ones(len(spread))
-    # a sum over rows in fixed order: the same bits on every machine, which a matrix product does not promise
-    total = np.zeros(statistics.shape[1])
-    for weight, row in zip(weights / weights.sum(), statistics, strict=True):
-        total += weight * row
-    return total
-
-
 def _spread(statistics: Array) -> Array:
     """Return the distance between two low quantiles; where they are equal, the mean distance from them."""
     low, middle = np.quantile(statistics, (_LOW, _MIDDLE), axis=1)

@@ -73,7 +73,7 @@ def side_by_side(every: Sequence[Sequence[Neighbourhood]]) -> tuple[int, Array]:
     """
     count = min(seen[0].n_fake for seen in every)
     nearness = [inputs(seen, count)[:, :-1].T for seen in every]
-    return count, default.average_scales(np.concatenate(nearness, axis=1)).reshape(len(every), -1)
+    return count, np.mean(nearness, axis=1)
 
 
 def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = -math.inf) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from fingerprint._statistics import attacks
-from fingerprint._statistics.default import CHANCE, HIGHEST, add_kinds, average_scales, nearness, tail_scores
+from fingerprint._statistics.default import CHANCE, HIGHEST, add_kinds, nearness, tail_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,15 +82,16 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def kinds(method: Method, seen: Sequence[Neighbourhood], patches: Array | None = None) -> Array:
+def kinds(method: Method, seen: Sequence[Sequence[Neighbourhood]], patches: Array | None = None) -> Array:
     """Return the statistic of each kind of evidence that a method uses, whole images first, then patches.
 
     Parameters
     ----------
     method : Method
         What to compute.
-    seen : sequence of Neighbourhood
-        One for each scale.
+    seen : sequence of sequence of Neighbourhood
+        For each scale the whole image, or its windows. Their statistics are averaged: log2 ratios where there are
+        several.
     patches : ndarray, optional
         (n,) float64 statistic of patches; without it, whole images alone count.
 
@@ -101,8 +102,8 @@ def kinds(method: Method, seen: Sequence[Neighbourhood], patches: Array | None =
     """
     rows = []
     if method.statistic is not None:
-        by_scale = [method.statistic(scale) for scale in seen]
-        rows.append(average_scales(np.stack(by_scale)) if len(by_scale) > 1 else by_scale[0])
+        by_scale = [np.mean([method.statistic(part) for part in scale], axis=0) for scale in seen]
+        rows.append(np.mean(by_scale, axis=0))
     if method.patches and patches is not None:
         rows.append(patches)
     return np.stack(rows)

@@ -50,7 +50,7 @@ class Neighbourhood:
 
 
 def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
-    """Return what the statistics see, one entry for each scale.
+    """Return what the statistics see of whole images, one entry for each scale.
 
     Parameters
     ----------
@@ -64,9 +64,24 @@ def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
     list of Neighbourhood
         In the order of ``summary.scales``.
     """
-    others = real.others[:, : summary.distances.shape[1]]
+    others = real.others[: len(summary.scales), : summary.distances.shape[1]]
     columns = zip(summary.distances, others, summary.counts, summary.votes, summary.copies, strict=True)
     return [Neighbourhood(*column, summary.n_fake, real.grouped) for column in columns]
+
+
+def windows(real: Reals, summary: Summary) -> list[list[Neighbourhood]]:
+    """Return what the statistics see of the windows at each scale; of the whole image where windows were too small.
+
+    Arguments as for `neighbourhoods`. Of windows, only the two nearest synthetic images are known.
+    """
+    whole = neighbourhoods(real, summary)
+    others = real.others[len(whole) :, : summary.distances.shape[1]]
+    none, counts = np.zeros(others.shape[1], np.int64), np.zeros((others.shape[1], 0), np.int64)
+    parts = [
+        Neighbourhood(nearest, near, counts, none, none, summary.n_fake, real.grouped)
+        for nearest, near in zip(summary.windows, others, strict=True)
+    ]
+    return [parts[9 * s : 9 * s + 9] or [seen] for s, seen in enumerate(whole)]
 
 
 def log2(distances: Array) -> Array:
