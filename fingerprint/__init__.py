@@ -18,6 +18,7 @@ _EXPORTS = {
     "_answers.rank": ("METHODS", "rank"),
     "_answers.ranking": ("Ranking",),
     "_answers.rows": ("Group", "Match", "Rectangle", "Row"),
+    "_answers.withheld": ("GivenAway", "Withheld", "WithheldImage"),
     "_base.checks": ("InputError",),
     "_base.failures": ("Failure",),
     "_base.provenance": ("Provenance",),
@@ -64,6 +65,9 @@ if TYPE_CHECKING:
     from fingerprint._answers.rows import Match as Match
     from fingerprint._answers.rows import Rectangle as Rectangle
     from fingerprint._answers.rows import Row as Row
+    from fingerprint._answers.withheld import GivenAway as GivenAway
+    from fingerprint._answers.withheld import Withheld as Withheld
+    from fingerprint._answers.withheld import WithheldImage as WithheldImage
     from fingerprint._base.checks import InputError as InputError
     from fingerprint._base.failures import Failure as Failure
     from fingerprint._base.provenance import Provenance as Provenance

@@ -134,7 +134,11 @@ def test_demo_writes_ranks_and_compares_with_the_truth(tmp_path, capsys, monkeyp
         (("rank", "{real}", "{fake}", "--group-pattern", "x(.)"), "to match every name, found none in 'real_0.png'"),
         (("rank", "{nested}", "{fake}"), "got 1 other file; pass --recursive to read"),
         (("rank", "{real}", "{small}"), "pass --size 16 to resample"),
-        (("rank", "{real}", "{fake}", "--out", "-", "--json", "-"), "--out, --json: expected one of both to be '-'"),
+        (
+            ("rank", "{real}", "{fake}", "--out", "-", "--json", "-"),
+            "--out, --json: expected one of them to be '-', got 2",
+        ),
+        (("rank", "{real}", "{fake}", "--report", "-"), "--report: expected the name of a file, got '-'"),
         (("distances", "{real}", "{fake}", "--out", "d.txt"), "--out: expected a file name ending in .npy or .csv"),
         (("distances", "{real}", "{fake}", "--metric", "magic", "--out", "d.npy"), "metric: expected one of"),
     ],

@@ -43,6 +43,7 @@ def results(tmp_path_factory) -> dict[type, Result]:
     found = [
         *(ranking, ranking.decide(), ranking.evidence(0), detector, predictions, evaluation, evaluation.coin, audit),
         *(audit.copying, demo, challenge.Answer(detector, predictions, 2023)),
+        fingerprint.rank(real, [fake, real.pixels[:4]], groups=lambda name: name[-6:]).withhold(),
         fingerprint.compare(used, fake, demo.fake, unused=unused, n_bootstrap=100),
         fingerprint.attribute({"a": used, "=b": unused}, fake, least_margin=0.2),
         fingerprint.nearest(real, fake),
@@ -62,7 +63,7 @@ lists = pytest.mark.parametrize("result", LISTS, indirect=True, ids=lambda kind:
 
 def test_every_kind_of_result_is_tested(results) -> None:
     assert set(results) == set(KINDS)
-    assert len(LISTS) == 6
+    assert len(LISTS) == 7
 
 
 @every

@@ -51,7 +51,7 @@ class Evidence(Result):
         return pictures.rectangles(self.where, count)
 
     def image(self) -> Image:
-        """Return a picture: the real image, the synthetic one, their matching patches, and the heat map of the gain."""
+        """Return a picture: the real image, the synthetic one, their difference, and the heat map of the gain."""
         return pictures.draw(self.real, self.fake, self.where)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of evidence: a real image beside a synthetic one, where they match, and where patches gain."""
+"""Pictures of evidence: a real image beside a synthetic one, their difference, where they match and patches gain."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ SHOWN = 12  # rectangles that are drawn, those with the largest gains
 _HEIGHT = 384  # of a panel in pixels, at least
 _HOT = 6.0  # mean gain at which the heat map is brightest
 _GAP = 8
+_LETTERS = 14  # height of the number of a patch in pixels
 
 
 def heat(gain_map: GainMap, height: int, width: int) -> Array:
@@ -75,8 +76,8 @@ def rectangles(gain_map: GainMap, count: int) -> list[Rectangle]:
     return found
 
 
-def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
-    """Draw a real image, its synthetic match and the heat map of the gains side by side.
+def panels(real: Array, fake: Array, gain_map: GainMap) -> list[Image]:
+    """Draw a real image, its synthetic match, the difference of both, and the heat map of the gains.
 
     Parameters
     ----------
@@ -87,35 +88,49 @@ def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
 
     Returns
     -------
-    PIL.Image.Image
-        RGB. Rectangles of one colour mark a patch and its match; the heat map lies over the real image.
+    list of PIL.Image.Image
+        Four in RGB, of one size. Rectangles of one number mark a patch and its match. The difference is black where the
+        pixels are equal, and white from a quarter of all grey levels apart. The heat map lies over the real image.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     height, width = real.shape
     zoom = -(-_HEIGHT // height)
-    shown_fake = fake[:, ::-1] if gain_map.mirrored else fake
-    warm = heat(gain_map, height, width)[..., None]
-    strength = np.clip(warm / _HOT, 0, 1)
+    shown = fake[:, ::-1] if gain_map.mirrored else fake
+    strength = np.clip(heat(gain_map, height, width)[..., None] / _HOT, 0, 1)
     overlay = _grey(real)[..., None] * (1 - 0.7 * strength) + strength * 0.7 * np.array([255.0, 90.0, 0.0])
-    panels = [np.repeat(_grey(side)[..., None], 3, axis=2) for side in (real, shown_fake)] + [overlay]
-    canvas = Image.new("RGB", (3 * width * zoom + 2 * _GAP, height * zoom), "white")
-    for n, panel in enumerate(panels):
-        shown = Image.fromarray(panel.astype(np.uint8)).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
-        canvas.paste(shown, (n * (width * zoom + _GAP), 0))
-    pen = ImageDraw.Draw(canvas)
-    for n, (y, x, top, left, _) in enumerate(rectangles(gain_map, SHOWN)):
-        colour = f"hsl({360 * n // SHOWN}, 100%, 55%)"
-        for panel_number, (upper, edge) in enumerate(((y, x), (top, left))):
-            start = panel_number * (width * zoom + _GAP)
-            box = [
-                edge * zoom,
-                upper * zoom,
-                (edge + gain_map.patch_size) * zoom - 1,
-                (upper + gain_map.patch_size) * zoom - 1,
-            ]
-            pen.rectangle([start + box[0], box[1], start + box[2], box[3]], outline=colour, width=2)
+    colours = [np.repeat(one[..., None], 3, axis=2) for one in (_grey(real), _grey(shown), _difference(real, shown))]
+    drawn = [
+        Image.fromarray(panel.astype(np.uint8)).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
+        for panel in (*colours, overlay)
+    ]
+    for number, (y, x, top, left, _) in enumerate(rectangles(gain_map, SHOWN)):
+        _frame(drawn[0], number, y * zoom, x * zoom, gain_map.patch_size * zoom)
+        _frame(drawn[1], number, top * zoom, left * zoom, gain_map.patch_size * zoom)
+    return drawn
+
+
+def draw(real: Array, fake: Array, gain_map: GainMap) -> Image:
+    """Draw the `panels` side by side; parameters as there."""
+    from PIL import Image
+
+    found = panels(real, fake, gain_map)
+    width, height = found[0].size
+    canvas = Image.new("RGB", (len(found) * (width + _GAP) - _GAP, height), "white")
+    for n, panel in enumerate(found):
+        canvas.paste(panel, (n * (width + _GAP), 0))
     return canvas
+
+
+def _frame(panel: Image, number: int, top: int, left: int, size: int) -> None:
+    """Frame a patch, and write its number, from 1, into the upper left corner."""
+    from PIL import ImageDraw, ImageFont
+
+    pen, colour = ImageDraw.Draw(panel), f"hsl({360 * number // SHOWN}, 100%, 55%)"
+    pen.rectangle([left, top, left + size - 1, top + size - 1], outline=colour, width=2)
+    font, corner = ImageFont.load_default(_LETTERS), (left + 4, top + 3)
+    pen.rectangle([left + 2, top + 2, pen.textbbox(corner, str(number + 1), font)[2] + 1, top + _LETTERS + 4], "black")
+    pen.text(corner, str(number + 1), "white", font)
 
 
 def data_uri(picture: Image, kind: str, **options: object) -> str:
@@ -131,3 +146,10 @@ def _grey(image: Array) -> Array:
         return image.astype(np.float64)
     low, high = float(image.min()), float(image.max())
     return np.asarray((image - low) * (255 / max(high - low, 1)))
+
+
+def _difference(real: Array, fake: Array) -> Array:
+    """Return how far apart the pixels of two images are, 255 from a quarter of all grey levels on."""
+    low, high = (0, 255) if real.dtype == np.uint8 else (min(real.min(), fake.min()), max(real.max(), fake.max()))
+    apart = np.abs(real.astype(np.float64) - fake)
+    return np.asarray(np.minimum(apart * (4 * 255 / max(float(high) - float(low), 1)), 255))

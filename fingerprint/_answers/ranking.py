@@ -11,6 +11,7 @@ import numpy as np
 from fingerprint._answers import report
 from fingerprint._answers.origin import Origin
 from fingerprint._answers.rows import Group, Match, Row
+from fingerprint._answers.withheld import Withheld, withheld
 from fingerprint._base import checks, output, results
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure, Failures, failed_lines
@@ -259,6 +260,36 @@ class Ranking(ListResult[Row]):
         decided = decisions.with_copies(decided, self.copies, self.groups)
         made = None if self.provenance is None else self.provenance.also(false_discovery_rate=rate)
         return replace(decided, provenance=made)
+
+    def withhold(self, *, false_discovery_rate: float = 0.1) -> Withheld:
+        """List the synthetic images that give real ones away, to withhold them from a release.
+
+        Parameters
+        ----------
+        false_discovery_rate : float
+            As for `decide`: what it calls used is what has to be protected.
+
+        Returns
+        -------
+        Withheld
+            For each synthetic image the real ones that it gives away. It knows of the `k` synthetic images that `rank`
+            kept for each real one; what is left may give away more, so rank it again.
+
+        Raises
+        ------
+        InputError
+            As `decide`.
+
+        Examples
+        --------
+        >>> import fingerprint
+        >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+        >>> fake = [demo.fake.pixels, demo.real.pixels[:1]]
+        >>> fingerprint.rank(demo.real, fake, k=1).withhold()[0].gives_away[0].reason
+        'identical'
+        """
+        decided = self.decide(false_discovery_rate=false_discovery_rate)
+        return replace(withheld(self[:], decided, self.n_fake), provenance=decided.provenance)
 
     def __str__(self) -> str:
         """Return a text for people: the first rows, how to read them, and what failed."""

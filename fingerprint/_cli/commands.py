@@ -74,7 +74,7 @@ def _rank_arguments(command: ArgumentParser) -> None:
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
     command.add_argument("--rate", type=float, default=0.1, help="false discovery rate of the decision (default: 0.1)")
     command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
-    shared.add_outputs(command, report=True)
+    shared.add_outputs(command, release=True)
 
 
 def _rank(options: Namespace) -> Outcome:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import fingerprint
 from fingerprint._cli.commands import COMMANDS
-from fingerprint._cli.options import STDOUT, Outputs, in_words
+from fingerprint._cli.options import Outputs, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
     faults = outputs.write(outcome.result)
     if not options.quiet:
         text = "\n".join([outcome.text, *outputs.written])
-        _say(text, sys.stderr if STDOUT in outputs.targets else sys.stdout)
+        _say(text, sys.stderr if outputs.to_stdout else sys.stdout)
     for fault in faults:  # what was found is printed all the same
         _say(f"fingerprint: {fault}", sys.stderr)
     sys.stdout.flush()

@@ -105,13 +105,18 @@ def groups(options: Namespace) -> Mapping[str, object] | Callable[[str], object]
 # --- What is written --------------------------------------------------------------------------------------------------
 
 
-def add_outputs(command: ArgumentParser, *, table: bool = True, report: bool = False) -> None:
-    """Add the files that a command can write."""
+def add_outputs(command: ArgumentParser, *, table: bool = True, release: bool = False) -> None:
+    """Add the files that a command can write; with `release`, also those by which a release is decided."""
     if table:
         command.add_argument("--out", metavar="FILE", help="write the table as CSV; - = to stdout")
     command.add_argument("--json", metavar="FILE", help="write everything as JSON; - = to stdout")
-    if report:
+    if release:
         command.add_argument("--report", metavar="FILE", help="write a page that shows the evidence, as HTML")
+        command.add_argument(
+            "--withhold",
+            metavar="FILE",
+            help="write the synthetic images to withhold and the real ones that each gives away, as CSV; - = to stdout",
+        )
 
 
 @dataclass
@@ -120,30 +125,39 @@ class Outputs:
 
     Parameters
     ----------
-    targets : list of str
-        Paths; ``-`` is stdout.
-    methods : list of str
-        What of the result writes each.
+    targets : dict
+        From option to path; ``-`` is stdout.
+    options : argparse.Namespace
+        What else the user chose.
     written : list of str
         A line for each file that was written.
     """
 
-    targets: list[str]
-    methods: list[str]
+    targets: dict[str, str]
+    options: Namespace
     written: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, options: Namespace) -> Outputs:
         """Return the files that the options name."""
-        known = {"out": getattr(options, "out_method", "to_csv"), "json": "to_json", "report": "report"}
-        asked = {name: path for name in known if (path := getattr(options, name, None)) is not None}
-        return cls(list(asked.values()), [known[name] for name in asked])
+        known = ("out", "json", "report", "withhold")
+        return cls({name: path for name in known if (path := getattr(options, name, None)) is not None}, options)
+
+    @property
+    def to_stdout(self) -> list[str]:
+        """The options that write to stdout."""
+        return [name for name, target in self.targets.items() if target == STDOUT]
 
     def check(self) -> None:
         """Raise before the work where a file could not be written after it."""
-        if self.targets.count(STDOUT) > 1:
-            raise fingerprint.InputError("--out, --json: expected one of both to be '-', got two; give one a file name")
-        for target in self.targets:
+        if len(self.to_stdout) > 1:
+            raise fingerprint.InputError(
+                f"--{', --'.join(self.to_stdout)}: expected one of them to be '-', got {len(self.to_stdout)}; give the "
+                "others a file name"
+            )
+        if "report" in self.to_stdout:
+            raise fingerprint.InputError("--report: expected the name of a file, got '-'")
+        for target in self.targets.values():
             folder = Path(target).parent
             if target == STDOUT:
                 continue
@@ -153,7 +167,7 @@ class Outputs:
                 raise fingerprint.InputError(f"{target}: expected a file in an existing folder; create {folder}")
             if not os.access(folder, os.W_OK):
                 raise fingerprint.InputError(f"{target}: expected a folder to write into, got {folder}, read-only")
-        for library in ("jinja2", "matplotlib") * ("report" in self.methods):
+        for library in ("jinja2", "matplotlib") * ("report" in self.targets):
             try:
                 importlib.import_module(library)
             except ImportError:
@@ -164,16 +178,24 @@ class Outputs:
     def write(self, result: Any) -> list[str]:
         """Write all files, and return what went wrong."""
         faults = []
-        for target, method in zip(self.targets, self.methods, strict=True):
+        for name, target in self.targets.items():
             try:
                 if target == STDOUT:
-                    sys.stdout.write(getattr(result, method)())
+                    sys.stdout.write(self._write(name, result))
                 else:
-                    getattr(result, method)(target)
+                    self._write(name, result, target)
                     self.written.append(f"Wrote {target}")
             except (fingerprint.InputError, OSError) as error:
                 faults.append(in_words(error))
         return faults
+
+    def _write(self, name: str, result: Any, *path: str) -> Any:
+        """Write what one option asks for to a path, or return it as text."""
+        if name == "withhold":
+            return result.withhold(false_discovery_rate=self.options.rate).to_csv(*path)
+        if name == "out":
+            return getattr(result, getattr(self.options, "out_method", "to_csv"))(*path)
+        return result.report(*path) if name == "report" else result.to_json(*path)
 
 
 def in_words(error: Exception) -> str:

@@ -28,12 +28,15 @@ class Copy(NamedTuple):
         Root mean square difference of their pixels, in grey levels of the images. 0 = identical in each pixel.
     position : int
         Of the real image in the result that holds this, from 0.
+    fake_position : int or None
+        Of the synthetic image among the usable ones, see `fingerprint.Match`.
     """
 
     name: str
     fake: str
     difference: float
     position: int
+    fake_position: int | None = None
 
 
 def copies_of(names: Sequence[str], near: Array, summary: Summary, order: Sequence[int]) -> tuple[Copy, ...]:
@@ -57,7 +60,7 @@ def copies_of(names: Sequence[str], near: Array, summary: Summary, order: Sequen
     """
     gaps, images = summary.closest.values[:, 0].tolist(), summary.closest.images[:, 0].tolist()
     return tuple(
-        Copy(names[i], summary.closest.names[images[i]], gaps[i], position)
+        Copy(names[i], summary.closest.names[images[i]], gaps[i], position, images[i])
         for position, i in enumerate(order)
         if gaps[i] <= near[i]
     )
