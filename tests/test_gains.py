@@ -1,6 +1,7 @@
 """Gains against the oracle, and their properties."""
 
 import itertools
+from functools import partial
 
 import naive_gains as naive
 import numpy as np
@@ -127,7 +128,7 @@ def test_blocks_and_their_order_change_no_bit(seed):
     order, cuts = rng.permutation(7), np.sort(rng.integers(0, 8, 2))
     whole = gains.summarise_gains(prepared, fake[order], [f"image_{i}" for i in order], k=3)
     parts = [
-        gains.summarise_gains(prepared, fake[part], [f"image_{i}" for i in part], k=3).moved(start)
+        gains.summarise_gains(prepared, fake[part], [f"image_{i}" for i in part], k=3).placed(partial(np.add, start))
         for part, start in zip(np.split(order, cuts), [0, *cuts.tolist()], strict=True)
     ]
     assert_same(gains.merge([gains.merge(parts[2:0:-1]), parts[0]]), whole)
@@ -201,7 +202,9 @@ def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
     prepared = prepare_patches(real)
     once = gains.summarise_gains(prepared, fake, names(5))
     # every image comes as often: eleven copies of one are as usual as any chance
-    often = gains.merge([gains.summarise_gains(prepared, fake, names(5)).moved(5 * i) for i in range(12)])
+    often = gains.merge(
+        [gains.summarise_gains(prepared, fake, names(5)).placed(partial(np.add, 5 * i)) for i in range(12)]
+    )
     assert once.scores.tolist() == once.gains[:, 0].tolist()
     assert often.gains[:, 0].tolist() == once.gains[:, 0].tolist()
     assert (often.scores[:3] < 0.1 * once.scores[:3]).all()

@@ -203,7 +203,7 @@ def test_threads_and_blocks_change_no_bit(threads, size) -> None:
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(size, len(FAKE), size))]
     seen = []
     found = engine.summarise(engine.Summariser(reals(), K), tasks, threads=threads, advance=seen.append)
-    assert_same(found, whole_summary())
+    assert_same(found.kept, whole_summary())
     assert sum(seen) == len(FAKE)
 
 
@@ -215,7 +215,8 @@ def test_threads_and_blocks_change_no_bit(threads, size) -> None:
 def test_an_executor_changes_no_bit(executor) -> None:
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(2, len(FAKE), 2))]
     with executor() as pool:
-        assert_same(engine.summarise(engine.Summariser(reals(), K), tasks, threads=1, executor=pool), whole_summary())
+        found = engine.summarise(engine.Summariser(reals(), K), tasks, threads=1, executor=pool)
+        assert_same(found.kept, whole_summary())
 
 
 def test_an_executor_gets_a_bounded_number_of_shards(monkeypatch) -> None:
@@ -223,7 +224,8 @@ def test_an_executor_gets_a_bounded_number_of_shards(monkeypatch) -> None:
     monkeypatch.setattr(engine, "_SHARD", 1)
     tasks = [partial(reader, block) for block in cut(range(len(FAKE)), *range(5, len(FAKE), 5))]
     with ThreadPoolExecutor(1) as pool:
-        assert_same(engine.summarise(engine.Summariser(reals(), K), tasks, threads=1, executor=pool), whole_summary())
+        found = engine.summarise(engine.Summariser(reals(), K), tasks, threads=1, executor=pool)
+        assert_same(found.kept, whole_summary())
 
 
 def test_a_failing_read_reaches_the_caller_and_cancels_the_rest() -> None:
@@ -242,12 +244,17 @@ def test_a_failing_read_reaches_the_caller_and_cancels_the_rest() -> None:
     assert len(begun) < 500
 
 
-def test_failures_and_ignored_files_add_up_in_natural_order() -> None:
-    first = stack(FAKE[:0], (), failed=(Failure("b10.png", "empty"),), ignored=2)
-    second = stack(FAKE[:2], NAMES[:2], failed=(Failure("b9.png", "truncated"),), ignored=1)
-    found = summaries.merge([summaries.summarise(reals(), block, k=K) for block in (first, second)])
-    assert [failure.name for failure in found.failed] == ["b9.png", "b10.png"]
-    assert (found.n_fake, found.ignored) == (2, 3)
+def test_failures_add_up_in_natural_order() -> None:
+    first = stack(FAKE[:0], (), failed=(Failure("b10.png", "empty"),))
+    second = stack(FAKE[:2], NAMES[:2], failed=(Failure("b9.png", "truncated"),))
+    found = summaries.join([summaries.summarise(reals(), block, k=K) for block in (first, second)])
+    assert [failure.name for failure in found.failed] == ["b10.png", "b9.png"]
+    assert found.lost.tolist() == [0, 3]
+    assert found.nearest.images.max() == 2
+    settled = found.settled()
+    assert [failure.name for failure in settled.failed] == ["b9.png", "b10.png"]
+    assert settled.nearest.images.max() == 1
+    assert (found.n_fake, found.n_places) == (2, 4)
 
 
 def test_there_are_no_more_nearest_images_than_synthetic_ones() -> None:

@@ -178,7 +178,16 @@ def attribute(
             f"got {checks.describe(training_sets)}"
         )
     least = checks.number("least_margin", least_margin, minimum=0)
-    options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
+    options = ReadingOptions(
+        size=size,
+        recursive=recursive,
+        on_error=on_error,
+        block=block,
+        threads=threads,
+        executor=executor,
+        checkpoint=None,
+        progress=progress,
+    )
     known = {name: options.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
     real = loading.concatenate(*known.values(), argument="training_sets")
     workers = concurrency.resolve(threads)

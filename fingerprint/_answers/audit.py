@@ -25,6 +25,7 @@ from fingerprint._statistics.intervals import Estimate
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from concurrent.futures import Executor
+    from os import PathLike
 
     from numpy.typing import ArrayLike
 
@@ -222,6 +223,7 @@ def audit(
     block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Audit:
     """Test whether a generator leaks which real images it was trained on, and how much.
@@ -241,7 +243,7 @@ def audit(
         Score to use, see `fingerprint.rank`.
     level, false_positive_rate, power, confidence, n_permutations, seed
         As for `fingerprint.audit_scores`.
-    size, recursive, on_error, block, threads, executor, progress
+    size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -271,7 +273,16 @@ def audit(
     chosen = methods.METHODS[checks.choice("method", method, methods.METHODS)]
     side = RealSide.of(
         used,
-        ReadingOptions(size, recursive, on_error, block, threads, executor, progress),
+        ReadingOptions(
+            size=size,
+            recursive=recursive,
+            on_error=on_error,
+            block=block,
+            threads=threads,
+            executor=executor,
+            checkpoint=checkpoint,
+            progress=progress,
+        ),
         reference=unused,
         groups=groups,
         metrics=chosen.metrics,

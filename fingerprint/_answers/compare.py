@@ -18,6 +18,7 @@ from fingerprint._statistics import fixed_count, intervals, roc
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from os import PathLike
 
     from fingerprint._answers.one_pass import Groups
     from fingerprint._base.types import Array, OnError
@@ -99,6 +100,7 @@ def compare(
     block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Comparison:
     """Tell which of two generators, trained on the same real images, leaks more of them.
@@ -120,7 +122,7 @@ def compare(
         Of the intervals, 0.5 to 0.999.
     n_bootstrap, seed : int
         Bootstrap samples, at least 100, and their seed.
-    size, recursive, on_error, block, threads, executor, progress
+    size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -146,7 +148,16 @@ def compare(
     level = checks.number("confidence", confidence, minimum=0.5, maximum=0.999)
     draws = checks.integer("n_bootstrap", n_bootstrap, minimum=100)
     start = checks.integer("seed", seed, minimum=0)
-    options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
+    options = ReadingOptions(
+        size=size,
+        recursive=recursive,
+        on_error=on_error,
+        block=block,
+        threads=threads,
+        executor=executor,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
     side = RealSide.of(used, options, reference=unused, groups=groups, fixed_count=True, called=("used", "unused"))
     both = [
         side.compare(fake, k=fixed_count.KEPT, argument=name) for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))

@@ -168,6 +168,7 @@ class Detector(Result):
         block: int = BLOCK,
         threads: int | None = None,
         executor: Executor | None = None,
+        checkpoint: str | PathLike[str] | None = None,
         progress: bool = False,
     ) -> Predictions:
         """Tell for real images whether the generator of the synthetic ones was trained on them.
@@ -185,7 +186,7 @@ class Detector(Result):
             Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
             has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
             together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
-        groups, size, recursive, on_error, block, threads, executor, progress
+        groups, size, recursive, on_error, block, threads, executor, checkpoint, progress
             As for `fingerprint.rank`. Give groups if, and only if, `fit` had them.
 
         Returns
@@ -200,7 +201,16 @@ class Detector(Result):
         """
         if share is not None:
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
-        options = ReadingOptions(size, recursive, on_error, block, threads, executor, progress)
+        options = ReadingOptions(
+            size=size,
+            recursive=recursive,
+            on_error=on_error,
+            block=block,
+            threads=threads,
+            executor=executor,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
         seen = RealSide.of(real, options, population=population, groups=groups, fixed_count=True).compare(
             fake, k=fixed_count.KEPT
         )
@@ -285,6 +295,7 @@ def fit(
     block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Detector:
     """Learn from labelled real images how to tell used from unused ones.
@@ -307,7 +318,7 @@ def fit(
         them by default. A detector can be used with as many or more.
     seed : int
         Seed of the folds.
-    size, recursive, on_error, block, threads, executor, progress
+    size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -338,7 +349,16 @@ def fit(
     start = checks.integer("seed", seed, minimum=0)
     side = RealSide.of(
         used,
-        ReadingOptions(size, recursive, on_error, block, threads, executor, progress),
+        ReadingOptions(
+            size=size,
+            recursive=recursive,
+            on_error=on_error,
+            block=block,
+            threads=threads,
+            executor=executor,
+            checkpoint=checkpoint,
+            progress=progress,
+        ),
         reference=unused,
         population=population,
         groups=groups,

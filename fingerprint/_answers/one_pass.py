@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -21,11 +24,14 @@ from fingerprint._statistics import methods, neighbourhood
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from os import PathLike
 
     from fingerprint._base.types import Array, OnError
     from fingerprint._evidence.reals import Reals
     from fingerprint._evidence.summary import Summary
+    from fingerprint._images.checkpoint import Held
     from fingerprint._images.loading import Failure, Plan, Source
+    from fingerprint._images.record import Reading
     from fingerprint._statistics.methods import Method
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
@@ -42,7 +48,7 @@ class ReadingOptions:
 
     Parameters
     ----------
-    size, recursive, on_error, block, threads, executor, progress
+    size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
     """
 
@@ -52,15 +58,20 @@ class ReadingOptions:
     block: int
     threads: int | None
     executor: Executor | None
+    checkpoint: str | PathLike[str] | None
     progress: bool
 
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
         return loading.read(source, threads=self.threads, argument=argument, **self._files)
 
-    def plan(self, source: Source, *, expect: Slices, argument: str) -> Plan:
+    def plan(self, source: Source, *, expect: Slices, argument: str, reading: Reading | None = None) -> Plan:
         """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
-        return loading.plan(source, block=self.block, expect=expect, argument=argument, **self._files)
+        return loading.plan(source, block=self.block, expect=expect, reading=reading, argument=argument, **self._files)
+
+    def pixels(self) -> dict[str, Any]:
+        """Return the options that change pixels, in the types of JSON."""
+        return {"size": None if self.size is None else np.broadcast_to(self.size, 2).tolist()}
 
     @property
     def _files(self) -> dict[str, Any]:
@@ -107,6 +118,8 @@ class RealSide:
         From the name of a collection to its `Failure`s.
     options : ReadingOptions
         How they were read, and the synthetic images will be.
+    digest : str
+        What tells the pixels and names of all of them from those of others.
     """
 
     known: Slices
@@ -115,6 +128,7 @@ class RealSide:
     real: Reals
     failed: dict[str, tuple[Failure, ...]]
     options: ReadingOptions
+    digest: str
 
     @classmethod
     def of(
@@ -157,19 +171,15 @@ class RealSide:
             real=prepared,
             failed=found.failed,
             options=options,
+            digest=_digest(images),
         )
 
     def compare(self, fake: Source, *, k: int, argument: str = "fake") -> Compared:
         """Compare every real image with every synthetic one, in one pass; `k` nearest ones are kept."""
-        blocks = self.options.plan(fake, expect=self.known, argument=argument)
-        with concurrency.bar(self.options.progress, unit="image", total=blocks.total) as advance:
-            summary = engine.summarise(
-                engine.Summariser(self.real, k),
-                blocks,
-                threads=concurrency.resolve(self.options.threads),
-                executor=self.options.executor,
-                advance=advance,
-            )
+        path = self.options.checkpoint
+        if path is not None and argument != "fake":  # there are two collections
+            path = f"{os.fspath(path)}.{argument}"
+        summary = self.held(fake, k=k, argument=argument, path=path).kept.settled()
         if not summary.n_fake:
             raise loading.none_usable(fake, summary.failed, argument=argument)
         if len(self.known) < len(self.real.groups):  # the population has no result
@@ -184,6 +194,40 @@ class RealSide:
             windows=neighbourhood.windows(self.real, summary),
             failed=self.failed | {argument: summary.failed},
         )
+
+    def held(
+        self, fake: Source, *, k: int, argument: str, path: str | PathLike[str] | None = None, recorded: bool = False
+    ) -> Held[Summary]:
+        """Summarise synthetic images onto what is at `path`; what was read is recorded there, or if it is asked for."""
+        summariser = engine.Summariser(self.real, k)
+        onto = engine.begin(summariser, None if path is None and not recorded else self.about(k), path)
+        reading = onto.reading if onto.about else None
+        blocks = self.options.plan(fake, expect=self.known, argument=argument, reading=reading)
+        with concurrency.bar(self.options.progress, unit="image", total=blocks.total) as advance:
+            return engine.summarise(
+                summariser,
+                blocks,
+                threads=concurrency.resolve(self.options.threads),
+                executor=self.options.executor,
+                advance=advance,
+                onto=onto,
+            )
+
+    def about(self, k: int) -> dict[str, Any]:
+        """Return in words what is compared, with what tells it from others; all that a `Summary` depends on."""
+        real, patients = self.real, hashlib.sha256(self.real.groups.tobytes())
+        return {
+            "the real images": self.digest,
+            "number of real images": len(real.groups),
+            "of them no reference": self.n_real,
+            "of them no population": len(self.known),
+            "the patients": patients.hexdigest() if real.grouped else None,
+            "scales": [scale.name for scale in real.scales],
+            "patches": real.patches is not None,
+            "distances for the data-copying statistic": real.n_used is not None,
+            "k": k,
+            **self.options.pixels(),
+        }
 
 
 @dataclass(frozen=True)
@@ -256,6 +300,13 @@ def read_reals(
             known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
             patients = None if patients is None else [patients[i] for i in once]
     return RealImages(known, len(slices), count, patients, failed)
+
+
+def _digest(images: Slices) -> str:
+    """Return what tells the pixels and names of images from those of others."""
+    found = hashlib.sha256(json.dumps([images.pixels.shape, images.pixels.dtype.str, images.names]).encode())
+    found.update(images.pixels.data)
+    return found.hexdigest()
 
 
 def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:

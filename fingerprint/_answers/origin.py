@@ -62,7 +62,16 @@ class Origin:
                 "make it by rank"
             )
         size = settings["size"]
-        options = ReadingOptions(size, settings["recursive"], settings["on_error"], BLOCK, None, None, False)
+        options = ReadingOptions(
+            size=size,
+            recursive=settings["recursive"],
+            on_error=settings["on_error"],
+            block=BLOCK,
+            threads=None,
+            executor=None,
+            checkpoint=None,
+            progress=False,
+        )
         found = one_pass.read_reals(
             sources["real"], options, reference=sources["reference"], population=sources["population"]
         )

@@ -24,6 +24,7 @@ from fingerprint._statistics.copies import copies_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
+    from os import PathLike
 
     from fingerprint._answers.one_pass import Compared, Groups
     from fingerprint._base.types import Array, OnError
@@ -51,6 +52,7 @@ def rank(
     block: int = BLOCK,
     threads: int | None = None,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Ranking:
     """Rank real images by the evidence that the generator of the synthetic ones was trained on them.
@@ -89,6 +91,10 @@ def rank(
         Threads to read and compute on; one for each available core by default. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
         Where to read and compare the synthetic images instead, for instance on several machines.
+    checkpoint : path, optional
+        File to go on from where it stopped: what is known so far is written there every half minute and at the end. The
+        same call then gives the same result, bit for bit, whatever ended the one before. Synthetic images that have
+        come since are all that is read. See the page on large collections.
     progress : bool
         Show a progress bar on stderr.
 
@@ -116,7 +122,16 @@ def rank(
     chosen = methods.METHODS[method]
     side = RealSide.of(
         real,
-        ReadingOptions(size, recursive, on_error, block, threads, executor, progress),
+        ReadingOptions(
+            size=size,
+            recursive=recursive,
+            on_error=on_error,
+            block=block,
+            threads=threads,
+            executor=executor,
+            checkpoint=checkpoint,
+            progress=progress,
+        ),
         reference=reference,
         population=population,
         groups=groups,

@@ -10,7 +10,7 @@ import numpy as np
 from fingerprint._base.naming import ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from fingerprint._base.types import Array
@@ -65,8 +65,21 @@ class Best:
 
     def moved(self, start: int) -> Best:
         """Return the same for images that come `start` places later in the stream."""
-        names = {image + start: name for image, name in self.names.items()}
-        return replace(self, images=self.images + start, names=names)
+        return self.placed(lambda images: images + start)
+
+    def placed(self, place: Callable[[Array], Array]) -> Best:
+        """Return the same for images that stand elsewhere in the stream: `place` keeps their order."""
+        numbers = place(np.fromiter(self.names, np.int64, len(self.names))).tolist()
+        return replace(self, images=place(self.images), names=dict(zip(numbers, self.names.values(), strict=True)))
+
+    @property
+    def sound(self) -> bool:
+        """Whether the parts go together, as those of a file need not."""
+        numbers = type(self.k) is type(self.n_seen) is int and self.k > 0 <= self.n_seen
+        kept = self.values.shape[-1] == min(self.k, self.n_seen) and not np.isnan(self.values).any()
+        known = bool(np.isin(self.images, np.fromiter(self.names, np.int64)).all())
+        texts = all(isinstance(name, str) for name in self.names.values())
+        return numbers and kept and known and texts and self.values.shape == self.images.shape
 
     def some(self, rows: Any) -> Best:
         """Return the same for some rows: an index of all axes but the last."""

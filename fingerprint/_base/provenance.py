@@ -24,7 +24,7 @@ _SOURCES = {
     *("development", "test"),
     *("used_scores", "unused_scores", "truth", "predicted_or_scores"),
 }
-_WITHOUT_EFFECT = {"block", "threads", "executor", "progress"}  # on the result
+_WITHOUT_EFFECT = {"block", "threads", "executor", "checkpoint", "progress"}  # on the result
 
 
 @public

@@ -65,9 +65,17 @@ def add_threads(command: ArgumentParser) -> None:
     command.add_argument("--threads", type=int, metavar="N", help="threads to use (default: one a core)")
 
 
+def add_checkpoint(command: ArgumentParser) -> None:
+    """Add the file from which a command goes on."""
+    command.add_argument(
+        "--checkpoint", metavar="FILE", help="go on from this file where it stopped; written every half minute"
+    )
+
+
 def reading(options: Namespace) -> dict[str, Any]:
-    """Return the options of `add_reading` as arguments of the library."""
+    """Return the options of `add_reading` and `add_checkpoint` as arguments of the library."""
     found = {"size": options.size, "recursive": options.recursive, "threads": options.threads}
+    found |= {"checkpoint": options.checkpoint} if "checkpoint" in options else {}
     return found | {"progress": progress()} | ({"groups": groups(options)} if "groups" in options else {})
 
 

@@ -6,21 +6,30 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+import numpy as np
+
 from fingerprint._base import concurrency
+from fingerprint._base.best import Best
 from fingerprint._evidence import summary
+from fingerprint._evidence.scales import Scale
+from fingerprint._images.checkpoint import Pass
+from fingerprint._images.slices import Slices
+from fingerprint._patches.gains import GainSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
+    from os import PathLike
+    from typing import Any
 
     from fingerprint._evidence.reals import Reals
     from fingerprint._evidence.summary import Summary
-    from fingerprint._images.slices import Slices
+    from fingerprint._images.checkpoint import Held
 
 R = TypeVar("R")
 Read: TypeAlias = "Callable[[], Slices]"
 
-_JOINED_AT_ONCE = 16  # summaries: each join copies all that is kept
+CLASSES = (summary.Summary, Best, GainSummary, Scale)  # what a Summary consists of
 _SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often
 _SHARDS_IN_FLIGHT = 64
 
@@ -49,6 +58,15 @@ class Summariser:
         return summary.join([self(read) for read in blocks])
 
 
+def begin(
+    summariser: Summariser, about: Mapping[str, Any] | None = None, path: str | PathLike[str] | None = None
+) -> Pass[Summary]:
+    """Return a pass that has seen nothing yet, or what is at `path`, where it is written every so often."""
+    none = Slices(np.zeros((0, 1, 1), np.uint8), ())
+    model = summary.summarise(summariser.real, none, k=summariser.k)
+    return Pass(model, summary.merge, about or {}, path, CLASSES)
+
+
 def summarise(
     summariser: Summariser,
     blocks: Iterable[Read],
@@ -56,7 +74,8 @@ def summarise(
     threads: int,
     executor: Executor | None = None,
     advance: Callable[[int], object] = lambda _: None,
-) -> Summary:
+    onto: Pass[Summary] | None = None,
+) -> Held[Summary]:
     """Summarise a stream of blocks.
 
     The result is the same, bit for bit, whatever the blocks, the number of threads and the executor.
@@ -73,19 +92,16 @@ def summarise(
         Where to work instead, such as a `ProcessPoolExecutor` or a Dask client's ``get_executor()``.
     advance : callable
         Called with the number of synthetic images, read or failed, that have been dealt with since the last call.
+    onto : Pass, optional
+        What to go on from, see `begin`.
 
     Returns
     -------
-    Summary
-        Of the whole stream.
+    Held
+        The summary of the whole stream, with what was read; not yet `Summary.settled`.
     """
-    parts: list[Summary] = []
-    for part in map_blocks(summariser, summariser.shard, blocks, threads=threads, executor=executor):
-        advance(part.n_fake + len(part.failed))
-        parts.append(part)
-        if len(parts) == _JOINED_AT_ONCE:
-            parts = [summary.join(parts)]
-    return summary.join(parts)
+    done = map_blocks(summariser, summariser.shard, blocks, threads=threads, executor=executor)
+    return (onto or begin(summariser)).over(done, advance)
 
 
 def map_blocks(

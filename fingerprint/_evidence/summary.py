@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base import histogram
+from fingerprint._base import failures, histogram
 from fingerprint._base.best import Best
 from fingerprint._base.naming import natural_key
 from fingerprint._evidence.reals import without_flat
+from fingerprint._images import blocks
 from fingerprint._patches import gains
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fingerprint._base.failures import Failure
     from fingerprint._base.types import Array
@@ -47,13 +48,14 @@ class Summary:
     closest : Best
         Rows are (n_real,); the value is the distance at `fingerprint._evidence.reals.COPIED` to the nearest synthetic
         image there; exactly 0 = identical.
-    failed : tuple of Failure
-        Files that could not be used.
-    ignored : int
-        Files that are no images.
     windows : ndarray
         (n_windows, n_real, 2) float64, ascending: distances of windows to those of the two nearest synthetic images,
         infinite where there are fewer.
+    failed : tuple of Failure
+        Files that could not be used, in the order of the stream.
+    lost : ndarray
+        (n_failed,) int64, ascending: where they stand in the stream. Until `settled`, images are known by their place
+        among images and failures, which depends on nothing that is read.
     patches : GainSummary, optional
         Where patches were compared too.
     fake_to_used : ndarray, optional
@@ -68,8 +70,8 @@ class Summary:
     copies: Array
     closest: Best
     windows: Array
-    failed: tuple[Failure, ...] = ()
-    ignored: int = 0
+    failed: tuple[Failure, ...]
+    lost: Array
     patches: GainSummary | None = None
     fake_to_used: Array | None = None
 
@@ -86,6 +88,17 @@ class Summary:
         """
         return self.nearest.values
 
+    @property
+    def sound(self) -> bool:
+        """Whether the parts go together, as those of a file need not."""
+        seen = {best.n_seen for best in self._bests}
+        within = all(0 <= place < self.n_places for best in self._bests for place in best.names)
+        return seen == {self.n_fake} and within and failures.placed(self.failed, self.lost, self.n_places)
+
+    @property
+    def _bests(self) -> list[Best]:
+        return [self.nearest, self.closest, *([] if self.patches is None else [self.patches.best])]
+
     def first(self, count: int) -> Summary:
         """Return the evidence about the first `count` real images alone."""
         return replace(
@@ -99,10 +112,30 @@ class Summary:
             patches=None if self.patches is None else self.patches.first(count),
         )
 
+    @property
+    def n_places(self) -> int:
+        """Return the number of images and failures seen."""
+        return self.n_fake + len(self.failed)
+
     def moved(self, start: int) -> Summary:
         """Return the same for synthetic images that come `start` places later in the stream."""
-        patches = None if self.patches is None else self.patches.moved(start)
-        return replace(self, nearest=self.nearest.moved(start), closest=self.closest.moved(start), patches=patches)
+        return self.placed(lambda places: places + start)
+
+    def placed(self, place: Callable[[Array], Array]) -> Summary:
+        """Return the same for images and failures that stand elsewhere in the stream: `place` keeps their order."""
+        return replace(
+            self,
+            nearest=self.nearest.placed(place),
+            closest=self.closest.placed(place),
+            patches=None if self.patches is None else self.patches.placed(place),
+            lost=place(self.lost),
+        )
+
+    def settled(self) -> Summary:
+        """Return the same of a whole stream: images by their position among usable ones, failures in natural order."""
+        found = self.placed(lambda places: places - np.searchsorted(self.lost, places))
+        failed = sorted(self.failed, key=lambda failure: (natural_key(failure.name), failure.reason))
+        return replace(found, failed=tuple(failed))
 
 
 def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
@@ -149,9 +182,11 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
         patches = gains.summarise_gains(real.patches, pixels, block.names, k=k)
     to_used = None if real.n_used is None else np.sort(gaps[: real.n_used].min(axis=0))
     closest = Best.of(gaps, block.names, 1)
-    return Summary(
-        scales, nearest, counts, votes, copies, closest, windows, block.failed, block.ignored, patches, to_used
-    )
+    lost = blocks.lost(block)
+    places = np.delete(np.arange(len(block) + len(lost)), lost)
+    none = np.zeros(0, np.int64)
+    summary = Summary(scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used)
+    return replace(summary.placed(places.__getitem__), lost=lost)
 
 
 def _nearest_two(*parts: Array) -> Array:
@@ -162,9 +197,9 @@ def _nearest_two(*parts: Array) -> Array:
 def join(parts: Sequence[Summary]) -> Summary:
     """Merge the summaries of parts that follow one another in the stream, at least one.
 
-    Each part counts its synthetic images from 0; in the result they count from the beginning of the first part.
+    Each part counts its images and failures from 0; in the result they count from the beginning of the first part.
     """
-    starts = accumulate((part.n_fake for part in parts[:-1]), initial=0)
+    starts = accumulate((part.n_places for part in parts[:-1]), initial=0)
     return merge([part.moved(start) for part, start in zip(parts, starts, strict=True)])
 
 
@@ -186,10 +221,9 @@ def merge(summaries: Sequence[Summary]) -> Summary:
     """
     patches = [summary.patches for summary in summaries if summary.patches is not None]
     to_used = [summary.fake_to_used for summary in summaries if summary.fake_to_used is not None]
-    failed = sorted(
-        (failure for summary in summaries for failure in summary.failed),
-        key=lambda failure: (natural_key(failure.name), failure.reason),
-    )
+    lost = np.concatenate([summary.lost for summary in summaries])
+    failed = [failure for summary in summaries for failure in summary.failed]
+    order = np.argsort(lost)
     return Summary(
         summaries[0].scales,
         Best.merge([summary.nearest for summary in summaries]),
@@ -198,8 +232,8 @@ def merge(summaries: Sequence[Summary]) -> Summary:
         np.sum([summary.copies for summary in summaries], axis=0),
         Best.merge([summary.closest for summary in summaries]),
         _nearest_two(*(summary.windows for summary in summaries)),
-        tuple(failed),
-        sum(summary.ignored for summary in summaries),
+        tuple(failed[i] for i in order),
+        lost[order],
         gains.merge(patches) if patches else None,
         np.sort(np.concatenate(to_used)) if to_used else None,
     )

@@ -131,6 +131,25 @@ class Unread:
 Part: TypeAlias = File | Arrays | Unread
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Block(Slices):
+    """Images of a block, as they were read.
+
+    Parameters
+    ----------
+    lost : tuple of int
+        Where the failures stand among images and failures, in the order in which they came.
+    """
+
+    lost: tuple[int, ...] = ()
+
+
+def lost(found: Slices) -> Array:
+    """Return the places, (n_failed,) int64, of the failures among images and failures; at the end unless known."""
+    places = found.lost if isinstance(found, Block) else range(len(found), len(found) + len(found.failed))
+    return np.array(places, np.int64)
+
+
 @dataclass(frozen=True)
 class Task:
     """One block of a collection, to be read when it is called; can be pickled.
@@ -178,11 +197,13 @@ class Task:
         names: list[str] = []
         patients: list[str | None] = []
         failed: list[Failure] = []
+        places: list[int] = []
         for part in self.parts:
             for name, image, patient in part.images(options):
                 if isinstance(image, str):
                     if options.on_error == "raise" and not (isinstance(part, Unread) and part.known):
                         raise InputError(f"{options.argument}: {name}: {image}")
+                    places.append(len(names) + len(failed))
                     failed.append(Failure(name, image))
                     continue
                 if options.size and image.shape != options.size:
@@ -200,4 +221,4 @@ class Task:
         if out is None:
             out = np.empty((0, expect.height, expect.width) if expect else (0, 0, 0), expect.dtype if expect else "u1")
         groups = None if None in patients else tuple(map(str, patients))
-        return Slices(out[: len(names)], tuple(names), tuple(failed), self.ignored, groups or None)
+        return Block(out[: len(names)], tuple(names), tuple(failed), self.ignored, groups or None, tuple(places))

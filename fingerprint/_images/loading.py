@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from fingerprint._base.types import Array
+    from fingerprint._images.record import Reading
 
 __all__ = [
     "Failure",
@@ -259,9 +260,11 @@ class Plan(Iterator[Task]):
         return next(self.tasks)
 
 
-def _plan(source: Source, options: Options, block: int) -> Plan:
+def _plan(source: Source, options: Options, block: int, reading: Reading | None = None) -> Plan:
     entries = sources.entries_of(source, options)
-    return Plan(sources.tasks_of(entries, options, block), sources.count_of(entries))
+    if reading is not None:
+        reading.begin(entries, listed=not any(map(sources.is_stream, entries)))
+    return Plan(sources.tasks_of(entries, options, block, reading), sources.count_of(entries))
 
 
 def plan(
@@ -273,6 +276,7 @@ def plan(
     on_error: OnError = "collect",
     recursive: bool = False,
     expect: PixelFormat | Slices | None = None,
+    reading: Reading | None = None,
     argument: str = "source",
 ) -> Plan:
     """Cut a collection into blocks that are read later, by other threads, processes or machines.
@@ -288,6 +292,8 @@ def plan(
         Most images of a task.
     expect : PixelFormat or Slices, optional
         Size and depth that every image must have, such as those of the real images.
+    reading : Reading, optional
+        What was read before, which is left out.
     argument : str
         What error messages call the source.
 
@@ -305,7 +311,7 @@ def plan(
     checks.integer("block", block, minimum=1)
     wanted = expect.format if isinstance(expect, Slices) else expect
     options = _options(argument, size, on_error, recursive, wanted, window)
-    return _plan(source, options, block)
+    return _plan(source, options, block, reading)
 
 
 def pick(

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
     from fingerprint._images.blocks import Options, Part
+    from fingerprint._images.record import Reading
 
 Source: TypeAlias = "str | PathLike[str] | Array | Slices | Iterable[Source]"
-Entry: TypeAlias = "File | Unread | Slices | Array | Iterable[Source]"  # an iterator is not yet consumed
+Whole: TypeAlias = "File | Unread | Slices | Array"
+Entry: TypeAlias = "Whole | Iterable[Source]"  # an iterator is not yet consumed
 
 _FLOATS = 128  # images that are converted to integers at a time
 _DEPTH = 20  # of lists in lists
@@ -179,11 +181,11 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8") if not name.isascii() else name
 
 
-def tasks_of(entries: Iterable[Entry], options: Options, block: int) -> Iterator[Task]:
-    """Yield tasks of a block each, the last one of the rest."""
+def tasks_of(entries: Iterable[Entry], options: Options, block: int, reading: Reading | None = None) -> Iterator[Task]:
+    """Yield tasks of a block each, the last one of the rest, without what was read before."""
     parts: list[Part] = []
     room, ignored = block, 0
-    for part in _parts_of(entries, options, _Seen()):
+    for part in _parts_of(entries, options, _Seen(reading)):
         ignored += part.ignored if isinstance(part, Unread) else 0
         start = 0
         while start < part.count:
@@ -201,7 +203,8 @@ def tasks_of(entries: Iterable[Entry], options: Options, block: int) -> Iterator
 class _Seen:
     """What is known of the arrays of a source so far: their images, which are named by position, and their range."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Reading | None) -> None:
+        self.reading = reading
         self._count = 0
         self._range = arrays.FloatRange()
 
@@ -223,15 +226,9 @@ class _Seen:
 def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused: bool = False) -> Iterator[Part]:
     """Yield the parts of entries; `seen` knows the arrays before."""
     for entry in entries:
-        if isinstance(entry, Slices):
-            yield Unread(entry.failed, entry.ignored, known=True)
-            yield Arrays(entry.pixels, entry.names, entry.groups)
-        elif isinstance(entry, np.ndarray):
-            yield from seen.images(entry, options, reused=reused)
-        elif isinstance(entry, File) and formats.of_several(entry.path):
-            yield from _members_of(entry, options)
-        elif isinstance(entry, File | Unread):
-            yield entry
+        if isinstance(entry, Slices | np.ndarray | File | Unread):
+            parts = _parts(entry, options, seen, reused=reused)
+            yield from parts if seen.reading is None else seen.reading.rest(entry, parts)
         else:
             for item in entry:
                 try:
@@ -240,6 +237,19 @@ def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused
                     yield Unread(error=str(error))
                     return
                 yield from _parts_of(found, options, seen, reused=True)
+
+
+def _parts(entry: Whole, options: Options, seen: _Seen, *, reused: bool) -> Iterator[Part]:
+    """Yield the parts of an entry that is no iterator; a file is opened here."""
+    if isinstance(entry, Slices):
+        yield Unread(entry.failed, entry.ignored, known=True)
+        yield Arrays(entry.pixels, entry.names, entry.groups)
+    elif isinstance(entry, np.ndarray):
+        yield from seen.images(entry, options, reused=reused)
+    elif isinstance(entry, File) and formats.of_several(entry.path):
+        yield from _members_of(entry, options)
+    else:
+        yield entry
 
 
 def _members_of(file: File, options: Options) -> Iterator[Part]:

@@ -16,7 +16,7 @@ from fingerprint._patches.gain_reals import FLOOR, unexplained
 from fingerprint._patches.gain_search import GainWindows, cells_of, sites_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._patches.gain_reals import GainReals
@@ -76,9 +76,9 @@ class GainSummary:
         """Return the summary of the first `count` real images alone."""
         return GainSummary(self.best.some(np.s_[:count]), self.counts[:count])
 
-    def moved(self, start: int) -> GainSummary:
-        """Return the same for synthetic images that come `start` places later in the stream."""
-        return replace(self, best=self.best.moved(start))
+    def placed(self, place: Callable[[Array], Array]) -> GainSummary:
+        """Return the same for synthetic images that stand elsewhere in the stream, see `Best.placed`."""
+        return replace(self, best=self.best.placed(place))
 
 
 @public
