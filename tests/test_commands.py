@@ -95,7 +95,7 @@ def test_evaluate_takes_run_files(tmp_path, capsys) -> None:
         ("a,1\n", None, r"run.csv: expected a line for each of the 2 images of .*, found none for 'b' (1 missing)"),
         ("a,1\nb,x\n", None, "run.csv: expected a number for 'b', got 'x'"),
         ("a\n", None, "expected a name and a value in row 1, got ['a']"),
-        ("name,rank\na,1\n", None, "run.csv: expected a column score or probability or used, got name, rank"),
+        ("name,rank\na,1\n", None, "run.csv: expected a column score or probability or used, got ['name', 'rank']"),
         (
             "a,1\nb,0\n",
             '{"a": 1}',

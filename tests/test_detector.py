@@ -174,7 +174,10 @@ def test_predict_says_what_is_wrong(arguments, message) -> None:
             r"path: expected format 'fingerprint Detector' of schema 4, got .*d.json of format 'x' and schema 4",
         ),
         ({"schema": 1}, r"of format 'fingerprint Detector' and schema 1; make it anew"),
-        ({"weights": [1.0]}, r"path: expected a complete Detector, got .*: ValueError inputs and weights differ"),
+        (
+            {"weights": [1.0]},
+            r"path: expected a complete Detector, got .*: ValueError inputs, weights, centres and spreads differ",
+        ),
         ({"expected": {}}, r"path: expected a complete Detector, got .*: KeyError 'accuracy'"),
     ],
 )

@@ -23,7 +23,7 @@ ABOVE = {  # the folders that each folder may import from, besides itself
     "_answers": ("_base", "_images", "_distances", "_patches", "_evidence", "_statistics"),
     "challenge": ("_base", "_images", "_statistics", "_answers"),
     "phantoms": ("_base", "_images"),
-    "_cli": ("", "challenge"),
+    "_cli": ("", "challenge", "_base"),
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

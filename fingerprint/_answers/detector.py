@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from fingerprint._images.loading import Source
 
 _SHOWN = ("accuracy", "f1", "kappa", "roc_auc")  # measures in the text of a detector
+_LEAST = 2 * logistic.FOLDS  # images on a side
+_MEASURE = 1 + 1e-9  # the largest, as rounding leaves it
+_MOST = 1e6  # a weight or a centre in a file; statistics are log2 ratios, far below
 
 
 @public
@@ -367,10 +370,9 @@ def fit(
     )
     seen = side.compare(fake, k=fixed_count.KEPT)
     total, n_used = len(seen.known), seen.n_real
-    least = 2 * logistic.FOLDS
-    if min(n_used, total - n_used) < least:
+    if min(n_used, total - n_used) < _LEAST:
         raise InputError(
-            f"used, unused: expected at least {least} images each, got {n_used} and {total - n_used}; add some"
+            f"used, unused: expected at least {_LEAST} images each, got {n_used} and {total - n_used}; add some"
         )
     available = seen.summary.n_fake
     compared = available
@@ -438,32 +440,46 @@ def load_detector(path: str | PathLike[str]) -> Detector:
 
 
 def _restored(content: dict[str, Any]) -> Detector:
-    lists = {name: tuple(map(float, content[name])) for name in ("weights", "centres", "spreads")}
-    if {len(values) for values in lists.values()} != {len(content["inputs"])}:
-        raise ValueError("inputs and weights differ in number")
+    inputs = tuple(map(str, content["inputs"]))
+    weights = _numbers(content, "weights", minimum=0)
+    centres = _numbers(content, "centres", minimum=-_MOST)
+    spreads = _numbers(content, "spreads", minimum=logistic.LEAST_SPREAD)
+    if not len(inputs) == len(weights) == len(centres) == len(spreads) > 0:
+        raise ValueError("inputs, weights, centres and spreads differ in number, or there are none")
+    by_group = content["expected_by_group"]
     return Detector(
-        inputs=tuple(map(str, content["inputs"])),
-        weights=lists["weights"],
-        centres=lists["centres"],
-        spreads=lists["spreads"],
-        intercept=float(content["intercept"]),
-        n_fake=int(content["n_fake"]),
-        n_used=int(content["n_used"]),
-        n_unused=int(content["n_unused"]),
-        n_population=int(content["n_population"]),
-        penalty=float(content["penalty"]),
-        expected=_estimates(content["expected"]),
-        expected_by_group=None if content["expected_by_group"] is None else _estimates(content["expected_by_group"]),
+        inputs=inputs,
+        weights=weights,
+        centres=centres,
+        spreads=spreads,
+        intercept=checks.number("intercept", content["intercept"], minimum=-_MOST, maximum=_MOST),
+        n_fake=checks.integer("n_fake", content["n_fake"], minimum=fixed_count.FEWER),
+        n_used=checks.integer("n_used", content["n_used"], minimum=_LEAST),
+        n_unused=checks.integer("n_unused", content["n_unused"], minimum=_LEAST),
+        n_population=checks.integer("n_population", content["n_population"], minimum=0),
+        penalty=checks.number("penalty", content["penalty"], minimum=0),
+        expected=_estimates("expected", content["expected"]),
+        expected_by_group=None if by_group is None else _estimates("expected_by_group", by_group),
     )
+
+
+def _numbers(content: dict[str, Any], name: str, *, minimum: float) -> tuple[float, ...]:
+    return tuple(checks.number(name, number, minimum=minimum, maximum=_MOST) for number in content[name])
 
 
 def _measures(measured: Measures) -> dict[str, Estimate]:
     return {name: getattr(measured, name) for name in MEASURES}
 
 
-def _estimates(content: dict[str, Any]) -> dict[str, Estimate]:
-    return {name: _estimate(**content[name]) for name in MEASURES}
+def _estimates(argument: str, content: dict[str, Any]) -> dict[str, Estimate]:
+    return {name: _estimate(f"{argument}: {name}", **content[name]) for name in MEASURES}
 
 
-def _estimate(value: float | None, low: float | None, high: float | None) -> Estimate:
-    return Estimate(*(math.nan if number is None else number for number in (value, low, high)))
+def _estimate(argument: str, value: float | None, low: float | None, high: float | None) -> Estimate:
+    numbers = [
+        math.nan if number is None else checks.number(argument, number, minimum=-_MEASURE, maximum=_MEASURE)
+        for number in (value, low, high)
+    ]
+    if numbers[1] > numbers[2]:
+        raise ValueError(f"{argument}: an interval from {low} to {high}")
+    return Estimate(*numbers)

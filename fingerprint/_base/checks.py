@@ -38,10 +38,16 @@ def describe(value: object) -> str:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None:
         return f"{type(value).__name__} of shape {tuple(shape)} and dtype {dtype}"
-    text = repr(value)
-    if len(text) > 80:
-        text = f"{text[:77]}..."
-    return f"{text} ({type(value).__name__})"
+    return f"{shortened(value)} ({type(value).__name__})"
+
+
+def shortened(value: object) -> str:
+    """Return a value as code writes it, in one line of at most 80 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def integer(argument: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -51,7 +57,7 @@ def integer(argument: str, value: object, *, minimum: int, maximum: int | None =
         raise InputError(f"{argument}: expected {rule}, got {describe(value)}")
     result = int(value)
     if result < minimum or (maximum is not None and result > maximum):
-        raise InputError(f"{argument}: expected {rule}, got {result}")
+        raise InputError(f"{argument}: expected {rule}, got {shortened(result)}")
     return result
 
 
@@ -60,9 +66,12 @@ def number(argument: str, value: object, *, minimum: float, maximum: float = mat
     rule = f"a number of at least {minimum}" if maximum == math.inf else f"a number from {minimum} to {maximum}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{argument}: expected {rule}, got {describe(value)}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        result = math.inf
     if not (math.isfinite(result) and minimum <= result <= maximum):
-        raise InputError(f"{argument}: expected {rule}, got {value}")
+        raise InputError(f"{argument}: expected {rule}, got {shortened(value)}")
     return result
 
 

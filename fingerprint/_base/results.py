@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import html
-import json
 import textwrap
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, overload
 
-from fingerprint._base import output
+from fingerprint._base import checks, output, texts
 from fingerprint._base.checks import InputError
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.provenance import Provenance
@@ -214,29 +212,34 @@ def read(kind: type[T], path: str | PathLike[str], restore: Callable[[dict[str, 
     Raises
     ------
     InputError
-        If the file does not exist, or is no complete result of this type and schema.
+        If the file does not exist, or is no complete result of this type and schema: what is read has to be written
+        again as it was.
     """
     wanted = f"fingerprint {kind.__name__}"
     shown = textwrap.shorten(str(path), 80)
     try:
-        text = path if isinstance(path, str) and path.lstrip().startswith("{") else Path(path).read_text("utf-8")
-        content = json.loads(text)
+        content = texts.parsed(path if isinstance(path, str) and path.lstrip().startswith("{") else texts.read(path))
     except (OSError, TypeError, ValueError) as error:
         raise InputError(f"path: expected what {kind.__name__}.to_json wrote, got {shown}: {error}") from None
-    found = (content.get("format"), content.get("schema")) if isinstance(content, dict) else (None, None)
-    if found != (wanted, kind.schema):
+    claimed = (content.get("format"), content.get("schema")) if isinstance(content, dict) else (None, None)
+    if claimed != (wanted, kind.schema) or claimed[1] is True:
         raise InputError(
-            f"path: expected format {wanted!r} of schema {kind.schema}, got {shown} of format {found[0]!r} and schema "
-            f"{found[1]!r}; make it anew with this version"
+            f"path: expected format {wanted!r} of schema {kind.schema}, got {shown} of format "
+            f"{checks.shortened(claimed[0])} and schema {checks.shortened(claimed[1])}; make it anew with this version"
         )
     try:
         origin = {name: content[name] for name in _ORIGIN}
         made = None if origin["version"] is None else Provenance(**origin)
-        return replace(restore(content), provenance=made)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"path: expected a complete {kind.__name__}, got {shown}: {type(error).__name__} {error}"
-        ) from None
+        if made is not None and not (isinstance(origin["sources"], dict) and isinstance(origin["settings"], dict)):
+            raise InputError("sources and settings are no objects")
+        found = replace(restore(content), provenance=made)
+        written = found.to_dict()
+        if other := sorted(name for name in {*written, *content} if written.get(name) != content.get(name)):
+            raise InputError(f"{', '.join(map(checks.shortened, other[:5]))} would be written otherwise")
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        why = f"{error}" if isinstance(error, InputError) else f"{type(error).__name__} {error}"[:200]
+        raise InputError(f"path: expected a complete {kind.__name__}, got {shown}: {why}") from None
+    return found
 
 
 def _wrapped(line: str) -> list[str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fingerprint import InputError, challenge
+from fingerprint._base import texts
+from fingerprint._base.checks import shortened
+from fingerprint._base.output import from_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,33 +21,35 @@ if TYPE_CHECKING:
 _NAMES = ("name", "image", "file", "filename")  # columns of the name of an image
 _PATIENTS = ("patient", "group", "patient_id", "PatientID")
 _DELIMITERS = ",;\t"
-_ESCAPED = ("'=", "'+", "'-", "'@", "''")  # how tables of this library begin a name that a spreadsheet would compute
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?|nan", re.ASCII | re.IGNORECASE)
 
 
 def read_groups(path: str) -> dict[str, object]:
     """Return the patients by file name, of a JSON object or a CSV of two columns."""
     text = _text(path)
-    if Path(path).suffix.lower() != ".csv":
-        try:
-            groups = json.loads(text, object_pairs_hook=lambda pairs: _once(path, pairs))
-        except (RecursionError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: expected JSON, or a name that ends in .csv: {error}") from None
-        if not isinstance(groups, dict):
-            raise InputError(f"{path}: expected a JSON object from file name to patient, got a {type(groups).__name__}")
-        return groups
-    return _once(path, _columns(path, text, _PATIENTS))
+    if Path(path).suffix.lower() == ".csv":
+        return _once(path, _columns(path, text, _PATIENTS))
+    try:
+        groups = texts.parsed(text)
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, or a name that ends in .csv: {error}") from None
+    if not isinstance(groups, dict):
+        raise InputError(f"{path}: expected a JSON object from file name to patient, got a {type(groups).__name__}")
+    for name, patient in groups.items():
+        if isinstance(patient, bool) or not isinstance(patient, str | int | float):
+            raise InputError(
+                f"{path}: expected the patient of {shortened(name)} as text or a number, got {shortened(patient)}"
+            )
+    return groups
 
 
 def read_numbers(path: str, columns: Sequence[str]) -> dict[str, int | float]:
     """Return a number by name: of a run file, or of the first of the columns that a table with a header has."""
     numbers = {}
     for name, value in _once(path, _columns(path, _text(path), columns)).items():
-        try:
-            numbers[name] = int(value) if value in ("0", "1") else float(value)
-        except ValueError:
-            raise InputError(f"{path}: expected a number for {name!r}, got {value!r}") from None
+        if not _NUMBER.fullmatch(value) or (math.isinf(float(value)) and value[-1].isdigit()):
+            raise InputError(f"{path}: expected a number for {shortened(name)}, got {shortened(value)}")
+        numbers[name] = int(value) if value in ("0", "1") else float(value)
     if any(isinstance(number, float) for number in numbers.values()):
         return {name: float(number) for name, number in numbers.items()}
     return numbers
@@ -78,9 +84,11 @@ def in_order_of(names: Sequence[str], table: Mapping[str, Any], path: str) -> li
 def _text(path: str) -> str:
     """Return the text of a file, with or without byte order mark."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return texts.read(path)
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected text in UTF-8; save it as CSV in UTF-8") from None
+    except ValueError as error:
+        raise InputError(f"{path}: expected a table, got {error}") from None
 
 
 def _once(path: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -88,7 +96,7 @@ def _once(path: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise InputError(f"{path}: expected each name once, found {name!r} twice")
+            raise InputError(f"{path}: expected each name once, found {shortened(name)} twice")
         found[name] = value
     return found
 
@@ -107,13 +115,13 @@ def _columns(path: str, text: str, wanted: Sequence[str]) -> list[tuple[str, str
         header = rows.pop(0)
         found = [one for one in wanted if one in header]
         if not found:
-            raise InputError(f"{path}: expected a column {' or '.join(wanted)}, got {', '.join(header)}")
+            raise InputError(f"{path}: expected a column {' or '.join(wanted)}, got {shortened(header)}")
+        if max(header.count(names[0]), header.count(found[0])) > 1:
+            raise InputError(f"{path}: expected each column once, got {shortened(header)}")
         at, column = header.index(names[0]), header.index(found[0])
     pairs = []
     for line, row in enumerate(rows, 1):
         if len(row) <= max(at, column) or not row[at].strip():
-            raise InputError(f"{path}: expected a name and a value in row {line}, got {row}")
-        name = row[at].strip()
-        plain = name[1:] if name.startswith(_ESCAPED) else name
-        pairs.append((plain, row[column].strip()))
+            raise InputError(f"{path}: expected a name and a value in row {line}, got {shortened(row)}")
+        pairs.append((from_cell(row[at].strip()), row[column].strip()))
     return pairs

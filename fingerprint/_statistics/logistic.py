@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
 FOLDS = 5
+LEAST_SPREAD = 1e-9
 _PENALTIES = (1.0, 10.0, 100.0)
 
 
@@ -44,7 +45,7 @@ def _optimised(values: Array, labels: Array, penalty: float) -> Model:
     """Return the logistic regression with weights of at least 0, drawn towards equal ones of 1 together."""
     from scipy.optimize import minimize
 
-    centres, spreads = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
+    centres, spreads = values.mean(axis=0), np.maximum(values.std(axis=0), LEAST_SPREAD)
     scaled = (values - centres) / spreads
     prior = np.full(values.shape[1], 1 / values.shape[1])
 
