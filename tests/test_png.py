@@ -81,9 +81,9 @@ def _inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         pytest.importorskip("deflate")
     else:
         monkeypatch.setitem(__import__("sys").modules, "deflate", None)
-    png._inflate.cache_clear()
+    png._library.cache_clear()
     yield
-    png._inflate.cache_clear()
+    png._library.cache_clear()
 
 
 # --- The same pixels -------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_a_flipped_bit_in_any_byte_never_gives_another_picture() -> None:
 
 @NEEDS_COMPILER
 def test_a_size_that_the_stream_cannot_hold_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png, "_inflate", lambda: pytest.fail("unpacked"))
+    monkeypatch.setattr(png, "_library", lambda: (zlib.crc32, lambda *_: pytest.fail("unpacked")))
     assert png.plain(sealed(zlib.compress(bytes(9)), 8192, 8192)) is None
     assert "cannot hold" in files.attempted(pictures.png, sealed(zlib.compress(bytes(9)), 8192, 8192))
 
@@ -215,18 +215,30 @@ def test_a_size_that_the_stream_cannot_hold_takes_no_memory(monkeypatch: pytest.
 # --- The kernel ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_unfilter_is_the_definition(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    function: Any = unfilter.unfilter
-    if not compiled and compiler.compiles():
-        for name in ("_paeth", "_paeth_row", "_paeth_rows", "_row"):
-            monkeypatch.setattr(unfilter, name, getattr(unfilter, name).py_func)
-        function = function.py_func
-    for (height, width), seed in itertools.product(SIDES, range(3)):
-        kinds = np.random.default_rng(seed).integers(0, 5, height, dtype=np.uint8)
-        for packed in (noise(height, width, seed), noise(height, 2 * width, seed)[:, ::2]):
-            rows = np.zeros_like(packed)
-            assert function(kinds, packed, rows)
-            np.testing.assert_array_equal(rows, naive.unfilter(kinds, packed))
-    kinds[-1] = 5
-    assert not function(kinds, packed, rows)
+@NEEDS_COMPILER
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("side", [*SIDES, (16, 16), (33, 15), (15, 40)])
+def test_unfilter_is_the_definition(side: tuple[int, int], dtype: type) -> None:
+    rows = np.zeros(side, dtype)
+    step = rows.itemsize
+    for seed in range(5):
+        packed = noise(side[0], 1 + side[1] * step, seed)
+        packed[:, 0] %= 5
+        assert unfilter.unfilter(packed, rows)
+        for first in range(step):
+            expected = naive.unfilter(packed[:, 0], packed[:, 1 + first :: step])
+            np.testing.assert_array_equal(rows.view(np.uint8)[:, first::step], expected)
+    packed[-1, 0] = 5
+    assert not unfilter.unfilter(packed, rows)
+
+
+@NEEDS_COMPILER
+def test_unfilter_takes_the_nearest_of_any_neighbours() -> None:
+    left, up, corner = (each.ravel() for each in np.meshgrid(*[np.arange(0, 256, 3)] * 3, indexing="ij"))
+    above, row = np.stack([corner, up], 1).ravel(), np.stack([left, 0 * left], 1).ravel()
+    a, b, c = np.append(0, row[:-1]), above, np.append(0, above[:-1])
+    nearest = np.choose(np.argmin([abs(b - c), abs(a - c), abs(a + b - 2 * c)], axis=0), [a, b, c])
+    packed = np.stack([np.append(0, above), np.append(4, (row - nearest) % 256)]).astype(np.uint8)
+    rows = np.empty((2, row.size), np.uint8)
+    assert unfilter.unfilter(packed, rows)
+    np.testing.assert_array_equal(rows, [above, row])

@@ -53,7 +53,8 @@ class File:
         return self.stop - self.start
 
     def cut(self, start: int, stop: int) -> File:
-        return replace(self, start=self.start + start, stop=self.start + stop)
+        whole = stop - start == self.count
+        return self if whole else replace(self, start=self.start + start, stop=self.start + stop)
 
     def images(self, options: Options) -> Iterator[Image]:
         if self.stack is None:
@@ -186,6 +187,7 @@ class Task:
             return found
         raise mixed(self.options.argument, found, expected=self.options.expect is not None)
 
+    @files.quiet
     def read(self) -> Slices | tuple[PixelFormat, ...]:
         """Read the block; if images differ in size or depth, return what was found instead."""
         options, expect = self.options, self.options.expect

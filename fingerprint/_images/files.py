@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -26,10 +27,11 @@ class UnusableError(Exception):
     """Says why a file cannot be used."""
 
 
-class _Quiet:
+class _Quiet(contextlib.ContextDecorator):
     """Within it, libraries warn nobody: what they put right is right, and the rest fails.
 
-    Filters of warnings are global, so all threads that read share one change of them.
+    Filters of warnings are global, so all threads that read share one change of them. It costs as much as a tenth of an
+    image, so that a block is read within one.
     """
 
     def __init__(self) -> None:
@@ -63,7 +65,7 @@ class _Quiet:
         self._lock.release()
 
 
-_quiet = _Quiet()
+quiet = _Quiet()
 
 
 def attempted(read: Any, *arguments: Any) -> Any:
@@ -71,7 +73,7 @@ def attempted(read: Any, *arguments: Any) -> Any:
     wait = 0.01
     while True:
         try:
-            with _quiet:
+            with quiet:
                 return read(*arguments)
         except MemoryError:  # says something about the machine, not about the file
             raise
@@ -97,12 +99,16 @@ def reason(error: Exception) -> str:
 
 def opened(path: str) -> BinaryIO:
     """Open a file that holds something; not a pipe or a device, of which reading might never end."""
+    return os.fdopen(_descriptor(path)[0], "rb")
+
+
+def _descriptor(path: str) -> tuple[int, int]:
+    """Open a file like `opened`; return its descriptor and its bytes."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    file = os.fdopen(descriptor, "rb")
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size:
-        return file
-    file.close()
+        return descriptor, status.st_size
+    os.close(descriptor)
     raise UnusableError("empty file (0 bytes)" if stat.S_ISREG(status.st_mode) else "no regular file")
 
 
@@ -113,9 +119,15 @@ def size_of(file: BinaryIO) -> int:
 
 def contents(path: str, most: int = 0) -> bytes:
     """Return the bytes of a file of at most `most`."""
-    with opened(path) as file:
-        limit_bytes(size_of(file), most or BYTES)
-        return file.read()
+    descriptor, size = _descriptor(path)
+    try:
+        limit_bytes(size, most or BYTES)
+        data = os.read(descriptor, size)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
+            data += more
+    finally:
+        os.close(descriptor)
+    return data
 
 
 def unpacked(open_stream: Any, size: int, packed: int) -> BinaryIO:
