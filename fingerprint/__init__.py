@@ -12,9 +12,11 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless t
 _EXPORTS = {
     "_answers.attribute": ("Attributed", "Attribution", "attribute"),
     "_answers.audit": ("Audit", "audit", "audit_scores"),
+    "_answers.check": ("Check", "check"),
     "_answers.compare": ("Comparison", "compare"),
     "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
     "_answers.evidence": ("Evidence",),
+    "_answers.findings": ("Finding",),
     "_answers.rank": ("METHODS", "rank"),
     "_answers.ranking": ("Ranking",),
     "_answers.rows": ("Group", "Match", "Rectangle", "Row"),
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from fingerprint._answers.audit import Audit as Audit
     from fingerprint._answers.audit import audit as audit
     from fingerprint._answers.audit import audit_scores as audit_scores
+    from fingerprint._answers.check import Check as Check
+    from fingerprint._answers.check import check as check
     from fingerprint._answers.compare import Comparison as Comparison
     from fingerprint._answers.compare import compare as compare
     from fingerprint._answers.detector import Detector as Detector
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.detector import fit as fit
     from fingerprint._answers.detector import load_detector as load_detector
     from fingerprint._answers.evidence import Evidence as Evidence
+    from fingerprint._answers.findings import Finding as Finding
     from fingerprint._answers.rank import METHODS as METHODS
     from fingerprint._answers.rank import rank as rank
     from fingerprint._answers.ranking import Ranking as Ranking

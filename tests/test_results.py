@@ -46,6 +46,7 @@ def results(tmp_path_factory) -> dict[type, Result]:
         fingerprint.rank(real, [fake, real.pixels[:4]], groups=lambda name: name[-6:]).withhold(),
         fingerprint.compare(used, fake, demo.fake, unused=unused, n_bootstrap=100),
         fingerprint.attribute({"a": used, "=b": unused}, fake, least_margin=0.2),
+        fingerprint.check(real, fake, reference=others),
         fingerprint.nearest(real, fake),
         fingerprint.nearest_patches(real[:2], demo.fake.pixels[:2]),
     ]
@@ -63,7 +64,7 @@ lists = pytest.mark.parametrize("result", LISTS, indirect=True, ids=lambda kind:
 
 def test_every_kind_of_result_is_tested(results) -> None:
     assert set(results) == set(KINDS)
-    assert len(LISTS) == 7
+    assert len(LISTS) == 8
 
 
 @every
@@ -231,6 +232,7 @@ def write_others(folder):
                 }
             },
         ),
+        (fingerprint.check, "real fake reference", {"size": (48, 32)}),
         (fingerprint.fit, "used unused fake population", {"n_fake": 30, "seed": 1}),
         (fingerprint.audit, "used unused fake", {"n_permutations": 99, "level": 0.1}),
         (fingerprint.compare, "used fake_a fake_b", {"n_bootstrap": 100}),

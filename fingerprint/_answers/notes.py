@@ -77,24 +77,25 @@ def processing(
     """
     sides = parted(pixels, n_first, shown=~flat, groups=groups)
     scored = followed(pixels, scores, shown=~flat, groups=groups)
-    found = [parts_by_processing(sides, *called)] if sides else []
-    return [*found, follows_processing(scored, groups is not None)] if scored else found
+    found = [" ".join(parts_by_processing(sides, *called))] if sides else []
+    return [*found, " ".join(follows_processing(scored, by_patient=groups is not None))] if scored else found
 
 
-def follows_processing(told: Told, by_patient: bool) -> str:
-    """Return the sentence that says which images have high scores by the way they were processed."""
+def follows_processing(told: Told, *, by_patient: bool) -> tuple[str, str]:
+    """Return in words which images have high scores by the way they were processed, and what to do."""
     units = "patients by the means of their images" if by_patient else "real images"
-    return (
+    found = (
         f"Scores follow the processing: {told.n_first} of {told.n_total} {units} have {told.trace} than the others, "
         f"and higher scores in {100 * told.auc:.0f} % of pairs. Images that were enlarged, smoothed or compressed as "
-        "the synthetic ones were look used. Process all real images alike before you believe the scores."
+        "the synthetic ones were look used."
     )
+    return found, "Process all real images alike before you believe the scores."
 
 
-def parts_by_processing(told: Told, first: str, second: str) -> str:
-    """Return the sentence that says that two collections were processed differently."""
-    return (
+def parts_by_processing(told: Told, first: str, second: str) -> tuple[str, str]:
+    """Return in words how two collections were processed differently, and what to do."""
+    found = (
         f"The images of {first} and {second} were processed differently: the former have {told.trace} in "
-        f"{100 * told.auc:.0f} % of pairs. That looks like a leak, or hides one. Process both alike, and take "
-        "both from the same source."
+        f"{100 * told.auc:.0f} % of pairs. That looks like a leak, or hides one."
     )
+    return found, "Process both alike, and take both from the same source."

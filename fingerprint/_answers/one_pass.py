@@ -291,7 +291,7 @@ def read_reals(
         more = options.load(population, argument="population")
         known = loading.concatenate(known, more, argument="population")
         failed["population"] = more.failed
-    patients = _patients(groups, known)
+    patients = patients_of(groups, known)
     if reference is not None:
         refuse_overlap(known[:count], len(slices), None if patients is None else patients[:count], called)
     if population is not None:
@@ -318,7 +318,7 @@ def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
         seen.add(found)
 
 
-def _patients(groups: Groups | None, slices: Slices) -> list[str] | None:
+def patients_of(groups: Groups | None, slices: Slices) -> list[str] | None:
     """Return the group of every image as text; if none are given, what the files say, where that parts the images."""
     if groups is None:
         return list(slices.groups) if slices.groups and len(set(slices.groups)) > 1 else None

@@ -132,6 +132,18 @@ def _decide(options: Namespace) -> Outcome:
     )
 
 
+def _check_arguments(command: ArgumentParser) -> None:
+    shared.add_folders(command, real="real images", fake="synthetic images")
+    command.add_argument("--reference", metavar="DIR", help="real images known to be unused")
+    shared.add_reading(command)
+    shared.add_outputs(command)
+
+
+def _check(options: Namespace) -> Outcome:
+    found = fingerprint.check(options.real, options.fake, reference=options.reference, **shared.reading(options))
+    return Outcome(shared.as_options(str(found)), found, failed=any(found.failed.values()) or bool(found.errors))
+
+
 def _distances_arguments(command: ArgumentParser) -> None:
     shared.add_folders(command, real="real images", fake="synthetic images")
     shared.add_reading(command, groups=False)
@@ -351,13 +363,13 @@ def _run(options: Namespace) -> Outcome:
     return Outcome(text, failed=any(answer.predictions.failed.values()))
 
 
-def _check_arguments(command: ArgumentParser) -> None:
+def _check_run_arguments(command: ArgumentParser) -> None:
     command.add_argument("file", metavar="RUN", help="run file")
     command.add_argument("test", nargs="?", metavar="TEST_DIR", help="the test part, to find unknown and missing ids")
     command.add_argument("--edition", type=int, default=2023, help="2023 (default) or 2025, without TEST_DIR")
 
 
-def _check(options: Namespace) -> Outcome:
+def _check_run(options: Namespace) -> Outcome:
     edition, names = options.edition, None
     if options.test:
         part = challenge.layout(options.test)
@@ -403,6 +415,7 @@ def _demo(options: Namespace) -> Outcome:
 
 
 COMMANDS = (
+    Command("check", "find what is wrong with the images, before anything is computed", _check_arguments, _check),
     Command("rank", "rank real images by the evidence that they were used for training", _rank_arguments, _rank),
     Command("decide", "decide which real images to call used, by a reference or without", _decide_arguments, _decide),
     Command("distances", "write the matrix of distances, real by synthetic", _distances_arguments, _distances),
@@ -413,6 +426,6 @@ COMMANDS = (
     Command("predict", "decide with a fitted detector which real images were used", _predict_arguments, _predict),
     Command("evaluate", "measure decisions or scores against the truth", _evaluate_arguments, _evaluate),
     Command("challenge run", "do the whole task: learn, decide, write the run file", _run_arguments, _run),
-    Command("challenge check", "find every fault of a run file", _check_arguments, _check),
+    Command("challenge check", "find every fault of a run file", _check_run_arguments, _check_run),
     Command("demo", "draw images and a generator that leaks, and rank them", _demo_arguments, _demo),
 )

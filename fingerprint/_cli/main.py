@@ -20,6 +20,7 @@ _OK, _SOME_FAILED, _WRONG_USE, _LEAK = range(4)
 
 _EXAMPLES = """examples:
   fingerprint demo                                           drawn images, their ranking and the truth, in one go
+  fingerprint check real/ fake/                              what is wrong with the images?
   fingerprint rank real/ fake/                               most likely used first
   fingerprint rank real/ fake/ --out ranking.csv             the whole table
   fingerprint rank real/ fake/ --report ranking.html         a page that shows the evidence
@@ -28,7 +29,7 @@ _EXAMPLES = """examples:
   fingerprint fit used/ unused/ fake/ --out detector.json    learn from labelled images
   fingerprint predict detector.json real/ fake/              decide
 
-exit status: 0 = done, 1 = done, but some files could not be used, 2 = wrong use or no result,
+exit status: 0 = done, 1 = done, but some files could not be used, or check found an error, 2 = wrong use or no result,
 3 = leak found (--fail-...), 130 = interrupted, 143 = terminated"""
 
 

@@ -207,7 +207,12 @@ class Outputs:
 
 
 def in_words(error: Exception) -> str:
-    """Return what went wrong: of a file its name and the reason; ``size=(256, 256)`` to pass is ``--size 256`` here."""
+    """Return what went wrong: of a file its name and the reason."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return _ARGUMENT.sub(lambda found: f"--{found[1]}" + (f" {found[2]}" if found[2] else ""), str(error))
+    return as_options(str(error))
+
+
+def as_options(text: str) -> str:
+    """Return a text of the library for the command line: ``size=(256, 256)`` to pass is ``--size 256`` here."""
+    return _ARGUMENT.sub(lambda found: f"--{found[1]}" + (f" {found[2]}" if found[2] else ""), text)

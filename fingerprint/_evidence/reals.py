@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COPIED = Scale(1, "euclidean")  # where images are looked at for copies
 NEAR_COPY = 2.0  # grey levels of 255 (RMS): a synthetic image that differs by no more is a near copy
-_FLAT = 64  # an image varies that many times less than the median real image, and is flat
+FLAT = 64  # an image varies that many times less than the median real image, and is flat
 _SAME, _APART = 10, 2  # a near copy differs that many times less than the image varies, and than other images differ
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
@@ -159,7 +159,7 @@ def prepare_reals(
     apart = np.full(count, np.inf)
     whitenings: list[Whitening | None] = [None] * len(scales)
     least = np.array(
-        [np.median(contrasts(sides[scale], scale.metric)) / _FLAT if scale.whitened else -1.0 for scale in scales]
+        [np.median(contrasts(sides[scale], scale.metric)) / FLAT if scale.whitened else -1.0 for scale in scales]
     )
     flat = np.stack([_flat(sides[scale], scale, bound) for scale, bound in zip(scales, least, strict=True)])
     rest = np.delete(np.arange(count), chosen)
@@ -195,7 +195,7 @@ def _near(pixels: Array, apart: Array) -> Array:
     level = 1.0 if pixels.dtype == np.uint8 else (int(pixels.max()) - int(pixels.min())) / 255
     deviations = np.array([image.std() for image in pixels])
     near = np.minimum(np.minimum(NEAR_COPY * level, deviations / _SAME), apart / _APART)
-    return np.where(deviations > np.median(deviations) / _FLAT, near, -1.0)
+    return np.where(deviations > np.median(deviations) / FLAT, near, -1.0)
 
 
 def without_flat(pixels: Array, flat: Array) -> Array:

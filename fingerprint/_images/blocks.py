@@ -187,6 +187,14 @@ class Task:
             return found
         raise mixed(self.options.argument, found, expected=self.options.expect is not None)
 
+    def apart(self) -> list[Slices]:
+        """Read the block; if images differ in size or depth, return each as a block of its own."""
+        found = self.read()
+        if isinstance(found, Slices):
+            return [found]
+        cut = [part.cut(i, i + 1) for part in self.parts for i in range(part.count)]
+        return [part for one in cut for part in Task((one,), self.options).apart()]
+
     @files.quiet
     def read(self) -> Slices | tuple[PixelFormat, ...]:
         """Read the block; if images differ in size or depth, return what was found instead."""
