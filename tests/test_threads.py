@@ -1,6 +1,7 @@
 """Threads: how many, their order, their end."""
 
 import os
+import signal
 import threading
 import time
 
@@ -135,3 +136,18 @@ def test_bar_is_silent_unless_asked_for(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "3/3" in err
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals here")
+@pytest.mark.parametrize("way", [concurrency.run, lambda *items, **more: list(concurrency.map_ordered(*items, **more))])
+def test_an_interrupt_waits_for_nothing_that_stalls(way):
+    stalled = threading.Event()  # as a read of a share that does not answer
+    main = threading.main_thread().ident
+    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        way(lambda _: stalled.wait(60), range(50), threads=3)
+    assert time.monotonic() - begin < 10
+    left = [thread for thread in threading.enumerate() if thread not in (threading.main_thread(),)]
+    assert all(thread.daemon for thread in left if not isinstance(thread, threading.Timer))
+    stalled.set()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerprint._base import checks, limits
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_PATIENCE = 0.3  # seconds to wait for threads when a call is interrupted
 
 
 def resolve(threads: int | None) -> int:
@@ -38,15 +43,37 @@ def resolve(threads: int | None) -> int:
     return limits.cores() if threads is None else checks.integer("threads", threads, minimum=1)
 
 
-class _Threads(ThreadPoolExecutor):
-    """Threads; fewer than asked for where the system has no more."""
+class _Threads(Executor):
+    """Threads; fewer than asked for where the system has no more.
 
-    def _adjust_thread_count(self) -> None:
-        try:
-            super()._adjust_thread_count()
-        except RuntimeError:
-            if not self._threads:  # else those there are do what waits
-                raise
+    They end with the call. One that waits for a share that does not answer cannot be ended: when the call is
+    interrupted it is left behind, and as a daemon keeps no process alive.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads: list[Thread] = []
+        self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def submit(self, task: Callable[..., R], /, *arguments: Any, **named: Any) -> Future[R]:
+        """Let the next free thread call a task."""
+        future: Future[R] = Future()
+        self._waiting.put(partial(_call, future, task, arguments, named))
+        if len(self._threads) < self._most:
+            thread = Thread(target=self._work, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if not self._threads:  # else those there are do what waits
+                    raise
+            else:
+                self._threads.append(thread)
+        return future
+
+    def _work(self) -> None:
+        while (call := self._waiting.get()) is not None:
+            call()
+            del call  # and with it what the task returned
 
     def begun(self) -> bool:
         """Say whether there is any thread."""
@@ -56,13 +83,30 @@ class _Threads(ThreadPoolExecutor):
             return False
         return True
 
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for _thread in self._threads:
+            self._waiting.put(None)
+        whole = kind is None or issubclass(kind, Exception)
+        for thread in self._threads:
+            thread.join(None if whole else _PATIENCE / len(self._threads))
+
+
+def _call(future: Future[R], task: Callable[..., R], arguments: Any, named: Any) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            result = task(*arguments, **named)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
 
 def run(task: Callable[[T], object], items: Iterable[T], *, threads: int) -> None:
     """Call `task(item)` for every item on up to `threads` threads and wait for all of them.
 
     Each task owns what it writes, so the result never depends on the number of threads. The threads end with the
-    call: a process that forks later holds no locked pool. The first exception, in the order of the items, is raised
-    here; tasks that have not begun are dropped.
+    call, unless it is interrupted: a process that forks later holds no locked pool. The first exception, in the order
+    of the items, is raised here; tasks that have not begun are dropped.
 
     Parameters
     ----------
