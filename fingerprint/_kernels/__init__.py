@@ -32,3 +32,18 @@ lowers to whatever the processor has. `llvm` emits a special instruction where L
 
 All give the same bits.
 """
+
+from fingerprint._base.importing import in_thread
+
+
+def _prepare() -> None:  # pragma: no cover  (not without a compiler)
+    """Import what compiling imports, some of which Numba leaves to the first function that is compiled."""
+    import numba
+    from numba.core.registry import cpu_target
+
+    if not numba.config.DISABLE_JIT:
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
+
+
+in_thread(_prepare)

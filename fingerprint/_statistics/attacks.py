@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import histogram
+from fingerprint._base.importing import whole
 from fingerprint._statistics.neighbourhood import SMALLEST_DISTANCE
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def domias(seen: Neighbourhood) -> Array:
     ndarray
         (n,) float64; higher = more likely used. Without other real images, the log density of synthetic ones.
     """
-    from scipy.special import logsumexp
+    logsumexp = whole("scipy.special").logsumexp
 
     finite = np.isfinite(seen.others)
     nearest_other = seen.others[:, 0][finite[:, 0]] if seen.others.shape[1] else np.empty(0)

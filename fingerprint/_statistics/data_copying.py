@@ -10,6 +10,7 @@ import numpy as np
 
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
+from fingerprint._base.importing import whole
 from fingerprint._base.public import public
 from fingerprint._base.results import Result
 from fingerprint._statistics import roc
@@ -148,7 +149,7 @@ def data_copying(
     >>> round(result.z, 3), result.closer
     (-1.964, 1.0)
     """
-    from scipy.special import stdtr
+    stdtr = whole("scipy.special").stdtr
 
     far, near = _distances("unused_distances", unused_distances), _distances("fake_distances", fake_distances)
     least = checks.integer("minimum", minimum, minimum=1)

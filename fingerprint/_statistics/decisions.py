@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fingerprint._base import histogram
+from fingerprint._base.importing import whole
 from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult
@@ -363,7 +364,7 @@ def exceeded(lead: Array, step: Array, first: int, last: int) -> Array:
     >>> exceeded(np.array([0.0, 2.0, 4.0]), np.ones(3), 20, 200).round(4)
     array([1.    , 0.1985, 0.0024])
     """
-    from scipy.special import gammaln
+    gammaln = whole("scipy.special").gammaln
 
     ratio = np.divide(lead, step, out=np.zeros_like(lead), where=(lead > 0) & (step > 0))
     # product of j / (j + ratio) from `first` to `last` - 1: the mean of exp(-ratio * step / scale)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import histogram
+from fingerprint._base.importing import whole
 from fingerprint._statistics import default
 from fingerprint._statistics.neighbourhood import log2
 
@@ -124,7 +125,7 @@ def expected_nearest(seen: Neighbourhood, count: int, *, least: Array | float = 
 
 def _none_of(nearest: Array, total: int, count: int) -> Array:
     """Return the share of the subsets of `count` out of `total` images that hold none of the `nearest` ones."""
-    from scipy.special import gammaln
+    gammaln = whole("scipy.special").gammaln
 
     rest = total - nearest
     possible = rest >= count

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._base.importing import whole
 from fingerprint._statistics import roc
 from fingerprint._statistics.intervals import Estimate
 
@@ -54,8 +55,8 @@ def upper_bound(used: Floats, unused: Floats, first: Ints, second: Ints, rate: f
     float
         0 to 1; 1 where there are too few unused images to say anything.
     """
-    from scipy.optimize import brentq
-    from scipy.special import betainc
+    brentq = whole("scipy.optimize").brentq
+    betainc = whole("scipy.special").betainc
 
     tail, n, descending = (1 - confidence) / 2, len(unused), np.sort(unused)[::-1]
     nominal = unused >= descending[min(math.floor(rate * n), n - 1)]
@@ -72,7 +73,7 @@ def upper_bound(used: Floats, unused: Floats, first: Ints, second: Ints, rate: f
 
 def _highest(flagged: Array, unit: Ints, tail: float) -> float:
     """Return the largest share that flags so few with a probability of `tail`."""
-    from scipy.special import betaincinv
+    betaincinv = whole("scipy.special").betaincinv
 
     found = float(flagged.mean())
     if found == 1:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fingerprint._base.importing import whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,7 +45,7 @@ def learn(values: Array, labels: Array, units: Array, seed: int) -> Model:
 
 def _optimised(values: Array, labels: Array, penalty: float) -> Model:
     """Return the logistic regression with weights of at least 0, drawn towards equal ones of 1 together."""
-    from scipy.optimize import minimize
+    minimize = whole("scipy.optimize").minimize
 
     centres, spreads = values.mean(axis=0), np.maximum(values.std(axis=0), LEAST_SPREAD)
     scaled = (values - centres) / spreads
@@ -88,7 +90,7 @@ def sigmoid(logits: Array) -> Array:
 
 def moved(logits: Array, share: float) -> Array:
     """Add to all log odds what makes the mean probability the share."""
-    from scipy.optimize import brentq
+    brentq = whole("scipy.optimize").brentq
 
     reach = float(np.abs(logits).max()) + 10
     shift: float = brentq(lambda shift: float(sigmoid(logits + shift).mean()) - share, -reach, reach)

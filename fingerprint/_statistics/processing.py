@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fingerprint._base.importing import whole
 from fingerprint._base.representatives import representatives
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def fall_off(pixels: Array) -> Array:
         (n, 4) float64: log2 of the mean power of a band over that of the one before; lower = less fine detail. The same
         for any brightness, and nearly so for any contrast.
     """
-    from scipy.fft import rfft2
+    rfft2 = whole("scipy.fft").rfft2
 
     height, width = pixels.shape[1:]
     taper = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
@@ -141,7 +142,7 @@ def followed(
     Told or None
         Where the p-value is at most 0.01, and they score higher in at least three of four pairs with others.
     """
-    from scipy.stats import rankdata
+    rankdata = whole("scipy.stats").rankdata
 
     chosen = some_of(np.ones(len(pixels), bool) if shown is None else shown)
     if min(pixels.shape[1:]) < LEAST_SIDE or len(chosen) < _UNITS:
@@ -196,7 +197,7 @@ def parted(
         Where the p-value by permutation, of patients if they are known, is at most 0.01, and the first image has more
         of a trace in at least three of four pairs.
     """
-    from scipy.stats import rankdata
+    rankdata = whole("scipy.stats").rankdata
 
     seen = np.ones(len(pixels), bool) if shown is None else shown
     first = np.arange(len(pixels)) < n_first

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerprint._base.importing import whole
 from fingerprint._statistics import intervals
 from fingerprint._statistics.intervals import Estimate
 
@@ -55,7 +56,7 @@ def split_control(scores: Floats, unit: Ints, draws: int, seed: int, confidence:
 
 def interval(used: Floats, unused: Floats, ranks: Floats, first: Ints, second: Ints, confidence: float) -> Estimate:
     """Return the AUC of used against unused scores, of these `ranks` among all, with its interval; units stay whole."""
-    from scipy.special import stdtrit
+    stdtrit = whole("scipy.special").stdtrit
 
     m, n = len(used), len(unused)
     above = (ranks[:m] - midranks(used)[0]) / n  # of each used image: share of unused ones below it
@@ -103,7 +104,7 @@ def detectable(by_chance: Floats, m: int, n: int, level: float, power: float) ->
 
     `by_chance` are the permuted AUCs of m used and n unused images. What nothing reaches is nan.
     """
-    from scipy.special import ndtri
+    ndtri = whole("scipy.special").ndtri
 
     variance = float(by_chance.var())
     if variance == 0:  # all scores are the same
@@ -131,7 +132,7 @@ def detectable(by_chance: Floats, m: int, n: int, level: float, power: float) ->
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Return where a function rises through 0 between `low` and `high`; `low` where it is not below 0 there."""
-    from scipy.optimize import brentq
+    brentq = whole("scipy.optimize").brentq
 
     return low if function(low) >= 0 else float(brentq(function, low, high, xtol=1e-15))
 
