@@ -33,17 +33,25 @@ lowers to whatever the processor has. `llvm` emits a special instruction where L
 All give the same bits.
 """
 
+import importlib
+from typing import Any
+
 from fingerprint._base.importing import in_thread
 
 
+def __getattr__(name: str) -> Any:
+    """Load a file of kernels at its first use, once all that compiling imports is there."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    in_thread(_prepare)
+    return importlib.import_module(f"{__name__}.{name}")
+
+
 def _prepare() -> None:  # pragma: no cover  (not without a compiler)
-    """Import what compiling imports, some of which Numba leaves to the first function that is compiled."""
+    """Import Numba, and what it leaves to the first function that is compiled."""
     import numba
     from numba.core.registry import cpu_target
 
     if not numba.config.DISABLE_JIT:
         cpu_target.typing_context.refresh()
         cpu_target.target_context.refresh()
-
-
-in_thread(_prepare)
