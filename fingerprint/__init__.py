@@ -21,6 +21,8 @@ _EXPORTS = {
     "_answers.ranking": ("Ranking",),
     "_answers.rows": ("Group", "Match", "Rectangle", "Row"),
     "_answers.withheld": ("GivenAway", "Withheld", "WithheldImage"),
+    "_answers.summarise": ("summarise",),
+    "_answers.summary": ("Summary", "merge"),
     "_base.checks": ("InputError",),
     "_base.failures": ("Failure",),
     "_base.provenance": ("Provenance",),
@@ -70,6 +72,9 @@ if TYPE_CHECKING:
     from fingerprint._answers.rows import Match as Match
     from fingerprint._answers.rows import Rectangle as Rectangle
     from fingerprint._answers.rows import Row as Row
+    from fingerprint._answers.summarise import summarise as summarise
+    from fingerprint._answers.summary import Summary as Summary
+    from fingerprint._answers.summary import merge as merge
     from fingerprint._answers.withheld import GivenAway as GivenAway
     from fingerprint._answers.withheld import Withheld as Withheld
     from fingerprint._answers.withheld import WithheldImage as WithheldImage

@@ -6,14 +6,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fingerprint._answers.overlap import digest, refuse_overlap
-from fingerprint._base import checks, concurrency
+from fingerprint._answers.summary import Summary, findings_of
+from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._evidence import engine
 from fingerprint._evidence.reals import prepare_reals
@@ -28,16 +29,18 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array, OnError
     from fingerprint._evidence.reals import Reals
-    from fingerprint._evidence.summary import Summary
+    from fingerprint._evidence.summary import Findings
     from fingerprint._images.checkpoint import Held
-    from fingerprint._images.loading import Failure, Plan, Source
-    from fingerprint._images.record import Reading
+    from fingerprint._images.loading import Failure, Listing, Plan, Source
     from fingerprint._statistics.methods import Method
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
 _UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
+
+# options that change neither pixels nor what is made of them; which files there are is recorded file by file
+_WITHOUT_EFFECT = {"recursive", "on_error", "block", "memory", "threads", "executor", "checkpoint", "progress"}
 
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
 
@@ -65,13 +68,21 @@ class ReadingOptions:
         """Read a collection into memory."""
         return loading.read(source, threads=self.threads, argument=argument, **self._files)
 
-    def plan(self, source: Source, *, expect: Slices, argument: str, reading: Reading | None = None) -> Plan:
+    def plan(self, source: Source, *, expect: Slices, argument: str) -> Plan:
         """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
-        return loading.plan(source, block=self.block, expect=expect, reading=reading, argument=argument, **self._files)
+        return self.listing(source, expect=expect, argument=argument).plan(self.block)
 
-    def pixels(self) -> dict[str, Any]:
-        """Return the options that change pixels, in the types of JSON."""
-        return {"size": None if self.size is None else np.broadcast_to(self.size, 2).tolist()}
+    def listing(self, source: Source, *, expect: Slices, argument: str) -> Listing:
+        """Return what a collection consists of, of images like those of `expect`."""
+        return loading.listing(source, expect=expect, argument=argument, **self._files)
+
+    def with_effect(self) -> dict[str, Any]:
+        """Return the options that change what is compared, in the types of JSON."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _WITHOUT_EFFECT}
+        if found["size"] is not None:
+            found["size"] = np.broadcast_to(found["size"], 2)
+        plain: dict[str, Any] = output.plain(found)
+        return plain
 
     @property
     def _files(self) -> dict[str, Any]:
@@ -120,6 +131,8 @@ class RealSide:
         How they were read, and the synthetic images will be.
     digest : str
         What tells the pixels and names of all of them from those of others.
+    patients : mapping of str to str or None
+        Patient of each of them, by its name.
     """
 
     known: Slices
@@ -129,6 +142,7 @@ class RealSide:
     failed: dict[str, tuple[Failure, ...]]
     options: ReadingOptions
     digest: str
+    patients: Mapping[str, str] | None
 
     @classmethod
     def of(
@@ -172,16 +186,20 @@ class RealSide:
             failed=found.failed,
             options=options,
             digest=_digest(images),
+            patients=None if patients is None else dict(zip(images.names, patients, strict=True)),
         )
 
-    def compare(self, fake: Source, *, k: int, argument: str = "fake") -> Compared:
+    def compare(self, fake: Source | Summary, *, k: int, argument: str = "fake") -> Compared:
         """Compare every real image with every synthetic one, in one pass; `k` nearest ones are kept."""
         path = self.options.checkpoint
         if path is not None and argument != "fake":  # there are two collections
             path = f"{os.fspath(path)}.{argument}"
-        summary = self.held(fake, k=k, argument=argument, path=path).kept.settled()
+        if isinstance(fake, Summary):
+            summary = findings_of(fake, self.about(k), argument).settled()
+        else:
+            summary = self.held(fake, k=k, argument=argument, path=path).kept.settled()
         if not summary.n_fake:
-            raise loading.none_usable(fake, summary.failed, argument=argument)
+            raise loading.none_usable(() if isinstance(fake, Summary) else fake, summary.failed, argument=argument)
         if len(self.known) < len(self.real.groups):  # the population has no result
             summary = summary.first(len(self.known))
         return Compared(
@@ -196,13 +214,24 @@ class RealSide:
         )
 
     def held(
-        self, fake: Source, *, k: int, argument: str, path: str | PathLike[str] | None = None, recorded: bool = False
-    ) -> Held[Summary]:
-        """Summarise synthetic images onto what is at `path`; what was read is recorded there, or if it is asked for."""
+        self,
+        fake: Source,
+        *,
+        k: int,
+        argument: str = "fake",
+        path: str | PathLike[str] | None = None,
+        part: tuple[int, int] | None = None,
+        recorded: bool = False,
+    ) -> Held[Findings]:
+        """Summarise synthetic images onto what is at `path`; what was read is `recorded` there, or on request."""
         summariser = engine.Summariser(self.real, k)
-        onto = engine.begin(summariser, None if path is None and not recorded else self.about(k), path)
-        reading = onto.reading if onto.about else None
-        blocks = self.options.plan(fake, expect=self.known, argument=argument, reading=reading)
+        listing = self.options.listing(fake, expect=self.known, argument=argument)
+        about = self.about(k) if path is not None or recorded else {}
+        if part is not None:
+            about |= {"part": part[0], "of how many": part[1], "the list of synthetic images": listing.digest()}
+            listing = listing.part(*part)
+        onto = engine.begin(summariser, about, path)
+        blocks = listing.plan(self.options.block, onto.reading if about else None)
         with concurrency.bar(self.options.progress, unit="image", total=blocks.total) as advance:
             return engine.summarise(
                 summariser,
@@ -214,8 +243,9 @@ class RealSide:
             )
 
     def about(self, k: int) -> dict[str, Any]:
-        """Return in words what is compared, with what tells it from others; all that a `Summary` depends on."""
-        real, patients = self.real, hashlib.sha256(self.real.groups.tobytes())
+        """Return in words what is compared, with what tells it from others; all that `Findings` depend on."""
+        real = self.real
+        patients = hashlib.sha256(checks.units("groups", real.groups.tolist(), len(real.groups)).tobytes())
         return {
             "the real images": self.digest,
             "number of real images": len(real.groups),
@@ -226,7 +256,7 @@ class RealSide:
             "patches": real.patches is not None,
             "distances for the data-copying statistic": real.n_used is not None,
             "k": k,
-            **self.options.pixels(),
+            **self.options.with_effect(),
         }
 
 
@@ -238,7 +268,7 @@ class Compared:
     ----------
     known, n_real, groups, real
         As for `RealSide`.
-    summary : Summary
+    summary : Findings
         What the pass left behind about those that are known.
     neighbours : list of Neighbourhood
         What the statistics see of whole images, one entry for each scale.
@@ -252,7 +282,7 @@ class Compared:
     n_real: int
     groups: tuple[str, ...] | None
     real: Reals
-    summary: Summary
+    summary: Findings
     neighbours: list[Neighbourhood]
     windows: list[list[Neighbourhood]]
     failed: dict[str, tuple[Failure, ...]]

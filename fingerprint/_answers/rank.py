@@ -12,6 +12,7 @@ from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._answers.origin import Origin
 from fingerprint._answers.ranking import Ranking
 from fingerprint._answers.rows import Match
+from fingerprint._answers.summary import Summary, source_of
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.provenance import recorded
@@ -39,7 +40,7 @@ METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name
 @recorded
 def rank(
     real: Source,
-    fake: Source,
+    fake: Source | Summary,
     *,
     reference: Source | None = None,
     population: Source | None = None,
@@ -61,7 +62,8 @@ def rank(
     ----------
     real, fake : folder, path, list of paths, ndarray, Slices, or iterator of any of these
         Real and synthetic images of the same size and bit depth, see `fingerprint.load`. The synthetic ones are read as
-        a stream: there may be more than fit into memory.
+        a stream: there may be more than fit into memory. Or a `Summary` of them, which `fingerprint.summarise` or
+        `fingerprint.merge` made with the same arguments.
     reference : as `real`, optional
         Real images known to be unused, of the same kind as the unused ones among `real`. They give every score a
         p-value and a q-value, and help to tell near from far.
@@ -181,7 +183,9 @@ def rank(
             only_patient=only_patient,
         ),
         copies=copies_of(names, seen.real.near, seen.summary, order),
-        origin=Origin(seen.known, seen.real.patches, fake, size, recursive),
+        origin=Origin(
+            seen.known, seen.real.patches, source_of(fake) if isinstance(fake, Summary) else fake, size, recursive
+        ),
     )
 
 

@@ -109,6 +109,8 @@ def _source(value: Any) -> object:
     """Return a source as it was given, or how many images it has where it is no path."""
     if value is None or isinstance(value, (str, os.PathLike)):
         return None if value is None else os.fspath(value)
+    if hasattr(value, "provenance"):  # a Summary: what it was made of
+        return None if value.provenance is None else value.provenance.sources["fake"]
     if isinstance(value, (list, tuple)):
         return [_source(item) for item in value]
     if isinstance(value, Mapping):

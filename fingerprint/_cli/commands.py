@@ -73,13 +73,20 @@ def _rank_arguments(command: ArgumentParser) -> None:
     shared.add_checkpoint(command)
     shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
+    _add_ranking(command)
+
+
+def _add_ranking(command: ArgumentParser) -> None:
     command.add_argument("--rate", type=float, default=0.1, help="false discovery rate of the decision (default: 0.1)")
     command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
     shared.add_outputs(command, release=True)
 
 
 def _rank(options: Namespace) -> Outcome:
-    ranking = _ranked(options, method=options.method, k=options.neighbours)
+    return _decided(_ranked(options, method=options.method, k=options.neighbours), options)
+
+
+def _decided(ranking: fingerprint.Ranking, options: Namespace) -> Outcome:
     decisions = ranking.decide(false_discovery_rate=options.rate)
     return Outcome(
         f"{ranking}\n{decisions.verdict}",
@@ -102,6 +109,70 @@ def _ranked(options: Namespace, **more: Any) -> fingerprint.Ranking:
         **shared.reading(options),
         **more,
     )
+
+
+def _summarise_arguments(command: ArgumentParser) -> None:
+    shared.add_folders(command, real="real images", fake="synthetic images")
+    command.add_argument(
+        "--part", type=shared.part, metavar="I/N", help="summarise the I-th of N parts of the files, such as 3/10"
+    )
+    command.add_argument("--reference", metavar="DIR", help="real images known to be unused")
+    shared.add_population(command)
+    shared.add_reading(command)
+    shared.add_method(command)
+    command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
+    command.add_argument(
+        "--out", required=True, metavar="FILE", help="write the Summary, for merge; goes on from it where it stopped"
+    )
+    command.set_defaults(out_method="save")
+
+
+def _summarise(options: Namespace) -> Outcome:
+    found = fingerprint.summarise(
+        options.real,
+        options.fake,
+        part=options.part,
+        reference=options.reference,
+        population=options.population,
+        method=options.method,
+        k=options.neighbours,
+        checkpoint=options.out,
+        **shared.reading(options),
+    )
+    return Outcome(str(found), found, failed=bool(found.failed))
+
+
+def _merge_arguments(command: ArgumentParser) -> None:
+    command.add_argument("parts", metavar="PART", nargs="+", help="what summarise wrote, all parts")
+    command.add_argument("--real", metavar="DIR", help="the real images (default: where summarise found them)")
+    command.add_argument("--reference", metavar="DIR", help="likewise, real images known to be unused")
+    shared.add_population(command)
+    shared.add_groups(command)
+    shared.add_threads(command)
+    command.add_argument("--summary", metavar="FILE", help="write the merged Summary")
+    _add_ranking(command)
+
+
+def _merge(options: Namespace) -> Outcome:
+    whole = fingerprint.merge(options.parts)
+    if options.summary is not None:
+        whole.save(options.summary)
+    if whole.provenance is None:
+        raise fingerprint.InputError("PART: expected what summarise wrote, got checkpoints of another command")
+    made, given = whole.provenance, {name: getattr(options, name) for name in ("real", "reference", "population")}
+    sources = {name: made.sources[name] if path is None else path for name, path in given.items()}
+    settings = {name: value for name, value in made.settings.items() if name not in ("part", "groups")}
+    groups = shared.groups(options)
+    ranking = fingerprint.rank(
+        sources.pop("real"),
+        whole,
+        **sources,
+        groups=whole.patients if groups is None else groups,
+        **settings,
+        threads=options.threads,
+        progress=shared.progress(),
+    )
+    return _decided(ranking, options)
 
 
 def _decide_arguments(command: ArgumentParser) -> None:
@@ -417,6 +488,8 @@ def _demo(options: Namespace) -> Outcome:
 COMMANDS = (
     Command("check", "find what is wrong with the images, before anything is computed", _check_arguments, _check),
     Command("rank", "rank real images by the evidence that they were used for training", _rank_arguments, _rank),
+    Command("summarise", "compare with some synthetic images, for merge", _summarise_arguments, _summarise),
+    Command("merge", "rank real images by what summarise wrote of all parts", _merge_arguments, _merge),
     Command("decide", "decide which real images to call used, by a reference or without", _decide_arguments, _decide),
     Command("distances", "write the matrix of distances, real by synthetic", _distances_arguments, _distances),
     Command("audit", "test whether a generator leaks which images it was trained on", _audit_arguments, _audit),

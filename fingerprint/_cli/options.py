@@ -65,6 +65,12 @@ def add_threads(command: ArgumentParser) -> None:
     command.add_argument("--threads", type=int, metavar="N", help="threads to use (default: one a core)")
 
 
+def part(text: str) -> tuple[int, int]:
+    """Return the number of a part and how many there are."""
+    number, _, count = text.partition("/")
+    return int(number), int(count)
+
+
 def add_checkpoint(command: ArgumentParser) -> None:
     """Add the file from which a command goes on."""
     command.add_argument(

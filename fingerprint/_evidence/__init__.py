@@ -1,1 +1,1 @@
-"""What one pass over synthetic images leaves behind about real ones: scales, whitening, Summary, engine."""
+"""What one pass over synthetic images leaves behind about real ones: scales, whitening, Findings, engine."""

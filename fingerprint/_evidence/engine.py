@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fingerprint._evidence.reals import Reals
-    from fingerprint._evidence.summary import Summary
+    from fingerprint._evidence.summary import Findings
     from fingerprint._images.checkpoint import Held
 
 R = TypeVar("R")
 Read: TypeAlias = "Callable[[], Slices]"
 
-CLASSES = (summary.Summary, Best, GainSummary, Scale)  # what a Summary consists of
+CLASSES = (summary.Findings, Best, GainSummary, Scale)  # what a Findings consists of
 _SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often
 _SHARDS_IN_FLIGHT = 64
 
@@ -49,18 +49,18 @@ class Summariser:
     real: Reals
     k: int
 
-    def __call__(self, read: Read) -> Summary:
+    def __call__(self, read: Read) -> Findings:
         """Read one block and summarise it."""
         return summary.summarise(self.real, read(), k=self.k)
 
-    def shard(self, blocks: tuple[Read, ...]) -> Summary:
+    def shard(self, blocks: tuple[Read, ...]) -> Findings:
         """Read several blocks and summarise them together."""
         return summary.join([self(read) for read in blocks])
 
 
 def begin(
     summariser: Summariser, about: Mapping[str, Any] | None = None, path: str | PathLike[str] | None = None
-) -> Pass[Summary]:
+) -> Pass[Findings]:
     """Return a pass that has seen nothing yet, or what is at `path`, where it is written every so often."""
     none = Slices(np.zeros((0, 1, 1), np.uint8), ())
     model = summary.summarise(summariser.real, none, k=summariser.k)
@@ -74,8 +74,8 @@ def summarise(
     threads: int,
     executor: Executor | None = None,
     advance: Callable[[int], object] = lambda _: None,
-    onto: Pass[Summary] | None = None,
-) -> Held[Summary]:
+    onto: Pass[Findings] | None = None,
+) -> Held[Findings]:
     """Summarise a stream of blocks.
 
     The result is the same, bit for bit, whatever the blocks, the number of threads and the executor.
@@ -98,7 +98,7 @@ def summarise(
     Returns
     -------
     Held
-        The summary of the whole stream, with what was read; not yet `Summary.settled`.
+        The summary of the whole stream, with what was read; not yet `Findings.settled`.
     """
     done = map_blocks(summariser, summariser.shard, blocks, threads=threads, executor=executor)
     return (onto or begin(summariser)).over(done, advance)

@@ -1,4 +1,4 @@
-"""Summary: what one pass over synthetic images leaves behind, of a size that does not depend on how many there were."""
+"""Findings: what one pass over synthetic images leaves behind; its size does not depend on how many there were."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Findings:
     """Evidence about every real image from the synthetic images seen so far.
 
     Summaries of disjoint parts of a stream merge into the summary of the whole, exactly and in any order.
@@ -99,7 +99,7 @@ class Summary:
     def _bests(self) -> list[Best]:
         return [self.nearest, self.closest, *([] if self.patches is None else [self.patches.best])]
 
-    def first(self, count: int) -> Summary:
+    def first(self, count: int) -> Findings:
         """Return the evidence about the first `count` real images alone."""
         return replace(
             self,
@@ -117,11 +117,11 @@ class Summary:
         """Return the number of images and failures seen."""
         return self.n_fake + len(self.failed)
 
-    def moved(self, start: int) -> Summary:
+    def moved(self, start: int) -> Findings:
         """Return the same for synthetic images that come `start` places later in the stream."""
         return self.placed(lambda places: places + start)
 
-    def placed(self, place: Callable[[Array], Array]) -> Summary:
+    def placed(self, place: Callable[[Array], Array]) -> Findings:
         """Return the same for images and failures that stand elsewhere in the stream: `place` keeps their order."""
         return replace(
             self,
@@ -131,14 +131,14 @@ class Summary:
             lost=place(self.lost),
         )
 
-    def settled(self) -> Summary:
+    def settled(self) -> Findings:
         """Return the same of a whole stream: images by their position among usable ones, failures in natural order."""
         found = self.placed(lambda places: places - np.searchsorted(self.lost, places))
         failed = sorted(self.failed, key=lambda failure: (natural_key(failure.name), failure.reason))
         return replace(found, failed=tuple(failed))
 
 
-def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
+def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
     """Compare prepared real images with one block of synthetic ones.
 
     Parameters
@@ -152,7 +152,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
 
     Returns
     -------
-    Summary
+    Findings
         Of this block alone, as if the stream began with it.
     """
     scales, n_real = real.scales[: real.n_whole], len(real.groups)
@@ -185,7 +185,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Summary:
     lost = blocks.lost(block)
     places = np.delete(np.arange(len(block) + len(lost)), lost)
     none = np.zeros(0, np.int64)
-    summary = Summary(scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used)
+    summary = Findings(scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used)
     return replace(summary.placed(places.__getitem__), lost=lost)
 
 
@@ -194,7 +194,7 @@ def _nearest_two(*parts: Array) -> Array:
     return np.sort(np.partition(np.concatenate(parts, axis=-1), 1, axis=-1)[..., :2], axis=-1)
 
 
-def join(parts: Sequence[Summary]) -> Summary:
+def join(parts: Sequence[Findings]) -> Findings:
     """Merge the summaries of parts that follow one another in the stream, at least one.
 
     Each part counts its images and failures from 0; in the result they count from the beginning of the first part.
@@ -203,20 +203,20 @@ def join(parts: Sequence[Summary]) -> Summary:
     return merge([part.moved(start) for part, start in zip(parts, starts, strict=True)])
 
 
-def merge(summaries: Sequence[Summary]) -> Summary:
+def merge(summaries: Sequence[Findings]) -> Findings:
     """Merge the summaries of disjoint parts of a stream.
 
     The result is the same, bit for bit, however the stream was cut and in whatever order its parts are merged.
 
     Parameters
     ----------
-    summaries : sequence of Summary
+    summaries : sequence of Findings
         At least one; about the same real images, scales and k. Positions of synthetic images are those in the stream,
-        see `Summary.moved`.
+        see `Findings.moved`.
 
     Returns
     -------
-    Summary
+    Findings
         Of all synthetic images together.
     """
     patches = [summary.patches for summary in summaries if summary.patches is not None]
@@ -224,7 +224,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
     lost = np.concatenate([summary.lost for summary in summaries])
     failed = [failure for summary in summaries for failure in summary.failed]
     order = np.argsort(lost)
-    return Summary(
+    return Findings(
         summaries[0].scales,
         Best.merge([summary.nearest for summary in summaries]),
         np.sum([summary.counts for summary in summaries], axis=0),

@@ -67,18 +67,25 @@ class Held(Generic[K]):
         Which images were read.
     kept : Kept
         What is kept of them.
+    complete : bool
+        Whether these are all images of the collection.
+    call : mapping, optional
+        What else is known of the call, in the types of JSON.
     """
 
     about: Mapping[str, Any]
     record: Record
     kept: K
+    complete: bool
+    call: Mapping[str, Any] | None = None
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it; a killed process leaves the old file as it was."""
         arrays: dict[str, Array] = {}
         tree = packing.pack((self.record, self.kept), arrays)
         head = {"format": "fingerprint Summary", "schema": _SCHEMA, "version": __version__}
-        sealed.write(path, {**head, "about": dict(self.about), "held": tree}, arrays)
+        more = {"about": dict(self.about), "complete": self.complete, "call": self.call, "held": tree}
+        sealed.write(path, head | more, arrays)
 
 
 def load(path: str | PathLike[str], classes: Iterable[type], *, argument: str = "checkpoint") -> Held[Any]:
@@ -93,14 +100,30 @@ def load(path: str | PathLike[str], classes: Iterable[type], *, argument: str = 
         )
     try:
         record, kept = packing.unpack(header["held"], arrays, (Record, Failure, *classes))
-        about = header["about"]
+        about, complete, call = (header[name] for name in ("about", "complete", "call"))
         sound = isinstance(record, Record) and type(kept) in classes and isinstance(about, dict)
-        sound = sound and kept.n_places == record.counts.sum()
+        sound = (
+            sound
+            and isinstance(complete, bool)
+            and isinstance(call, dict | None)
+            and kept.n_places == record.counts.sum()
+        )
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise InputError(f"{where}: expected a Summary, got other contents ({error!r:.100})") from None
     if not sound:
         raise InputError(f"{where}: expected a Summary of these images, got parts that do not go together")
-    return Held(about, record, kept)
+    return Held(about, record, kept, complete, call)
+
+
+def joined(first: Held[K], rest: Iterable[Held[K]], join: Callable[[Sequence[K]], K]) -> Held[K]:
+    """Return what is held of collections that follow one another, holding few of them at a time."""
+    records, kept = [first.record], [first.kept]
+    for each in rest:
+        records.append(each.record)
+        kept.append(each.kept)
+        if len(kept) == _JOINED_AT_ONCE:
+            kept = [join(kept)]
+    return replace(first, record=Record.joined(records), kept=join(kept))
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -182,16 +205,16 @@ class Pass(Generic[K]):
             if len(kept) == _JOINED_AT_ONCE or self._due():
                 kept = [self.merge(kept)]
             if self._due():
-                self._save(self._held(kept[0]))
+                self._save(self._held(kept[0], complete=False))
         self.reading.end()
-        held = self._held(self.merge(kept))
+        held = self._held(self.merge(kept), complete=True)
         self._save(held)
         return held
 
-    def _held(self, kept: K) -> Held[K]:
+    def _held(self, kept: K, *, complete: bool) -> Held[K]:
         record, of_old, of_new = self.reading.now(kept.n_places)
         before = [] if self._before is None else [self._before.placed(of_old)]
-        return Held(self.about, record, self.merge([*before, kept.placed(of_new)]))
+        return Held(self.about, record, self.merge([*before, kept.placed(of_new)]), complete)
 
     def _due(self) -> bool:
         waited = time.monotonic() - self._written
@@ -219,4 +242,4 @@ def _without_failed(held: Held[K]) -> Held[K]:
     stay = ~again[entry]
     failed = tuple(failure for failure, stays in zip(kept.failed, stay.tolist(), strict=True) if stays)
     fewer: Any = replace(kept, failed=failed, lost=kept.lost[stay])  # type: ignore[type-var]
-    return Held(held.about, rest, fewer.placed(moving(record.starts[~again], rest.starts)))
+    return replace(held, record=rest, kept=fewer.placed(moving(record.starts[~again], rest.starts)))

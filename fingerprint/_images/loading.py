@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import sys
@@ -18,7 +19,7 @@ from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
 from fingerprint._base.types import OnError
 from fingerprint._images import grey, sources
-from fingerprint._images.blocks import File, Options, Task
+from fingerprint._images.blocks import File, Options, Task, Unread
 from fingerprint._images.slices import PixelFormat, Slices, agree, concatenate, joined, mixed
 from fingerprint._images.sources import Source
 
@@ -151,7 +152,7 @@ def read(
     if isinstance(source, Slices) and size is None and window is None and len(source):
         return source
     whole = getattr(source, "ndim", 0) > 2 and size is None
-    planned = _plan(source, options, sys.maxsize if whole else _LOAD_BLOCK)
+    planned = _listing(source, options).plan(sys.maxsize if whole else _LOAD_BLOCK)
     with concurrency.bar(progress, unit="image", total=planned.total) as advance:
         found = joined(_uniform(planned, options, workers, advance), None if whole else planned.total)
     if not len(found):
@@ -260,11 +261,42 @@ class Plan(Iterator[Task]):
         return next(self.tasks)
 
 
-def _plan(source: Source, options: Options, block: int, reading: Reading | None = None) -> Plan:
-    entries = sources.entries_of(source, options)
-    if reading is not None:
-        reading.begin(entries, listed=not any(map(sources.is_stream, entries)))
-    return Plan(sources.tasks_of(entries, options, block, reading), sources.count_of(entries))
+@dataclass(frozen=True)
+class Listing:
+    """What a collection consists of, as far as that is known before anything is read.
+
+    Parameters
+    ----------
+    entries : list
+        Files, arrays and iterators.
+    options
+        How they are to be read.
+    """
+
+    entries: list[sources.Entry]
+    options: Options
+
+    def digest(self) -> str:
+        """Return what tells the names of the files from those of others."""
+        names = [entry.name for entry in self.entries if isinstance(entry, File)]
+        return hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def part(self, number: int, count: int) -> Listing:
+        """Return one of `count` parts, from 1, that follow one another and are equally large, of a list of files."""
+        files = [entry for entry in self.entries if not isinstance(entry, Unread) or entry.count]
+        argument = self.options.argument
+        if not all(isinstance(entry, File | Unread) for entry in files):
+            raise InputError(f"{argument}: expected files of which to take a part, got arrays or an iterator; cut them")
+        if len(files) < count:
+            raise InputError(f"part: expected at most as many parts as files, {len(files)}, got {count}")
+        start, stop = ((number - 1) * len(files) // count, number * len(files) // count)
+        return Listing(files[start:stop], self.options)
+
+    def plan(self, block: int, reading: Reading | None = None) -> Plan:
+        """Cut it into blocks, see `plan`, without what was read before."""
+        if reading is not None:
+            reading.begin(self.entries, listed=not any(map(sources.is_stream, self.entries)))
+        return Plan(sources.tasks_of(self.entries, self.options, block, reading), sources.count_of(self.entries))
 
 
 def plan(
@@ -276,7 +308,6 @@ def plan(
     on_error: OnError = "collect",
     recursive: bool = False,
     expect: PixelFormat | Slices | None = None,
-    reading: Reading | None = None,
     argument: str = "source",
 ) -> Plan:
     """Cut a collection into blocks that are read later, by other threads, processes or machines.
@@ -292,8 +323,6 @@ def plan(
         Most images of a task.
     expect : PixelFormat or Slices, optional
         Size and depth that every image must have, such as those of the real images.
-    reading : Reading, optional
-        What was read before, which is left out.
     argument : str
         What error messages call the source.
 
@@ -309,9 +338,35 @@ def plan(
         At the call where the source or an argument is wrong; else by the task that comes to it.
     """
     checks.integer("block", block, minimum=1)
+    listed = listing(
+        source,
+        size=size,
+        window=window,
+        on_error=on_error,
+        recursive=recursive,
+        expect=expect,
+        argument=argument,
+    )
+    return listed.plan(block)
+
+
+def listing(
+    source: Source,
+    *,
+    size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    on_error: OnError = "collect",
+    recursive: bool = False,
+    expect: PixelFormat | Slices | None = None,
+    argument: str = "source",
+) -> Listing:
+    """Return what a collection consists of; arguments as for `plan`, which cuts it into blocks."""
     wanted = expect.format if isinstance(expect, Slices) else expect
-    options = _options(argument, size, on_error, recursive, wanted, window)
-    return _plan(source, options, block, reading)
+    return _listing(source, _options(argument, size, on_error, recursive, wanted, window))
+
+
+def _listing(source: Source, options: Options) -> Listing:
+    return Listing(sources.entries_of(source, options), options)
 
 
 def pick(

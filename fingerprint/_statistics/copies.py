@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._base.types import Array
-    from fingerprint._evidence.summary import Summary
+    from fingerprint._evidence.summary import Findings
 
 
 @public
@@ -39,7 +39,7 @@ class Copy(NamedTuple):
     fake_position: int | None = None
 
 
-def copies_of(names: Sequence[str], near: Array, summary: Summary, order: Sequence[int]) -> tuple[Copy, ...]:
+def copies_of(names: Sequence[str], near: Array, summary: Findings, order: Sequence[int]) -> tuple[Copy, ...]:
     """Return the real images that have a copy among the synthetic ones.
 
     Parameters
@@ -48,7 +48,7 @@ def copies_of(names: Sequence[str], near: Array, summary: Summary, order: Sequen
         (n,) real images.
     near : ndarray
         (n,) largest difference of a copy from each, see `fingerprint._evidence.reals.Reals.near`.
-    summary : Summary
+    summary : Findings
         Of the synthetic images.
     order : sequence of int
         Images to look at, in the order of the result.

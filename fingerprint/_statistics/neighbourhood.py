@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from fingerprint._base.types import Array
     from fingerprint._evidence.reals import Reals
-    from fingerprint._evidence.summary import Summary
+    from fingerprint._evidence.summary import Findings
 
 
 # below every distance that pixels can produce, above 0: an identical copy gets a finite, largest score
@@ -49,15 +49,15 @@ class Neighbourhood:
     grouped: bool = False
 
 
-def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
+def neighbourhoods(real: Reals, summary: Findings) -> list[Neighbourhood]:
     """Return what the statistics see of whole images, one entry for each scale.
 
     Parameters
     ----------
     real : Reals
         The real images.
-    summary : Summary
-        Of the synthetic images, compared with these real ones; of the first of them, if `Summary.first` cut it.
+    summary : Findings
+        Of the synthetic images, compared with these real ones; of the first of them, if `Findings.first` cut it.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def neighbourhoods(real: Reals, summary: Summary) -> list[Neighbourhood]:
     return [Neighbourhood(*column, summary.n_fake, real.grouped) for column in columns]
 
 
-def windows(real: Reals, summary: Summary) -> list[list[Neighbourhood]]:
+def windows(real: Reals, summary: Findings) -> list[list[Neighbourhood]]:
     """Return what the statistics see of the windows at each scale; of the whole image where windows were too small.
 
     Arguments as for `neighbourhoods`. Of windows, only the two nearest synthetic images are known.
