@@ -13,6 +13,7 @@ from fingerprint._answers.one_pass import ReadingOptions
 from fingerprint._base import checks, concurrency
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.output import printable
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
@@ -107,7 +108,7 @@ class Attribution(ListResult[Attributed]):
     def __str__(self) -> str:
         """Return how many images go to each set, and what failed."""
         answers = [one.training_set for one in self]
-        lines = [f"{answers.count(name):6} of {len(self)} from {name}" for name in self.training_sets]
+        lines = [f"{answers.count(name):6} of {len(self)} from {printable(name)}" for name in self.training_sets]
         lines += [f"{answers.count(None):6} of {len(self)} undecided"] * (None in answers)
         return "\n".join([*lines, *failed_lines(self.failed)])
 

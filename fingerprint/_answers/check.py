@@ -10,6 +10,7 @@ from fingerprint._answers.census import Census
 from fingerprint._answers.findings import Finding, Sides
 from fingerprint._base import concurrency
 from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.output import printable
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult
@@ -94,7 +95,7 @@ class Check(ListResult[Finding]):
 
     def __str__(self) -> str:
         """Return the verdict, and a line for each finding with what to do."""
-        lines = [f"{one.severity}: {one.found} {one.remedy}".rstrip() for one in self]
+        lines = [printable(f"{one.severity}: {one.found} {one.remedy}".rstrip()) for one in self]
         return "\n".join([self.verdict, *lines, *failed_lines(self.failed)])
 
 

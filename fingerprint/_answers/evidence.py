@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fingerprint._answers import pictures
 from fingerprint._answers.rows import Rectangle
+from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
 
@@ -58,7 +59,8 @@ class Evidence(Result):
         """Return in one line what was compared, and how many patches match."""
         matching = int((self.where.gains > 0).sum())
         mirrored = " mirrored" * self.where.mirrored
-        return f"Real image {self.name} and synthetic image {self.match}{mirrored}: {matching} patches match"
+        text = f"Real image {self.name} and synthetic image {self.match}{mirrored}: {matching} patches match"
+        return printable(text)
 
     def _repr_html_(self) -> str:
         return f'<p>{html.escape(str(self))}</p><img src="{pictures.data_uri(self.image(), "PNG")}">'

@@ -15,6 +15,7 @@ from fingerprint._answers.withheld import Withheld, withheld
 from fingerprint._base import checks, output, results
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure, Failures, failed_lines
+from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
@@ -294,7 +295,7 @@ class Ranking(ListResult[Row]):
     def __str__(self) -> str:
         """Return a text for people: the first rows, how to read them, and what failed."""
         tested = "" if self.p_values is None else f"{'p':>9} {'q':>9}  "
-        width = max(len("image"), *(len(name) for name in self.names[:SHOWN]))
+        width = max(len("image"), *(len(printable(name)) for name in self.names[:SHOWN]))
         copied = [sentence(self.copies, "real")] if self.copies else []
         if self.copies and len(self.copies) == len(self):
             copied += ["Every real image is a synthetic one as well: make sure that both are not the same collection."]
@@ -305,7 +306,8 @@ class Ranking(ListResult[Row]):
         ]
         for row in self[:SHOWN]:
             tested = "" if row.p_value is None else f"{row.p_value:9.4f} {row.q_value:9.4f}  "
-            lines.append(f"{row.rank:>5}  {row.name:<{width}}  {row.score:7.3f}  {tested}{row.evidence[0]}")
+            name, evidence = printable(row.name), printable(str(row.evidence[0]))
+            lines.append(f"{row.rank:>5}  {name:<{width}}  {row.score:7.3f}  {tested}{evidence}")
         if len(self) > SHOWN:
             lines.append(f"{'…':>5}  {len(self) - SHOWN} more")
         lines.append("Higher = more likely used. A low score is no proof that an image was not used.")

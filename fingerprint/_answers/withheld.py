@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from fingerprint._answers.rows import Match
+from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 
@@ -139,7 +140,7 @@ class Withheld(ListResult[WithheldImage]):
         for row in self[:SHOWN]:
             first, *others = row.gives_away
             more = f" and {len(others)} more" * bool(others)
-            lines.append(f"  {row.name}: {first.name} ({first.reason}){more}")
+            lines.append(printable(f"  {row.name}: {first.name} ({first.reason}){more}"))
         return "\n".join(lines + [f"  … {len(self) - SHOWN} more"] * (len(self) > SHOWN))
 
 

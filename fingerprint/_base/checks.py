@@ -32,6 +32,10 @@ class InputError(ValueError, TypeError):
     fingerprint.InputError: source: expected an existing folder or file, got 'no/such/folder'
     """
 
+    def __str__(self) -> str:
+        """Return the message, and further arguments as lines below it."""
+        return "\n  ".join(map(str, self.args))
+
 
 def describe(value: object) -> str:
     """Return a short text that says what was received, safe for huge values."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -62,8 +63,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: str
     text = io.StringIO()
     minimal = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # of a carriage return, the other thinks not
-    minimal.writerow(header)
-    for row in rows:
+    for row in chain([header], rows):
         cells = [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
         writer = quoted if any(isinstance(cell, str) and "\r" in cell for cell in cells) else minimal
         writer.writerow(cells)

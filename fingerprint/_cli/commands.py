@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fingerprint
 from fingerprint import challenge
+from fingerprint._base.output import printable, replaced, write_csv
 from fingerprint._cli import options as shared
 from fingerprint._cli import tables
 
@@ -193,8 +194,8 @@ def _decide_arguments(command: ArgumentParser) -> None:
 def _decide(options: Namespace) -> Outcome:
     ranking = _ranked(options)
     decisions = ranking.decide(false_discovery_rate=options.rate)
-    called = [f"  {one.name}" for one in decisions if one.used]
-    called += [f"  patient {one.name}" for one in decisions.by_group or () if one.used]
+    called = [printable(f"  {one.name}") for one in decisions if one.used]
+    called += [printable(f"  patient {one.name}") for one in decisions.by_group or () if one.used]
     return Outcome(
         "\n".join([str(decisions), *called, *(f"Note: {note}" for note in ranking.notes)]),
         decisions,
@@ -238,7 +239,7 @@ def _distances(options: Namespace) -> Outcome:
         real, fake, metric=options.metric, threads=options.threads, progress=reading["progress"]
     )
     text = f"{options.metric} distances of {len(real)} real images (rows) to {len(fake)} synthetic ones"
-    failed = [f"failed: {failure.name}: {failure.reason}" for failure in real.failed + fake.failed]
+    failed = [printable(f"failed: {failure.name}: {failure.reason}") for failure in real.failed + fake.failed]
     return Outcome("\n".join([text, *failed]), _Matrix(real.names, fake.names, found), failed=bool(failed))
 
 
@@ -251,17 +252,14 @@ class _Matrix(NamedTuple):
 
     def save(self, path: str) -> None:
         """Write them as the name of the file says."""
-        import csv
-
         import numpy as np
 
         if Path(path).suffix.lower() == ".npy":
-            np.save(path, self.values)
+            with replaced(path) as file:
+                np.save(file, self.values)
             return
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["name", *self.columns])
-            writer.writerows([name, *row] for name, row in zip(self.rows, self.values.tolist(), strict=True))
+        rows = ([name, *row] for name, row in zip(self.rows, self.values.tolist(), strict=True))
+        write_csv(["name", *self.columns], rows, path)
 
 
 # --- Labelled images --------------------------------------------------------------------------------------------------
@@ -313,7 +311,7 @@ def _predict(options: Namespace) -> Outcome:
     predictions = detector.predict(
         options.real, options.fake, share=options.share, population=options.population, **shared.reading(options)
     )
-    called = [f"  {one.name}  {one.probability:.3f}" for one in predictions if one.used]
+    called = [printable(f"  {one.name}  {one.probability:.3f}") for one in predictions if one.used]
     return Outcome("\n".join([str(predictions), *called]), predictions, failed=any(predictions.failed.values()))
 
 
@@ -430,7 +428,7 @@ def _run(options: Namespace) -> Outcome:
         threads=options.threads,
         progress=shared.progress(),
     )
-    text = f"{answer}\nRun file of {answer.edition}: {options.run_file}"
+    text = f"{answer}\nRun file of {answer.edition}: {printable(options.run_file)}"
     return Outcome(text, failed=any(answer.predictions.failed.values()))
 
 
@@ -451,7 +449,10 @@ def _check_run(options: Namespace) -> Outcome:
         unknown = fingerprint.load(part.unknown)
         edition, names = part.edition, [*unknown.names, *(failure.name for failure in unknown.failed)]
     faults = challenge.check_run(options.file, names, edition=edition)
-    return Outcome("\n".join(map(str, faults)) or f"{options.file}: no fault", failed=bool(faults))
+    return Outcome(
+        "\n".join(printable(str(fault)) for fault in faults) or printable(f"{options.file}: no fault"),
+        failed=bool(faults),
+    )
 
 
 def _demo_arguments(command: ArgumentParser) -> None:
@@ -479,8 +480,8 @@ def _demo(options: Namespace) -> Outcome:
         lines.append(f"  {question}: AUC {found.roc_auc.value:.3f} (chance is 0.5)")
     lines += [
         "",
-        f"Images, truth and ranking are in {folder}{os.sep}. To look at the evidence:",
-        f"  fingerprint rank {folder / 'real'} {folder / 'fake'} --report ranking.html",
+        printable(f"Images, truth and ranking are in {folder}{os.sep}. To look at the evidence:"),
+        printable(f"  fingerprint rank {folder / 'real'} {folder / 'fake'} --report ranking.html"),
     ]
     return Outcome("\n".join(lines))
 

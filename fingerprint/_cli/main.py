@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import fingerprint
+from fingerprint._base.output import printable
 from fingerprint._cli.commands import COMMANDS
 from fingerprint._cli.options import Outputs, in_words
 
@@ -90,9 +91,17 @@ def _run(options: argparse.Namespace) -> int:
     return _SOME_FAILED if outcome.failed else _OK
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors have one line, whatever the arguments hold."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and leave."""
+        super().error(printable(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    found = argparse.ArgumentParser(
+    found = _Parser(
         prog="fingerprint",
         description=fingerprint.__doc__,
         epilog=_EXAMPLES,

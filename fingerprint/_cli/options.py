@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import fingerprint
+from fingerprint._base.output import printable
 from fingerprint._cli import tables
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class Outputs:
                     sys.stdout.write(self._write(name, result))
                 else:
                     self._write(name, result, target)
-                    self.written.append(f"Wrote {target}")
+                    self.written.append(printable(f"Wrote {target}"))
             except (fingerprint.InputError, OSError) as error:
                 faults.append(in_words(error))
         return faults
@@ -214,9 +215,9 @@ class Outputs:
 
 def in_words(error: Exception) -> str:
     """Return what went wrong: of a file its name and the reason."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return as_options(str(error))
+    if isinstance(error, OSError):
+        return printable(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+    return as_options("\n  ".join(printable(str(line)) for line in error.args))
 
 
 def as_options(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._evidence.reals import NEAR_COPY
 
@@ -76,4 +77,4 @@ def sentence(copies: Sequence[Copy], kind: str) -> str:
     parts += ["identical to a synthetic one"] if same else ["nearly identical to a synthetic one"]
     parts += [f"and {near} more nearly so"] * bool(same and near)
     apart = f", at most {NEAR_COPY:g} of 255 grey levels apart" if near else ""
-    return f"{' '.join(parts)}{apart} (first: {first.name} and {first.fake}). That needs no statistics."
+    return printable(f"{' '.join(parts)}{apart} (first: {first.name} and {first.fake}). That needs no statistics.")

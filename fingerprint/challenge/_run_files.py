@@ -207,10 +207,10 @@ def faultless(argument: str, path: Any, ids: list[str] | None, edition: int) -> 
     """Return the labels of a run file, or raise an error that names its faults."""
     labels, errors = _parsed(argument, path, ids, edition)
     if errors:
-        rest = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        rest = [f"and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
         word = "fault" if len(errors) == 1 else "faults"
-        shown = "".join(f"\n  {error}" for error in errors[:_SHOWN])
-        raise InputError(f"{path}: expected a run file of {edition}, got {len(errors)} {word}:{shown}{rest}")
+        head = f"{path}: expected a run file of {edition}, got {len(errors)} {word}:"
+        raise InputError(head, *map(str, errors[:_SHOWN]), *rest)
     return labels
 
 
