@@ -180,6 +180,7 @@ def attribute(
         )
     least = checks.number("least_margin", least_margin, minimum=0)
     options = ReadingOptions(
+        mask=None,
         size=size,
         recursive=recursive,
         on_error=on_error,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Floats, Ints, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
@@ -217,6 +217,7 @@ def audit(
     confidence: float = 0.95,
     n_permutations: int = 9999,
     seed: int = 0,
+    mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
@@ -243,7 +244,7 @@ def audit(
         Score to use, see `fingerprint.rank`.
     level, false_positive_rate, power, confidence, n_permutations, seed
         As for `fingerprint.audit_scores`.
-    size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -274,6 +275,7 @@ def audit(
     side = RealSide.of(
         used,
         ReadingOptions(
+            mask=mask,
             size=size,
             recursive=recursive,
             on_error=on_error,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.intervals import Estimate
@@ -94,6 +94,7 @@ def compare(
     confidence: float = 0.95,
     n_bootstrap: int = 2000,
     seed: int = 0,
+    mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
@@ -122,7 +123,7 @@ def compare(
         Of the intervals, 0.5 to 0.999.
     n_bootstrap, seed : int
         Bootstrap samples, at least 100, and their seed.
-    size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -149,6 +150,7 @@ def compare(
     draws = checks.integer("n_bootstrap", n_bootstrap, minimum=100)
     start = checks.integer("seed", seed, minimum=0)
     options = ReadingOptions(
+        mask=mask,
         size=size,
         recursive=recursive,
         on_error=on_error,

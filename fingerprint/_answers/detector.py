@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
 
@@ -165,6 +165,7 @@ class Detector(Result):
         share: float | None = None,
         population: Source | None = None,
         groups: Groups | None = None,
+        mask: MaskLike | None = None,
         size: int | tuple[int, int] | None = None,
         recursive: bool = False,
         on_error: OnError = "collect",
@@ -189,8 +190,8 @@ class Detector(Result):
             Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
             has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
             together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
-        groups, size, recursive, on_error, block, threads, executor, checkpoint, progress
-            As for `fingerprint.rank`. Give groups if, and only if, `fit` had them.
+        groups, mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
+            As for `fingerprint.rank`. Give groups if, and only if, `fit` had them, and the mask that it had.
 
         Returns
         -------
@@ -205,6 +206,7 @@ class Detector(Result):
         if share is not None:
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
         options = ReadingOptions(
+            mask=mask,
             size=size,
             recursive=recursive,
             on_error=on_error,
@@ -292,6 +294,7 @@ def fit(
     groups: Groups | None = None,
     n_fake: int | None = None,
     seed: int = 0,
+    mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
@@ -321,7 +324,7 @@ def fit(
         them by default. A detector can be used with as many or more.
     seed : int
         Seed of the folds.
-    size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -353,6 +356,7 @@ def fit(
     side = RealSide.of(
         used,
         ReadingOptions(
+            mask=mask,
             size=size,
             recursive=recursive,
             on_error=on_error,

@@ -7,8 +7,9 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from fingerprint._base.checks import InputError
 from fingerprint._evidence import engine
 from fingerprint._evidence.reals import prepare_reals
 from fingerprint._evidence.scales import Scale, pyramid, windows
-from fingerprint._images import loading
+from fingerprint._images import loading, masks
 from fingerprint._images.loading import Slices
+from fingerprint._images.masks import Mask
 from fingerprint._statistics import methods, neighbourhood
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from fingerprint._statistics.methods import Method
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
+MaskLike: TypeAlias = "str | PathLike[str] | Array"
 Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
 _UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
@@ -51,10 +54,11 @@ class ReadingOptions:
 
     Parameters
     ----------
-    size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
     """
 
+    mask: MaskLike | None
     size: int | tuple[int, int] | None
     recursive: bool
     on_error: OnError
@@ -79,14 +83,24 @@ class ReadingOptions:
     def with_effect(self) -> dict[str, Any]:
         """Return the options that change what is compared, in the types of JSON."""
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _WITHOUT_EFFECT}
+        found["mask"] = None if self.read_mask is None else self.read_mask.in_words()
         if found["size"] is not None:
             found["size"] = np.broadcast_to(found["size"], 2)
         plain: dict[str, Any] = output.plain(found)
         return plain
 
+    @cached_property
+    def read_mask(self) -> Mask | None:
+        """Return the mask, read where it is a file."""
+        path = masks.file_of(self.mask)
+        if path is None:
+            return None if self.mask is None else Mask.of(self.mask)
+        found = loading.read([path], argument="mask")
+        return Mask.of(found[0] if len(found) == 1 else found.pixels)
+
     @property
     def _files(self) -> dict[str, Any]:
-        return {"size": self.size, "recursive": self.recursive, "on_error": self.on_error}
+        return {"mask": self.read_mask, "size": self.size, "recursive": self.recursive, "on_error": self.on_error}
 
 
 class RealImages(NamedTuple):

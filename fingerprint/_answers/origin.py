@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.rows import Match
     from fingerprint._base.provenance import Provenance
     from fingerprint._images.loading import Slices, Source
+    from fingerprint._images.masks import Mask
     from fingerprint._patches.gain_reals import GainReals
 
 
@@ -35,20 +36,21 @@ class Origin:
         Their patches, where the method looked at patches.
     fake : Source
         The synthetic images.
-    size, recursive
+    mask, size, recursive
         How they are read.
     """
 
     known: Slices
     patches: GainReals | None
     fake: Source
+    mask: Mask | None
     size: int | tuple[int, int] | None
     recursive: bool
 
     def __reduce__(self) -> tuple[object, ...]:
         # an iterator cannot be pickled, nor read a second time; an empty one says the same
         fake = iter(()) if isinstance(self.fake, Iterator) else self.fake
-        return Origin, (self.known, self.patches, fake, self.size, self.recursive)
+        return Origin, (self.known, self.patches, fake, self.mask, self.size, self.recursive)
 
     @classmethod
     def again(cls, made: Provenance | None, *, patches: bool) -> Origin:
@@ -63,6 +65,7 @@ class Origin:
             )
         size = settings["size"]
         options = ReadingOptions(
+            mask=settings["mask"],
             size=size,
             recursive=settings["recursive"],
             on_error=settings["on_error"],
@@ -81,7 +84,7 @@ class Origin:
             if patches and min(known.height, known.width) >= one_pass.LEAST_SIDE
             else None
         )
-        return cls(known, cut, sources["fake"], size, settings["recursive"])
+        return cls(known, cut, sources["fake"], options.read_mask, size, settings["recursive"])
 
     def evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
         """Return the evidence of real images, each by its position and a match, reading the synthetic ones once."""
@@ -90,6 +93,7 @@ class Origin:
             self.fake,
             [match.name for _, match in pairs],
             positions=[-1 if match.position is None else match.position for _, match in pairs],
+            mask=self.mask,
             size=self.size,
             recursive=self.recursive,
             argument="fake",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.one_pass import Compared, Groups
+    from fingerprint._answers.one_pass import Compared, Groups, MaskLike
     from fingerprint._base.types import Array, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import Method, MethodName
@@ -47,6 +47,7 @@ def rank(
     groups: Groups | None = None,
     method: MethodName = "default",
     k: int = 5,
+    mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
@@ -81,6 +82,11 @@ def rank(
         ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.METHODS`.
     k : int
         How many synthetic images to show for every real one.
+    mask : str, path or array, optional
+        What part of the images counts; the rest becomes 0 in all of them, real and synthetic, before they are compared.
+        ``"body"``: the largest connected part that is bright, of each image, and its convex hull. An (h, w) array, or
+        a file of one image, of the size of the images: what is not 0, in every image. Copies are then those of what
+        counts.
     size : int or (int, int), optional
         Resample everything to this height and width. Without it, images of different sizes are an error.
     recursive : bool
@@ -125,6 +131,7 @@ def rank(
     side = RealSide.of(
         real,
         ReadingOptions(
+            mask=mask,
             size=size,
             recursive=recursive,
             on_error=on_error,
@@ -184,7 +191,12 @@ def rank(
         ),
         copies=copies_of(names, seen.real.near, seen.summary, order),
         origin=Origin(
-            seen.known, seen.real.patches, source_of(fake) if isinstance(fake, Summary) else fake, size, recursive
+            seen.known,
+            seen.real.patches,
+            source_of(fake) if isinstance(fake, Summary) else fake,
+            side.options.read_mask,
+            size,
+            recursive,
         ),
     )
 

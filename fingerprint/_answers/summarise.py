@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
@@ -35,6 +35,7 @@ def summarise(
     groups: Groups | None = None,
     method: MethodName = "default",
     k: int = 5,
+    mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
@@ -58,9 +59,9 @@ def summarise(
     part : (int, int), optional
         Number of the part, from 1, and how many there are, such as (3, 10): every machine lists the same files and
         takes a tenth of them. So images have the names and positions that they have in one pass over all.
-    reference, population, groups, method, k
+    reference, population, groups, method, k, mask, size
         As for `fingerprint.rank`, which has to be given the same.
-    size, recursive, on_error, block, threads, executor, checkpoint, progress
+    recursive, on_error, block, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -93,6 +94,7 @@ def summarise(
     side = RealSide.of(
         real,
         ReadingOptions(
+            mask=mask,
             size=size,
             recursive=recursive,
             on_error=on_error,

@@ -40,6 +40,13 @@ def add_reading(command: ArgumentParser, *, groups: bool = True) -> None:
     add_threads(command)
 
 
+def add_mask(command: ArgumentParser) -> None:
+    """Add what part of the images counts."""
+    command.add_argument(
+        "--mask", metavar="body|FILE", help="compare the body of each image alone, or what is not 0 in this image"
+    )
+
+
 def add_groups(command: ArgumentParser) -> None:
     """Add the ways to say which images are of one patient."""
     ways = command.add_mutually_exclusive_group()
@@ -80,9 +87,9 @@ def add_checkpoint(command: ArgumentParser) -> None:
 
 
 def reading(options: Namespace) -> dict[str, Any]:
-    """Return the options of `add_reading` and `add_checkpoint` as arguments of the library."""
+    """Return the options of `add_reading`, `add_mask` and `add_checkpoint` as arguments of the library."""
     found = {"size": options.size, "recursive": options.recursive, "threads": options.threads}
-    found |= {"checkpoint": options.checkpoint} if "checkpoint" in options else {}
+    found |= {name: getattr(options, name) for name in ("checkpoint", "mask") if name in options}
     return found | {"progress": progress()} | ({"groups": groups(options)} if "groups" in options else {})
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
     from fingerprint._images.grey import Range
+    from fingerprint._images.masks import Mask
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Options:
     recursive: bool
     expect: PixelFormat | None = None
     window: tuple[float, float] | None = None
+    mask: Mask | None = None
 
 
 Image: TypeAlias = "tuple[str, Array | str, str | None]"  # name, pixels or why there are none, patient where known
@@ -91,7 +93,7 @@ class Arrays:
 
     def fits(self, options: Options) -> bool:
         """Say whether the pixels are what is wanted, as they are."""
-        right = options.size is None and options.expect in (None, format_of(self.pixels))
+        right = options.size is None and options.mask is None and options.expect in (None, format_of(self.pixels))
         kept = (np.uint8,) if options.window else (np.uint8, np.uint16)
         return right and self.pixels.dtype in kept
 
@@ -193,7 +195,8 @@ class Task:
         if isinstance(found, Slices):
             return [found]
         cut = [part.cut(i, i + 1) for part in self.parts for i in range(part.count)]
-        return [part for one in cut for part in Task((one,), self.options).apart()]
+        ones = [Task((one,), self.options, self.ignored * (i == 0)) for i, one in enumerate(cut)]
+        return [part for one in ones for part in one.apart()]
 
     @files.quiet
     def read(self) -> Slices | tuple[PixelFormat, ...]:
@@ -218,6 +221,8 @@ class Task:
                     continue
                 if options.size and image.shape != options.size:
                     image = grey.resampled(image, options.size)
+                if options.mask is not None:
+                    image = options.mask(image, name)
                 if out is None or image.shape != out.shape[1:] or image.dtype != out.dtype:
                     found.setdefault(format_of(image, name))
                     if len(found) > 1:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from fingerprint._base.types import Array
+    from fingerprint._images.masks import Mask
     from fingerprint._images.record import Reading
 
 __all__ = [
@@ -140,16 +141,17 @@ def read(
     *,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    mask: Mask | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
     progress: bool = False,
     argument: str,
 ) -> Slices:
-    """Do what `load` does; `argument` is what error messages call the source."""
-    options = _options(argument, size, on_error, recursive, window=window)
+    """Do what `load` does, through a mask; `argument` is what error messages call the source."""
+    options = _options(argument, size, on_error, recursive, window=window, mask=mask)
     workers = concurrency.resolve(threads)
-    if isinstance(source, Slices) and size is None and window is None and len(source):
+    if isinstance(source, Slices) and size is None and window is None and mask is None and len(source):
         return source
     whole = getattr(source, "ndim", 0) > 2 and size is None
     planned = _listing(source, options).plan(sys.maxsize if whole else _LOAD_BLOCK)
@@ -305,6 +307,7 @@ def plan(
     block: int,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    mask: Mask | None = None,
     on_error: OnError = "collect",
     recursive: bool = False,
     expect: PixelFormat | Slices | None = None,
@@ -319,6 +322,8 @@ def plan(
     ----------
     source, size, window, on_error, recursive
         As for `blocks`.
+    mask : Mask, optional
+        What part of each image counts; the rest becomes 0.
     block : int
         Most images of a task.
     expect : PixelFormat or Slices, optional
@@ -342,6 +347,7 @@ def plan(
         source,
         size=size,
         window=window,
+        mask=mask,
         on_error=on_error,
         recursive=recursive,
         expect=expect,
@@ -355,6 +361,7 @@ def listing(
     *,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    mask: Mask | None = None,
     on_error: OnError = "collect",
     recursive: bool = False,
     expect: PixelFormat | Slices | None = None,
@@ -362,7 +369,7 @@ def listing(
 ) -> Listing:
     """Return what a collection consists of; arguments as for `plan`, which cuts it into blocks."""
     wanted = expect.format if isinstance(expect, Slices) else expect
-    return _listing(source, _options(argument, size, on_error, recursive, wanted, window))
+    return _listing(source, _options(argument, size, on_error, recursive, wanted, window, mask))
 
 
 def _listing(source: Source, options: Options) -> Listing:
@@ -375,6 +382,7 @@ def pick(
     *,
     positions: Sequence[int] | None = None,
     size: int | tuple[int, int] | None = None,
+    mask: Mask | None = None,
     recursive: bool = False,
     argument: str = "source",
 ) -> Slices:
@@ -384,7 +392,7 @@ def pick(
     without them, the first image of a name is meant. Raises InputError where the source is an iterator, or has no
     usable image of a name.
     """
-    options = _options(argument, size, "collect", recursive)
+    options = _options(argument, size, "collect", recursive, mask=mask)
     entries = sources.entries_of(source, options)
     if any(sources.is_stream(entry) for entry in entries):
         raise InputError(f"{argument}: an iterator cannot be read a second time; pass a folder, a list or an array")
@@ -431,6 +439,7 @@ def _options(
     recursive: bool,
     expect: PixelFormat | None = None,
     window: object = None,
+    mask: Mask | None = None,
 ) -> Options:
     """Return the arguments of a public function, checked."""
     choice = checks.choice("on_error", on_error, get_args(OnError))
@@ -446,4 +455,4 @@ def _options(
             raise InputError(f"window: expected (centre, width), got {checks.describe(window)}")
         centre = checks.number("window", window[0], minimum=-math.inf)
         view = (centre, checks.number("window", window[1], minimum=1))
-    return Options(argument, shape, choice, bool(recursive), expect, view)
+    return Options(argument, shape, choice, bool(recursive), expect, view, mask)
