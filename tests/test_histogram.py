@@ -53,3 +53,20 @@ def test_the_smallest_lie_evenly_in_their_bin() -> None:
         [2.125, 2.0**17],
         [8.5, 2.0**17],
     ]
+
+
+def test_counts_are_as_narrow_as_their_total_allows():
+    numbers = np.ones((3, 200))
+    once = histogram.count(numbers)
+    twice = histogram.add([once, once], 400)
+    assert (once.dtype, twice.dtype) == (np.uint8, np.uint16)
+    assert twice.max(axis=1).tolist() == [400] * 3
+    assert np.array_equal(histogram.add([twice, once], 600), histogram.count(np.ones((3, 600))))
+    assert histogram.smallest(once, 200).tolist() == histogram.smallest(once.astype(np.int64), 200).tolist()
+
+
+def test_rows_are_counted_a_thousand_at_a_time():
+    numbers = np.random.default_rng(0).random((2500, 3))
+    found = histogram.count(numbers)
+    for part in (slice(0, 1000), slice(1000, 2500)):
+        assert np.array_equal(found[part], histogram.count(numbers[part]))

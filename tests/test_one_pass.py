@@ -69,6 +69,7 @@ def test_a_pass_leaves_the_real_side_as_it_was() -> None:
         recursive=False,
         on_error="collect",
         block=64,
+        memory=None,
         threads=None,
         executor=None,
         checkpoint=None,

@@ -113,7 +113,9 @@ def test_all_functions_have_one_interface(function) -> None:
         assert positional == collections
         assert set(READING) <= set(parameters)
     shared = [
-        name for name in (*READING[:3], "block", "threads", "executor", "checkpoint", "progress") if name in parameters
+        name
+        for name in (*READING[:3], "block", "memory", "threads", "executor", "checkpoint", "progress")
+        if name in parameters
     ]
     assert [name for name in parameters if name in shared] == shared
     if "block" in parameters:

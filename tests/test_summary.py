@@ -17,6 +17,7 @@ from fingerprint._base import representatives
 from fingerprint._base.best import Best
 from fingerprint._base.histogram import edges as bin_edges
 from fingerprint._evidence import engine
+from fingerprint._evidence import scales as scales_of_images
 from fingerprint._evidence import summary as summaries
 from fingerprint._evidence.reals import COPIED, prepare_reals
 from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
@@ -274,10 +275,25 @@ def test_a_summary_does_not_grow_with_the_number_of_synthetic_images() -> None:
     found = summaries.join(many)
     assert len(found.nearest.names) <= bound
     assert found.nearest.images.nbytes == whole_summary().nearest.images.nbytes
-    arrays = ("distances", "counts", "votes", "copies")
+    assert (whole_summary().counts.dtype, found.counts.dtype) == (np.uint8, np.uint16)  # which hold 512
+    assert found.counts.shape == whole_summary().counts.shape
+    arrays = ("distances", "votes", "copies")
     assert all(getattr(found, name).nbytes == getattr(whole_summary(), name).nbytes for name in arrays)
 
 
 def test_a_summariser_can_be_pickled() -> None:
     summariser = pickle.loads(pickle.dumps(engine.Summariser(reals(), K)))
     assert_same(summaries.merge([summariser(partial(reader, stack(FAKE, NAMES)))]), whole_summary())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_real_images_that_are_not_kept_packed_leave_the_same_summary(dtype, monkeypatch):
+    monkeypatch.setattr(scales_of_images, "_AT_ONCE", (3, 3))
+    monkeypatch.setattr(representatives, "_MOST", 7)  # so that others than representatives are whitened too
+    real, fake = (images.astype(dtype) for images in (REAL, FAKE))
+    kept, anew = (prepare_reals(real, SCALES, patches=True, n_used=5, packed=packed) for packed in (True, False))
+    assert anew.scales == kept.scales
+    one, other = (summaries.summarise(found, stack(fake, map(str, range(len(fake)))), k=K) for found in (kept, anew))
+    assert_same(one, other)
+    for name in ("others", "least", "flat", "near", "unused_to_used"):
+        np.testing.assert_array_equal(getattr(anew, name), getattr(kept, name))

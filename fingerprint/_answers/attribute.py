@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -124,6 +124,7 @@ def attribute(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -139,7 +140,7 @@ def attribute(
         Synthetic images of unknown origin, as for `fingerprint.rank`: a stream.
     least_margin : float
         Leave images undecided whose best set does not explain so much more of them than the next one.
-    size, recursive, on_error, block, threads, executor, progress
+    size, recursive, on_error, block, memory, threads, executor, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -185,6 +186,7 @@ def attribute(
         recursive=recursive,
         on_error=on_error,
         block=block,
+        memory=memory,
         threads=threads,
         executor=executor,
         checkpoint=None,
@@ -192,13 +194,14 @@ def attribute(
     )
     known = {name: options.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
     real = loading.concatenate(*known.values(), argument="training_sets")
-    workers = concurrency.resolve(threads)
+    scales = pyramid(real.height, real.width)
+    way = options.way(real, scales, patches=False)
     explainer = _Explainer(
-        prepare_reals(real.pixels, pyramid(real.height, real.width), threads=workers),
+        prepare_reals(real.pixels, scales, packed=way.packed, threads=way.threads),
         tuple(len(part) for part in known.values()),
     )
-    tasks = options.plan(fake, expect=real, argument="fake")
-    done = engine.map_blocks(explainer, explainer.shard, tasks, threads=workers, executor=executor)
+    tasks = replace(options, block=way.block).plan(fake, expect=real, argument="fake")
+    done = engine.map_blocks(explainer, explainer.shard, tasks, threads=way.threads, executor=executor)
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]

@@ -222,6 +222,7 @@ def audit(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -244,7 +245,7 @@ def audit(
         Score to use, see `fingerprint.rank`.
     level, false_positive_rate, power, confidence, n_permutations, seed
         As for `fingerprint.audit_scores`.
-    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -280,6 +281,7 @@ def audit(
             recursive=recursive,
             on_error=on_error,
             block=block,
+            memory=memory,
             threads=threads,
             executor=executor,
             checkpoint=checkpoint,

@@ -99,6 +99,7 @@ def compare(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -123,7 +124,7 @@ def compare(
         Of the intervals, 0.5 to 0.999.
     n_bootstrap, seed : int
         Bootstrap samples, at least 100, and their seed.
-    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -155,6 +156,7 @@ def compare(
         recursive=recursive,
         on_error=on_error,
         block=block,
+        memory=memory,
         threads=threads,
         executor=executor,
         checkpoint=checkpoint,

@@ -170,6 +170,7 @@ class Detector(Result):
         recursive: bool = False,
         on_error: OnError = "collect",
         block: int = BLOCK,
+        memory: str | int | None = None,
         threads: int | None = None,
         executor: Executor | None = None,
         checkpoint: str | PathLike[str] | None = None,
@@ -190,7 +191,7 @@ class Detector(Result):
             Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
             has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
             together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
-        groups, mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
+        groups, mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
             As for `fingerprint.rank`. Give groups if, and only if, `fit` had them, and the mask that it had.
 
         Returns
@@ -211,6 +212,7 @@ class Detector(Result):
             recursive=recursive,
             on_error=on_error,
             block=block,
+            memory=memory,
             threads=threads,
             executor=executor,
             checkpoint=checkpoint,
@@ -299,6 +301,7 @@ def fit(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -324,7 +327,7 @@ def fit(
         them by default. A detector can be used with as many or more.
     seed : int
         Seed of the folds.
-    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -361,6 +364,7 @@ def fit(
             recursive=recursive,
             on_error=on_error,
             block=block,
+            memory=memory,
             threads=threads,
             executor=executor,
             checkpoint=checkpoint,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ from fingerprint._answers.overlap import digest, refuse_overlap
 from fingerprint._answers.summary import Summary, findings_of
 from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
-from fingerprint._evidence import engine
+from fingerprint._evidence import budget, engine
 from fingerprint._evidence.reals import prepare_reals
 from fingerprint._evidence.scales import Scale, pyramid, windows
 from fingerprint._images import loading, masks
@@ -54,7 +54,7 @@ class ReadingOptions:
 
     Parameters
     ----------
-    mask, size, recursive, on_error, block, threads, executor, checkpoint, progress
+    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
     """
 
@@ -63,6 +63,7 @@ class ReadingOptions:
     recursive: bool
     on_error: OnError
     block: int
+    memory: str | int | None
     threads: int | None
     executor: Executor | None
     checkpoint: str | PathLike[str] | None
@@ -97,6 +98,18 @@ class ReadingOptions:
             return None if self.mask is None else Mask.of(self.mask)
         found = loading.read([path], argument="mask")
         return Mask.of(found[0] if len(found) == 1 else found.pixels)
+
+    def way(self, real: Slices, scales: Sequence[Scale], *, patches: bool, k: int = 16) -> budget.Plan:
+        """Choose how to compare real images with blocks of synthetic ones, so that it fits into `memory`."""
+        return budget.plan(
+            real.pixels,
+            scales,
+            patches=patches,
+            k=k,
+            block=checks.integer("block", self.block, minimum=1),
+            threads=concurrency.resolve(self.threads),
+            memory=budget.in_bytes(self.memory),
+        )
 
     @property
     def _files(self) -> dict[str, Any]:
@@ -184,13 +197,16 @@ class RealSide:
         images, patients, known = found.images, found.groups, found.images[: found.n_known]
         whole = tuple(Scale(1, metric) for metric in metrics) or pyramid(images.height, images.width)
         parts = () if metrics or fixed_count else windows(whole, images.height, images.width)
+        cut = patches and min(images.height, images.width) >= LEAST_SIDE
+        way = options.way(images, (*whole, *parts), patches=cut)
         prepared = prepare_reals(
             images.pixels,
             (*whole, *parts),
             groups=None if patients is None else np.unique(patients, return_inverse=True)[1],
-            patches=patches and min(images.height, images.width) >= LEAST_SIDE,
+            patches=cut,
             n_used=found.n_real if copying else None,
-            threads=concurrency.resolve(options.threads),
+            packed=way.packed,
+            threads=way.threads,
         )
         return cls(
             known=known,
@@ -198,7 +214,7 @@ class RealSide:
             groups=None if patients is None else tuple(patients[: found.n_known]),
             real=prepared,
             failed=found.failed,
-            options=options,
+            options=replace(options, block=way.block, threads=way.threads),
             digest=_digest(images),
             patients=None if patients is None else dict(zip(images.names, patients, strict=True)),
         )

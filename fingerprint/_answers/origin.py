@@ -70,6 +70,7 @@ class Origin:
             recursive=settings["recursive"],
             on_error=settings["on_error"],
             block=BLOCK,
+            memory=None,
             threads=None,
             executor=None,
             checkpoint=None,

@@ -52,6 +52,7 @@ def rank(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -94,7 +95,11 @@ def rank(
     on_error : {"collect", "raise"}
         What to do about a file that cannot be used: list it in `Ranking.failed`, or raise.
     block : int
-        Synthetic images to read at a time. Memory grows with it, results do not depend on it.
+        Synthetic images to read at a time, at most: there are fewer where they are large. Results do not depend on it.
+    memory : str or int, optional
+        What the process may take, such as ``"512MB"`` or ``"2GiB"``, or a number of bytes. Blocks, threads and what is
+        kept of the real images are chosen so that it suffices; the error says how much would where it cannot. Without
+        it, they are chosen by what is available. Results do not depend on it.
     threads : int, optional
         Threads to read and compute on; one for each available core by default. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
@@ -136,6 +141,7 @@ def rank(
             recursive=recursive,
             on_error=on_error,
             block=block,
+            memory=memory,
             threads=threads,
             executor=executor,
             checkpoint=checkpoint,

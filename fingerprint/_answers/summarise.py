@@ -40,6 +40,7 @@ def summarise(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -61,7 +62,7 @@ def summarise(
         takes a tenth of them. So images have the names and positions that they have in one pass over all.
     reference, population, groups, method, k, mask, size
         As for `fingerprint.rank`, which has to be given the same.
-    recursive, on_error, block, threads, executor, checkpoint, progress
+    recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -99,6 +100,7 @@ def summarise(
             recursive=recursive,
             on_error=on_error,
             block=block,
+            memory=memory,
             threads=threads,
             executor=executor,
             checkpoint=checkpoint,

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fingerprint._base.types import Array
 
 # the exponent and the first four bits of the mantissa of a number are its bin: 16 bins from each power of 2 to the next
 _SHIFT = 48
 _FIRST = int(np.float64(2.0**-24).view(np.int64) >> _SHIFT)
+_ROWS = 1024  # that are counted at a time
 _COUNT = int(np.float64(2.0**17).view(np.int64) >> _SHIFT) - _FIRST + 1
 
 
@@ -45,11 +48,37 @@ def count(numbers: Array) -> Array:
     Returns
     -------
     ndarray
-        (n, n_bins) int64.
+        (n, n_bins) of the smallest unsigned integers that hold m.
     """
-    bins = np.clip((np.ascontiguousarray(numbers).view(np.int64) >> _SHIFT) - _FIRST, 0, _COUNT - 1)
-    bins += np.arange(len(numbers))[:, None] * _COUNT
-    return np.bincount(bins.ravel(), minlength=len(numbers) * _COUNT).reshape(len(numbers), _COUNT)
+    out = np.empty((len(numbers), _COUNT), np.min_scalar_type(numbers.shape[1]))
+    for first in range(0, len(numbers), _ROWS):
+        part = np.ascontiguousarray(numbers[first : first + _ROWS])
+        bins = np.clip((part.view(np.int64) >> _SHIFT) - _FIRST, 0, _COUNT - 1)
+        bins += np.arange(len(part))[:, None] * _COUNT
+        found = np.bincount(bins.ravel(), minlength=len(part) * _COUNT)
+        out[first : first + _ROWS] = found.reshape(len(part), _COUNT)
+    return out
+
+
+def add(parts: Sequence[Array], total: int) -> Array:
+    """Add counts of parts of a stream.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray
+        Counts of one shape, at least one.
+    total : int
+        Numbers of a row that were counted in all parts together.
+
+    Returns
+    -------
+    ndarray
+        Of that shape, of the smallest unsigned integers that hold the total.
+    """
+    out = np.zeros(parts[0].shape, np.min_scalar_type(total))
+    for part in parts:
+        np.add(out, part, out=out, casting="unsafe")
+    return out
 
 
 def smallest(counts: Array, rank: int) -> Array:
@@ -58,7 +87,7 @@ def smallest(counts: Array, rank: int) -> Array:
     Parameters
     ----------
     counts : ndarray
-        (n, n_bins) int64, as `count` returns them.
+        (n, n_bins) integers, as `count` returns them.
     rank : int
         From 1 to how many numbers were counted.
 
@@ -75,9 +104,9 @@ def smallest(counts: Array, rank: int) -> Array:
     upper = edges()
     lower, rows = np.append(0.0, upper[:-1]), np.arange(len(counts))
     upper[-1] = lower[-1]
-    below = np.cumsum(counts, axis=1)
+    below = np.cumsum(counts, axis=1, dtype=np.int64)
     place = (below < rank).sum(axis=1)
-    inside = counts[rows, place]
+    inside = counts[rows, place].astype(np.int64)
     share = (rank - below[rows, place] + inside) / inside
     return np.asarray(lower[place] + share * (upper - lower)[place])
 
@@ -88,7 +117,7 @@ def largest(counts: Array, rank: int) -> Array:
     Parameters
     ----------
     counts : ndarray
-        (n, n_bins) int64, as `count` returns them.
+        (n, n_bins) integers, as `count` returns them.
     rank : int
         From 1.
 
@@ -102,6 +131,6 @@ def largest(counts: Array, rank: int) -> Array:
     >>> largest(count(np.array([[4.0, 1.0, 2.0]])), 2)
     array([2.])
     """
-    at_least = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    at_least = np.cumsum(counts[:, ::-1], axis=1, dtype=np.int64)[:, ::-1]
     lower = np.append(0.0, edges()[:-1])
     return np.asarray(lower[np.maximum((at_least >= rank).sum(axis=1) - 1, 0)])

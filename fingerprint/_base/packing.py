@@ -60,12 +60,13 @@ def unpack(tree: Any, arrays: Mapping[str, Array], classes: Iterable[type]) -> A
 def like(value: Any, model: Any) -> bool:
     """Return whether a value has the classes, types and axes of a model: a tuple that is not empty there is the same.
 
-    The last axis of an array may be longer.
+    The last axis of an array may be longer, and unsigned integers wider.
     """
     if type(value) is not type(model):
         return False
     if isinstance(value, np.ndarray):
-        return bool(value.dtype == model.dtype) and value.ndim == model.ndim and value.shape[:-1] == model.shape[:-1]
+        kind = value.dtype == model.dtype or value.dtype.kind == model.dtype.kind == "u"
+        return bool(kind) and value.ndim == model.ndim and value.shape[:-1] == model.shape[:-1]
     if isinstance(value, tuple):
         return not model or value == model
     if is_dataclass(value):

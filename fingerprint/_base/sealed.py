@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BEGIN = b"fingerprint sealed file 1\n"
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8  # bytes that say how long the header is
-_DTYPES = ("<f8", "<i8", "|b1", "|u1")
+_DTYPES = ("<f8", "<i8", "|b1", "|u1", "<u2", "<u4", "<u8")
 
 
 def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:

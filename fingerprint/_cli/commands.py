@@ -72,7 +72,7 @@ def _rank_arguments(command: ArgumentParser) -> None:
     shared.add_population(command)
     shared.add_reading(command)
     shared.add_mask(command)
-    shared.add_checkpoint(command)
+    shared.add_pass(command)
     shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
     _add_ranking(command)
@@ -122,6 +122,7 @@ def _summarise_arguments(command: ArgumentParser) -> None:
     shared.add_population(command)
     shared.add_reading(command)
     shared.add_mask(command)
+    shared.add_memory(command)
     shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
     command.add_argument(
@@ -188,7 +189,7 @@ def _decide_arguments(command: ArgumentParser) -> None:
     shared.add_population(command)
     shared.add_reading(command)
     shared.add_mask(command)
-    shared.add_checkpoint(command)
+    shared.add_pass(command)
     command.add_argument("--rate", type=float, default=0.1, help="false discovery rate (default: 0.1)")
     command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
     shared.add_outputs(command)
@@ -281,7 +282,7 @@ def _add_sides(command: ArgumentParser) -> None:
 def _fit_arguments(command: ArgumentParser) -> None:
     _add_sides(command)
     shared.add_mask(command)
-    shared.add_checkpoint(command)
+    shared.add_pass(command)
     shared.add_population(command)
     command.add_argument("--n-fake", type=int, metavar="N", help="synthetic images that the statistics refer to")
     command.add_argument("--out", required=True, metavar="FILE", help="write the detector as JSON")
@@ -307,7 +308,7 @@ def _predict_arguments(command: ArgumentParser) -> None:
     command.add_argument("--share", type=float, metavar="P", help="share of used images among the real ones, if known")
     shared.add_reading(command)
     shared.add_mask(command)
-    shared.add_checkpoint(command)
+    shared.add_pass(command)
     shared.add_outputs(command)
 
 
@@ -347,7 +348,7 @@ def _evaluate(options: Namespace) -> Outcome:
 def _audit_arguments(command: ArgumentParser) -> None:
     _add_sides(command)
     shared.add_mask(command)
-    shared.add_checkpoint(command)
+    shared.add_pass(command)
     shared.add_method(command)
     command.add_argument("--seed", type=int, default=0, help="of the permutations (default: 0)")
     command.add_argument(
@@ -388,7 +389,7 @@ def _compare_arguments(command: ArgumentParser) -> None:
     command.add_argument("--unused", metavar="DIR", help="real images that neither was trained on")
     shared.add_reading(command)
     shared.add_mask(command)
-    shared.add_checkpoint(command)
+    shared.add_pass(command)
     shared.add_outputs(command)
 
 
@@ -405,6 +406,7 @@ def _attribute_arguments(command: ArgumentParser) -> None:
     )
     shared.add_folders(command, fake="synthetic images of unknown origin")
     shared.add_reading(command, groups=False)
+    shared.add_memory(command)
     command.add_argument("--least-margin", type=float, default=0.0, help="leave smaller leads undecided (default: 0)")
     shared.add_outputs(command)
 

@@ -79,17 +79,25 @@ def part(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def add_checkpoint(command: ArgumentParser) -> None:
-    """Add the file from which a command goes on."""
+def add_memory(command: ArgumentParser) -> None:
+    """Add the memory that a command may take."""
+    command.add_argument(
+        "--memory", metavar="SIZE", help="what the process may take, such as 512MB or 2GiB (default: what is there)"
+    )
+
+
+def add_pass(command: ArgumentParser) -> None:
+    """Add what a pass over synthetic images may take, and the file from which it goes on."""
+    add_memory(command)
     command.add_argument(
         "--checkpoint", metavar="FILE", help="go on from this file where it stopped; written every half minute"
     )
 
 
 def reading(options: Namespace) -> dict[str, Any]:
-    """Return the options of `add_reading`, `add_mask` and `add_checkpoint` as arguments of the library."""
+    """Return the options of `add_reading`, `add_mask`, `add_memory` and `add_pass` as arguments of the library."""
     found = {"size": options.size, "recursive": options.recursive, "threads": options.threads}
-    found |= {name: getattr(options, name) for name in ("checkpoint", "mask") if name in options}
+    found |= {name: getattr(options, name) for name in ("mask", "memory", "checkpoint") if name in options}
     return found | {"progress": progress()} | ({"groups": groups(options)} if "groups" in options else {})
 
 

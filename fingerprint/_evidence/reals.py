@@ -10,12 +10,13 @@ import numpy as np
 from fingerprint._base import concurrency
 from fingerprint._base.representatives import representatives
 from fingerprint._distances.packed import contrasts
-from fingerprint._evidence.scales import Scale, compare_scales, prepare_scales
+from fingerprint._distances.side import parts_of
+from fingerprint._evidence.scales import Scale, Unpacked, at_once, compare_scales, prepare_scales
 from fingerprint._evidence.whitening import Whitening
 from fingerprint._patches.gain_reals import prepare_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._distances.side import Side
@@ -34,7 +35,7 @@ class Reals:
 
     Parameters
     ----------
-    sides : mapping
+    sides : mapping or Unpacked
         The images at each scale, as `fingerprint._evidence.scales.prepare_scales` returns them, and at `COPIED`.
     whitenings : tuple of Whitening or None
         For each scale what its images have in common; None where they are compared as they are.
@@ -60,7 +61,7 @@ class Reals:
         (n_real - n_used,) float64: distance of every other image to the nearest of those, at that scale.
     """
 
-    sides: Mapping[Scale, Side]
+    sides: Mapping[Scale, Side] | Unpacked
     whitenings: tuple[Whitening | None, ...]
     others: Array
     groups: Array
@@ -91,11 +92,12 @@ class Reals:
         prepared = prepare_scales(pixels, tuple(self.sides))
         compared = compare_scales(self.sides, prepared)
         flat = [_flat(prepared[scale], scale, least) for scale, least in zip(self.scales, self.least, strict=True)]
+        copied = compared[COPIED]
         found = [
-            _whitened(compared[scale], *about)
+            _whitened(compared.pop(scale), *about)
             for scale, *about in zip(self.scales, self.whitenings, self.flat, flat, strict=True)
         ]
-        return found, compared[COPIED], flat[0]
+        return found, copied, flat[0]
 
 
 def _flat(side: Side, scale: Scale, least: float) -> Array:
@@ -124,6 +126,7 @@ def prepare_reals(
     groups: Array | None = None,
     patches: bool = False,
     n_used: int | None = None,
+    packed: bool = True,
     threads: int = 1,
 ) -> Reals:
     """Prepare real images and compare them with each other.
@@ -140,6 +143,8 @@ def prepare_reals(
         Also prepare the comparison of patches.
     n_used : int, optional
         How many images, from the first on, synthetic ones may copy.
+    packed : bool
+        Keep the images packed for the comparison, not their pixels alone. Never changes the result.
     threads : int
         Threads to use.
 
@@ -150,7 +155,7 @@ def prepare_reals(
     """
     count = len(pixels)
     every = tuple(scales) if COPIED in scales else (*scales, COPIED)
-    sides = prepare_scales(pixels, every)
+    sides = prepare_scales(pixels, every) if packed else Unpacked(pixels, every)
     own = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     kept = min(_OTHERS, count - 1)
     chosen = representatives(count)
@@ -158,31 +163,64 @@ def prepare_reals(
     to_used = None if n_used is None else np.full(count - n_used, np.inf)
     apart = np.full(count, np.inf)
     whitenings: list[Whitening | None] = [None] * len(scales)
+    varied = _varied(sides, scales)
     least = np.array(
-        [np.median(contrasts(sides[scale], scale.metric)) / FLAT if scale.whitened else -1.0 for scale in scales]
+        [np.median(each) / FLAT if scale.whitened else -1.0 for scale, each in zip(scales, varied, strict=True)]
     )
-    flat = np.stack([_flat(sides[scale], scale, bound) for scale, bound in zip(scales, least, strict=True)])
+    flat = varied <= least[:, None]
     rest = np.delete(np.arange(count), chosen)
     for columns in (chosen, *(rest[start : start + len(chosen)] for start in range(0, len(rest), len(chosen)))):
-        some = sides if len(columns) == count else prepare_scales(pixels[columns], every)
-        compared = compare_scales(sides, some, threads=threads)
-        apart = np.minimum(apart, np.where(own[:, None] == own[columns], np.inf, compared[COPIED]).min(axis=1))
-        if to_used is not None:
-            to_these = compared[COPIED][n_used:, columns < n_used]
-            to_used = np.minimum(to_used, to_these.min(axis=1, initial=np.inf))
+        for compared in _compared(sides, pixels, every, columns, threads):
+            if COPIED in compared:
+                apart = np.minimum(apart, np.where(own[:, None] == own[columns], np.inf, compared[COPIED]).min(axis=1))
+                if to_used is not None:
+                    to_these = compared[COPIED][n_used:, columns < n_used]
+                    to_used = np.minimum(to_used, to_these.min(axis=1, initial=np.inf))
 
-        def keep_nearest(s: int, columns: Array = columns, compared: Mapping[Scale, Array] = compared) -> None:
-            found = compared[scales[s]]
-            if scales[s].whitened and columns is chosen:
-                whitenings[s] = _learned(found, chosen, flat[s, chosen])
-            whitened = _whitened(found, whitenings[s], flat[s], flat[s, columns])
-            of_others = np.where(own[:, None] == own[columns], np.inf, whitened)
-            others[s] = np.sort(np.concatenate([others[s], of_others], axis=1), axis=1)[:, :kept]
+            def keep_nearest(s: int, columns: Array = columns, compared: Mapping[Scale, Array] = compared) -> None:
+                found = compared[scales[s]]
+                if scales[s].whitened and columns is chosen:
+                    whitenings[s] = _learned(found, chosen, flat[s, chosen])
+                whitened = _whitened(found, whitenings[s], flat[s], flat[s, columns])
+                for rows in parts_of(count, len(chosen)):
+                    of_others = np.where(own[rows, None] == own[columns], np.inf, whitened[rows])
+                    known = np.concatenate([others[s, rows], of_others], axis=1)
+                    others[s, rows] = np.sort(known, axis=1)[:, :kept]
 
-        concurrency.run(keep_nearest, range(len(scales)), threads=threads)
-    parts = prepare_patches(without_flat(pixels, flat[0]), threads=threads) if patches else None
+            concurrency.run(keep_nearest, [s for s, scale in enumerate(scales) if scale in compared], threads=threads)
+    parts = prepare_patches(pixels, flat=flat[0], threads=threads) if patches else None
     near = _near(pixels, apart)
     return Reals(sides, tuple(whitenings), others, own, groups is not None, least, flat, near, parts, n_used, to_used)
+
+
+def _varied(sides: Mapping[Scale, Side] | Unpacked, scales: Sequence[Scale]) -> Array:
+    """Return the standard deviations of all images, (n_scales, n) float64; 0 at scales that are not whitened."""
+    if isinstance(sides, Unpacked):
+        return np.concatenate([_varied(part, scales) for _, part in sides.parts(scales)], axis=1)
+    known = (sides[scale] for scale in scales)
+    return np.stack(
+        [
+            contrasts(side, scale.metric) if scale.whitened else np.zeros(len(side))
+            for scale, side in zip(scales, known, strict=True)
+        ]
+    )
+
+
+def _compared(
+    sides: Mapping[Scale, Side] | Unpacked, pixels: Array, scales: Sequence[Scale], columns: Array, threads: int
+) -> Iterator[dict[Scale, Array]]:
+    """Yield the distances of all images to some of them, (n, len(columns)), factor by factor: all would be large."""
+    for factor in dict.fromkeys(scale.factor for scale in scales):
+        these = [scale for scale in scales if scale.factor == factor]
+        if not isinstance(sides, Unpacked) and len(columns) == len(pixels):
+            found = compare_scales(sides, {scale: sides[scale] for scale in these}, threads=threads)
+        else:
+            found = {scale: np.empty((len(pixels), len(columns))) for scale in these}
+            for part in parts_of(len(columns), at_once(pixels)):
+                some = prepare_scales(pixels[columns[part]], these)
+                for scale, matrix in compare_scales(sides, some, threads=threads).items():
+                    found[scale][:, part] = matrix
+        yield found
 
 
 def _near(pixels: Array, apart: Array) -> Array:

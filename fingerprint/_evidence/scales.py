@@ -16,15 +16,19 @@ import numpy as np
 
 from fingerprint._distances import metrics
 from fingerprint._distances.packed import WINDOWS
+from fingerprint._distances.side import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._distances.side import Side
 
 _STEP = 4  # from one level of the pyramid to the next
 _LEAST_SIDE = 16  # shorter side of the last level, and of a window, in pixels
+_AT_ONCE = 16, 128  # real images that are packed at a time where not all are kept packed, least and most
+_PACKED = 2**25  # bytes of these, unless the least are more
+_REDUCED = 2**20  # pixels that are reduced at a time
 
 
 @dataclass(frozen=True, order=True)
@@ -121,12 +125,14 @@ def reduce(pixels: Array, factor: int) -> Array:
     largest = int(np.iinfo(pixels.dtype).max) * factor * factor
     shift = max(0, largest.bit_length() - 16)
     dtype = np.uint32 if shift else np.uint16
-    used = pixels[:, : height * factor, : width * factor]
-    rows = used.reshape(count, height, factor, width * factor).sum(axis=2, dtype=dtype)
-    sums = rows[..., ::factor].copy()
-    for column in range(1, factor):
-        sums += rows[..., column::factor]
-    reduced: Array = (sums >> shift).astype(np.uint16)
+    reduced = np.empty((count, height, width), np.uint16)
+    for part in parts_of(count, max(1, _REDUCED // pixels[0].size)):
+        used = pixels[part, : height * factor, : width * factor]
+        rows = used.reshape(-1, height, factor, width * factor).sum(axis=2, dtype=dtype)
+        sums = rows[..., ::factor].copy()
+        for column in range(1, factor):
+            sums += rows[..., column::factor]
+        reduced[part] = sums >> shift
     return reduced
 
 
@@ -152,13 +158,46 @@ def prepare_scales(pixels: Array, scales: Sequence[Scale]) -> dict[Scale, Side]:
     return {scale: by_factor[scale.factor] for scale in scales}
 
 
-def compare_scales(real: Mapping[Scale, Side], fake: Mapping[Scale, Side], *, threads: int = 1) -> dict[Scale, Array]:
-    """Return the distances between two sides at every scale, not yet whitened.
+def at_once(pixels: Array) -> int:
+    """Return how many of some images, (n, h, w), to pack at a time where not all are kept packed: whole groups."""
+    least, most = _AT_ONCE
+    return max(least, min(most, _PACKED // max(1, pixels[:1].nbytes)))
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The real side where memory is short: some images at a time are packed anew for each comparison.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (n, h, w) uint8 or uint16.
+    scales : tuple of Scale
+        What is compared.
+    """
+
+    pixels: Array
+    scales: tuple[Scale, ...]
+
+    def __iter__(self) -> Iterator[Scale]:
+        """Yield the scales, as a mapping from them does."""
+        return iter(self.scales)
+
+    def parts(self, scales: Sequence[Scale]) -> Iterator[tuple[slice, dict[Scale, Side]]]:
+        """Yield some images after the other, packed for some of the scales."""
+        for part in parts_of(len(self.pixels), at_once(self.pixels)):
+            yield part, prepare_scales(self.pixels[part], scales)
+
+
+def compare_scales(
+    real: Mapping[Scale, Side] | Unpacked, fake: Mapping[Scale, Side], *, threads: int = 1
+) -> dict[Scale, Array]:
+    """Return the distances between two sides at every scale of the second one, not yet whitened.
 
     Parameters
     ----------
     real, fake : mapping
-        What `prepare_scales` returned for the same scales.
+        What `prepare_scales` returned, of `real` for the same scales or more; or a real side that is not packed.
     threads : int
         Threads to use.
 
@@ -167,8 +206,14 @@ def compare_scales(real: Mapping[Scale, Side], fake: Mapping[Scale, Side], *, th
     dict
         From scale to (n_real, n_fake) float64 distances.
     """
+    if isinstance(real, Unpacked):
+        out = {scale: np.empty((len(real.pixels), len(side))) for scale, side in fake.items()}
+        for part, packed in real.parts(tuple(fake)):
+            for scale, found in compare_scales(packed, fake, threads=threads).items():
+                out[scale][part] = found
+        return out
     by_factor: dict[int, dict[str, Array]] = {}
-    for factor, scale in {scale.factor: scale for scale in real}.items():
-        names = real[scale].metrics
+    for factor, scale in {scale.factor: scale for scale in fake}.items():
+        names = fake[scale].metrics
         by_factor[factor] = metrics.matrices(real[scale], fake[scale], names, threads=threads)
-    return {scale: by_factor[scale.factor][scale.metric] for scale in real}
+    return {scale: by_factor[scale.factor][scale.metric] for scale in fake}

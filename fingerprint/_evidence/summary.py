@@ -39,7 +39,8 @@ class Findings:
     nearest : Best
         Rows are (n_scales, n_real); values are the distances to the nearest synthetic images, float64.
     counts : ndarray
-        (n_scales, n_real, n_bins) int64: log histogram of the distances, see `fingerprint._base.histogram`.
+        (n_scales, n_real, n_bins) of the smallest unsigned integers that hold n_fake: log histogram of the distances,
+        see `fingerprint._base.histogram`.
     votes : ndarray
         (n_scales, n_real) int64: how many synthetic images have this real image as their nearest; of equally near ones
         the first has the vote.
@@ -99,6 +100,13 @@ class Findings:
     def _bests(self) -> list[Best]:
         return [self.nearest, self.closest, *([] if self.patches is None else [self.patches.best])]
 
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all arrays."""
+        arrays = [self.counts, self.votes, self.copies, self.windows]
+        arrays += [array for best in self._bests for array in (best.values, best.images)]
+        return sum(array.nbytes for array in arrays) + (0 if self.patches is None else self.patches.counts.nbytes)
+
     def first(self, count: int) -> Findings:
         """Return the evidence about the first `count` real images alone."""
         return replace(
@@ -157,7 +165,6 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
     """
     scales, n_real = real.scales[: real.n_whole], len(real.groups)
     distances = np.empty((len(scales), n_real, len(block)))
-    counts = np.zeros((len(scales), n_real, len(histogram.edges())), dtype=np.int64)
     votes = np.zeros((len(scales), n_real), dtype=np.int64)
     copies = np.zeros_like(votes)
     gaps = np.empty((n_real, len(block)))
@@ -170,12 +177,13 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
             windows[s] = _nearest_two(windows[s], found)
         for s, found in enumerate(by_scale[: len(scales)]):
             distances[s] = found
-            counts[s] = histogram.count(found)
             voted = found.argmin(axis=0)
             votes[s] = np.bincount(voted, minlength=n_real)
             if real.others.shape[2]:
                 is_copy = found[voted, np.arange(len(block))] < real.others[s, voted, 0]
                 copies[s] = np.bincount(voted[is_copy], minlength=n_real)
+    counts = histogram.count(distances.reshape(len(scales) * n_real, len(block)))
+    counts = counts.reshape(len(scales), n_real, -1)
     nearest = Best.of(distances, block.names, k)
     patches = None
     if real.patches is not None:
@@ -224,10 +232,11 @@ def merge(summaries: Sequence[Findings]) -> Findings:
     lost = np.concatenate([summary.lost for summary in summaries])
     failed = [failure for summary in summaries for failure in summary.failed]
     order = np.argsort(lost)
+    nearest = Best.merge([summary.nearest for summary in summaries])
     return Findings(
         summaries[0].scales,
-        Best.merge([summary.nearest for summary in summaries]),
-        np.sum([summary.counts for summary in summaries], axis=0),
+        nearest,
+        histogram.add([summary.counts for summary in summaries], nearest.n_seen),
         np.sum([summary.votes for summary in summaries], axis=0),
         np.sum([summary.copies for summary in summaries], axis=0),
         Best.merge([summary.closest for summary in summaries]),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _SECONDS = 30.0  # from one writing to the next: what a killed process loses
 _SHARE = 20  # times as long as it takes to write, so that writing costs a twentieth at most
 _JOINED_AT_ONCE = 16  # parts: each join copies all that is kept
+HELD = 2**26  # bytes of parts that wait to be joined, unless two are larger
 _SCHEMA = 1  # of the file; counts up when a reader of the last one would fail
 
 
@@ -45,6 +46,11 @@ class Kept(Protocol):
     @property
     def n_places(self) -> int:
         """Return the number of images and failures seen."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all arrays."""
         ...
 
     def placed(self, place: Callable[[Array], Array]) -> Any:
@@ -202,7 +208,8 @@ class Pass(Generic[K]):
             advance(part.n_places)
             kept.append(part.placed(partial(np.add, places)))
             places += part.n_places
-            if len(kept) == _JOINED_AT_ONCE or self._due():
+            large = len(kept) > 2 and sum(one.nbytes for one in kept[1:]) > HELD
+            if len(kept) == _JOINED_AT_ONCE or large or self._due():
                 kept = [self.merge(kept)]
             if self._due():
                 self._save(self._held(kept[0], complete=False))

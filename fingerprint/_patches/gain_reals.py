@@ -14,9 +14,12 @@ from fingerprint._base.representatives import representatives
 from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid, cells_of, in_groups
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from fingerprint._base.types import Array
 
 FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
+CUT_AT_ONCE = 64  # real images that are cut, and whose matches in all others are in memory
 _CONTRAST = 1  # standard deviation below which a patch is flat, in 255ths of the range of its image
 
 
@@ -66,7 +69,13 @@ class GainReals:
 
 
 def prepare_patches(
-    pixels: Array, *, mirror: bool = True, one_in: int = 20, at_once: int = 256, threads: int = 1
+    pixels: Array,
+    *,
+    flat: Array | None = None,
+    mirror: bool = True,
+    one_in: int = 20,
+    at_once: int = CUT_AT_ONCE,
+    threads: int = 1,
 ) -> GainReals:
     """Cut real images into patches and find how well each patch matches other real images.
 
@@ -83,12 +92,14 @@ def prepare_patches(
     ----------
     pixels : ndarray
         (n, h, w) uint8 or uint16. Images of less than 8 x 8 have no patches.
+    flat : ndarray, optional
+        (n,) bool: images that are flat, so that none of their patches counts.
     mirror : bool
         Also search synthetic images mirrored.
     one_in : int
         One in so many other real images matches a patch better than its reference quantile.
     at_once : int
-        Real images whose matches in all others are in memory. Never changes the result.
+        Real images that are cut, and whose matches in all others are in memory. Never changes the result.
     threads : int
         Threads to use.
 
@@ -98,17 +109,39 @@ def prepare_patches(
         Can be pickled.
     """
     grid = PatchGrid.of(*pixels.shape[1:])
-    images = np.stack([cells_of(image, grid) for image in pixels])
-    chosen = representatives(len(pixels))
-    windows = GainWindows.of(images[chosen], grid)
-    patches = GainPatches.of(images, grid, _CONTRAST)
-    rows, columns = grid.shape
-    itself = chosen[:, None] == np.arange(len(pixels))
-    others = len(chosen) - itself.sum(axis=0)
+    blank = np.zeros(pixels.shape[1:], pixels.dtype)
 
-    quantiles = np.zeros(patches.norms.shape, np.float32)
-    parts = [slice(first, first + at_once) for first in range(0, len(pixels), at_once)]
-    some_of = [patches.some(part) for part in parts]  # each packed once for all rows
+    def cells(images: Iterable[int]) -> Array:
+        return np.stack([cells_of(blank if flat is not None and flat[i] else pixels[i], grid) for i in images])
+
+    chosen = representatives(len(pixels))
+    windows = GainWindows.of(cells(chosen), grid)
+    parts = [range(first, min(first + at_once, len(pixels))) for first in range(0, len(pixels), at_once)]
+    some_of = [GainPatches.of(cells(part), grid, _CONTRAST) for part in parts]
+    quantiles = _reference_quantiles(windows, some_of, chosen, one_in, threads)
+    del windows
+    patches = GainPatches.joined(some_of)
+    del some_of
+    quantiles[patches.norms == 0] = 0
+    if mirror:
+        patches, quantiles = patches.with_mirrored, np.concatenate([quantiles, quantiles[..., ::-1]])
+    return GainReals(grid, patches, quantiles.view(np.int32))
+
+
+def _reference_quantiles(
+    windows: GainWindows, some_of: Sequence[GainPatches], chosen: Array, one_in: int, threads: int
+) -> Array:
+    """Return the reference quantiles of the patches of all parts, (1, n, rows, columns) float32.
+
+    `windows` are those of the `chosen` images.
+    """
+    counts = [part.norms.shape[1] for part in some_of]
+    ends = np.cumsum(counts)
+    parts = [slice(end - count, end) for end, count in zip(ends.tolist(), counts, strict=True)]
+    rows, columns = some_of[0].norms.shape[2:]
+    itself = chosen[:, None] == np.arange(ends[-1])
+    others = len(chosen) - itself.sum(axis=0)
+    quantiles = np.zeros((1, ends[-1], rows, columns), np.float32)
 
     def measure(place: tuple[int, int]) -> None:
         """Find the reference quantiles of a row of patches of some images."""
@@ -120,10 +153,7 @@ def prepare_patches(
         quantiles[0, part, row] = np.where(others[part, None] > 0, found, np.float32(1) + FLOOR)
 
     concurrency.run(measure, itertools.product(range(rows), range(len(parts))), threads=threads)
-    quantiles[patches.norms == 0] = 0
-    if mirror:
-        patches, quantiles = patches.with_mirrored, np.concatenate([quantiles, quantiles[..., ::-1]])
-    return GainReals(grid, patches, quantiles.view(np.int32))
+    return quantiles
 
 
 def unexplained(correlation: Array) -> Array:

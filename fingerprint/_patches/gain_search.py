@@ -11,6 +11,8 @@ import numpy as np
 from fingerprint._kernels.memory import aligned
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fingerprint._base.types import Array
 
 _FINEST = 64  # cells along the shorter side of an image, at least, where it has as many pixels
@@ -144,6 +146,12 @@ class GainPatches:
         norms[informative] = 1 / np.sqrt(spread[informative])
         numbers = quarters.astype(np.int8).reshape(1, *quarters.shape[:3], 16)
         return cls(numbers, (sums / 64).astype(np.float32)[None], norms[None])
+
+    @classmethod
+    def joined(cls, parts: Sequence[GainPatches]) -> GainPatches:
+        """Return the patches of all images of some parts, at least one."""
+        sides = zip(*((part.quarters, part.means, part.norms) for part in parts), strict=True)
+        return cls(*(np.concatenate(side, axis=1) for side in sides))
 
     def some(self, images: slice) -> GainPatches:
         """Return the patches of some of the images."""

@@ -39,8 +39,8 @@ class GainSummary:
         Rows are the n_real real images; values are minus the net gains, int64 in units of 2**-15, see
         `summarise_gains`.
     counts : ndarray
-        (n_real, n_bins) int64: log histogram of the sums of gains before rivals take from them, see
-        `fingerprint._base.histogram`.
+        (n_real, n_bins) of the smallest unsigned integers that hold n_fake: log histogram of the sums of gains before
+        rivals take from them, see `fingerprint._base.histogram`.
     """
 
     best: Best
@@ -161,8 +161,8 @@ def merge(summaries: Sequence[GainSummary]) -> GainSummary:
 
     The result is the same, bit for bit, however the stream was cut and in whatever order its parts are merged.
     """
-    counts = np.sum([part.counts for part in summaries], axis=0)
-    return GainSummary(Best.merge([part.best for part in summaries]), counts)
+    best = Best.merge([part.best for part in summaries])
+    return GainSummary(best, histogram.add([part.counts for part in summaries], best.n_seen))
 
 
 def explain(real: GainReals, index: int, fake: Array) -> GainMap:

@@ -65,7 +65,8 @@ def neighbourhoods(real: Reals, summary: Findings) -> list[Neighbourhood]:
         In the order of ``summary.scales``.
     """
     others = real.others[: len(summary.scales), : summary.distances.shape[1]]
-    columns = zip(summary.distances, others, summary.counts, summary.votes, summary.copies, strict=True)
+    counts = summary.counts.astype(np.int64)  # logarithms of narrower integers are less precise
+    columns = zip(summary.distances, others, counts, summary.votes, summary.copies, strict=True)
     return [Neighbourhood(*column, summary.n_fake, real.grouped) for column in columns]
 
 

@@ -1,0 +1,210 @@
+"""Budget: what one pass allocates, and how to work so that it stays within a stated number of bytes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerprint._base import checks, histogram, limits
+from fingerprint._base.checks import InputError
+from fingerprint._base.representatives import representatives
+from fingerprint._evidence.scales import at_once, prepare_scales
+from fingerprint._images.checkpoint import HELD
+from fingerprint._patches.gain_reals import CUT_AT_ONCE
+from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fingerprint._base.types import Array
+    from fingerprint._evidence.scales import Scale
+
+_UNITS = {"MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
+_SHARE = 0.5  # of the memory that is there, where nobody says how much to take
+_PROCESS = 240 * 2**20  # Python, the libraries and the compiled kernels
+_PIXELS = 2**26  # bytes of pixels of a block: larger ones are no faster
+_GROUP = 16  # images that are packed together
+_FLOAT = 8  # bytes
+_OTHERS = 100  # nearest other real images of each, and those of a representative that is looked at
+
+
+def in_bytes(memory: object) -> int | None:
+    """Return a budget in bytes, of a number of bytes or a text such as ``"512MB"``; None where there is none."""
+    if memory is None or (isinstance(memory, int) and not isinstance(memory, bool)):
+        return None if memory is None else checks.integer("memory", memory, minimum=1)
+    found = (
+        re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MG]i?B)\s*", memory, re.IGNORECASE) if isinstance(memory, str) else None
+    )
+    if found is None:
+        raise InputError(f"memory: expected bytes, or text such as '512MB' or '2GiB', got {checks.describe(memory)}")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to work through a pass.
+
+    Parameters
+    ----------
+    packed : bool
+        Whether to keep the real images packed, see `fingerprint._evidence.scales.Unpacked`.
+    block : int
+        Synthetic images to read at a time.
+    threads : int
+        Threads to use.
+    peak : int
+        Bytes that the process then takes at most.
+    """
+
+    packed: bool
+    block: int
+    threads: int
+    peak: int
+
+
+def plan(
+    pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int, memory: int | None
+) -> Plan:
+    """Choose how to work on real images: as fast as the memory allows. Results do not depend on it.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (n_real, h, w) uint8 or uint16: all real images.
+    scales : sequence of Scale
+        What is compared.
+    patches : bool
+        Whether patches are compared too.
+    k : int
+        Nearest synthetic images that are kept.
+    block, threads : int
+        The most of each.
+    memory : int, optional
+        What the process may take, in bytes. Without it, half of what is available is aimed at.
+
+    Returns
+    -------
+    Plan
+        With as many threads as go, and real images kept packed if they can be.
+
+    Raises
+    ------
+    InputError
+        If `memory` is not enough for any way to work; it says how much would be.
+    """
+    needs = _Needs.of(pixels, scales, patches=patches, k=k)
+    there = limits.available_memory() if memory is None else None
+    most = memory if there is None else _PROCESS + pixels.nbytes + int(_SHARE * there)
+    largest = max(1, min(block, max(_GROUP, _PIXELS // (pixels.nbytes // len(pixels)))))
+    blocks = sorted({largest, *(size for size in (64, 32, _GROUP, 4, 1) if size < largest)}, reverse=True)
+    # large blocks before few threads; threads before packed images, which save a tenth of the time
+    ways = [
+        Plan(packed, size, workers, needs.most(packed=packed, block=size, threads=workers))
+        for workers in dict.fromkeys((threads, *(count for count in (8, 4, 2, 1) if count < threads)))
+        for packed, size in product((True, False), blocks)
+        if size >= min(_GROUP, largest) or workers == 1
+    ]
+    fitting = next((way for way in ways if most is None or way.peak <= most), None)
+    least = min(ways, key=lambda way: (way.peak, way.block))
+    if fitting is None and memory is not None:
+        count, (height, width) = len(pixels), pixels.shape[1:]
+        raise InputError(
+            f"memory: expected at least {-(-least.peak // 10**6)} MB for {count} real images of {height}x{width}, got "
+            f"{memory // 10**6} MB; allow more, or give fewer real images"
+        )
+    return fitting or least
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What is allocated, in bytes, by what it grows with; what the code makes of 16 blank images is measured.
+
+    Parameters
+    ----------
+    count : int
+        Real images.
+    chosen : int
+        How many of them are representatives.
+    image, side : int
+        Pixels of an image, and the image packed for comparison at all scales.
+    cut, window : int
+        Patches of a real image, as they are and packed; windows of an image that is searched.
+    match : int
+        What a representative matches in one row of patches of a real image.
+    whole, windows, whitened : int
+        Scales of whole images, those of windows, and how many of all are whitened.
+    shared : int
+        Matrices of distances that are worked out together.
+    some : int
+        Real images that are packed at a time.
+    k : int
+        Nearest synthetic images that are kept.
+    """
+
+    count: int
+    chosen: int
+    some: int
+    image: int
+    side: int
+    cut: int
+    window: int
+    match: int
+    whole: int
+    windows: int
+    whitened: int
+    shared: int
+    k: int
+
+    @classmethod
+    def of(cls, pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int) -> _Needs:
+        blank = np.zeros((_GROUP, *pixels.shape[1:]), pixels.dtype)
+        sides = {id(side): side for side in prepare_scales(blank, scales).values()}
+        packed = sum(array.nbytes for side in sides.values() for array in side.arrays.values())
+        cut = window = columns = 0
+        if patches:
+            grid = PatchGrid.of(*pixels.shape[1:])
+            cells, columns = np.zeros((1, *grid.cell_shape), np.uint8), grid.shape[1]
+            one, other = GainPatches.of(cells, grid, 1), GainWindows.of(cells, grid)
+            cut = 4 * one.quarters.nbytes + 8 * one.means.nbytes + 4 * one.norms.nbytes
+            window = other.words.nbytes + other.sums.nbytes + other.scales.nbytes
+        return cls(
+            count=len(pixels),
+            chosen=len(representatives(len(pixels))),
+            some=min(len(pixels), at_once(pixels)),
+            image=pixels.nbytes // len(pixels),
+            side=2 * packed // _GROUP,  # as the second side of dot products, too
+            cut=cut,
+            window=window,
+            match=6 * 4 * columns,
+            whole=sum(not scale.windowed for scale in scales),
+            windows=sum(scale.windowed for scale in scales),
+            whitened=sum(scale.whitened for scale in scales),
+            shared=1 + max(Counter(scale.factor for scale in scales).values()),
+            k=k,
+        )
+
+    def most(self, *, packed: bool, block: int, threads: int) -> int:
+        """Return what a process takes at most that works in this way."""
+        scales = self.whole + self.windows
+        kept = _PROCESS + self.count * (self.image + self.side * packed + scales * _OTHERS * _FLOAT)
+        matrix = self.count * self.chosen * _FLOAT  # of all and the representatives
+        learnt = self.whitened * matrix
+        working = min(threads, self.shared) * (5 * matrix + 3 * self.chosen**2 * _FLOAT)
+        learning = self.shared * matrix + max(working, self.some * (self.image + 2 * self.side))
+        cutting = self.count * self.cut + self.chosen * (self.window + threads * CUT_AT_ONCE * self.match)
+        return kept + learnt + max(learning, cutting, self.count * self.cut + self._comparing(packed, block, threads))
+
+    def _comparing(self, packed: bool, block: int, threads: int) -> int:
+        """Return what the pass takes beyond the real images: each thread, the results that wait, and the sum of all."""
+        matrices = self.whole + self.windows + 4 + 2 * self.whole
+        counts = self.count * (self.whole + 1) * len(histogram.edges())
+        nearest = self.count * ((self.whole + 1) * min(self.k, block) * 3 + 2 * self.windows) * _FLOAT
+        one = max(block, _GROUP) * (self.image + self.side) + self.some * self.side * (not packed)
+        one += self.count * block * (matrices + 2) * _FLOAT
+        part = counts * np.min_scalar_type(block).itemsize + nearest
+        return threads * one + 2 * threads * part + max(2 * part, min(HELD, 16 * part)) + 3 * counts * 4
