@@ -34,7 +34,7 @@ def normal_sum(statistics: np.ndarray) -> np.ndarray:
 
 def measures(real: fingerprint.Slices, fake: object, used: np.ndarray) -> np.ndarray:
     """Return AUC and TPR at 1 % FPR of default, whole images, patches and the sum of normal tail scores."""
-    options = ReadingOptions(None, False, "raise", 128, None, None, False)
+    options = ReadingOptions(on_error="raise")
     kinds = RealSide.of(real, options, patches=True).compare(fake, k=2).kinds(methods.METHODS["default"])
     found = []
     for scores in (methods.score(kinds)[0], *kinds, normal_sum(kinds)):

@@ -175,7 +175,7 @@ def test_grey_jpeg_equals_pillow(tmp_path: Path) -> None:
             np.testing.assert_array_equal(one(tmp_path / name), np.asarray(image.convert("L")))
 
 
-COLOUR = 'colour; convert to grey first, by Image.convert("L")'
+COLOUR = 'colour; pass grey="luminance"'
 CLEAR = "transparent pixels; put the image on a background and save without alpha"
 DEEP = "16-bit colour or alpha, which would be cut to 8 bits; save as 16-bit grey"
 
@@ -192,7 +192,7 @@ def test_colour_is_refused_with_the_remedy(tmp_path: Path) -> None:
     image.save(tmp_path / "p.png")
     assert reason(tmp_path / "p.png") == COLOUR
     Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg")
-    assert reason(tmp_path / "c.jpg") == 'colour (CMYK); convert to grey first, by Image.convert("L")'
+    assert reason(tmp_path / "c.jpg") == 'colour (CMYK); convert to RGB or grey first, by Image.convert("L")'
 
 
 def test_transparency_is_refused_unless_it_is_opaque(tmp_path: Path) -> None:
@@ -752,6 +752,11 @@ def test_dicom_grey_in_other_clothes_is_exact(tmp_path: Path) -> None:
     dicom(tmp_path / "a.dcm", rgb, PlanarConfiguration=0, **colour)
     dicom(tmp_path / "b.dcm", np.moveaxis(rgb, 2, 0).copy(), PlanarConfiguration=1, **colour)
     np.testing.assert_array_equal(loading.load(tmp_path).pixels, [grey, grey])
+    rgb[..., 1] //= 2
+    dicom(tmp_path / "a.dcm", rgb, PlanarConfiguration=0, **colour)
+    dicom(tmp_path / "b.dcm", np.stack([rgb, rgb]), PlanarConfiguration=0, NumberOfFrames=2, **colour)
+    expected = np.asarray(Image.fromarray(rgb).convert("L"))
+    np.testing.assert_array_equal(loading.load(tmp_path, grey="luminance").pixels, [expected] * 3)
 
 
 def test_dicom_bits_are_where_the_header_says(tmp_path: Path) -> None:
@@ -857,7 +862,7 @@ def test_dicom_that_is_put_right_is_read_quietly(tmp_path: Path, monkeypatch: py
          "values of which 197 are whole; pass window=(centre, width)"),
         (np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
          {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "Rows": 2, "Columns": 2},
-         'colour; convert to grey first, by Image.convert("L")'),
+         'colour; pass grey="luminance"'),
         (np.zeros((2, 2), np.uint8), {"HighBit": 9}, "bits that do not fit: 8 stored, the highest 9, of 8 allocated"),
         (np.zeros((2, 2), np.uint8), {"without": ("PixelData",)}, "a DICOM file without pixels"),
         (np.zeros((2, 2), np.uint8), {"ModalityLUTSequence": []},

@@ -383,7 +383,7 @@ def test_anything_that_numpy_reads_is_an_array() -> None:
 
 
 ARRAY = "source: expected an (n, h, w) array"
-COLOUR = ", which looks like colour; convert to grey first"
+COLOUR = ', which looks like colour; pass grey="luminance"'
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ def test_pillow_images() -> None:
     images = [Image.fromarray(image) for image in stack()]
     np.testing.assert_array_equal(loading.load(images).pixels, stack())  # type: ignore[arg-type]
     np.testing.assert_array_equal(loading.load(images[0].convert("RGB")).pixels, stack()[:1])  # type: ignore[arg-type]
-    with raises('source: Image: colour; convert to grey first, by Image.convert("L")'):
+    with raises('source: Image: colour; pass grey="luminance"'):
         loading.load(Image.new("RGB", (4, 4), (1, 2, 3)))  # type: ignore[arg-type]
 
 
@@ -906,3 +906,46 @@ def test_pillow_is_loaded_late() -> None:
     heavy = {"PIL", "tqdm", "scipy", "numba", "pydicom"}
     code = f"import sys, fingerprint._images.loading; assert not {heavy!r} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+RGB = np.random.default_rng(4).integers(0, 256, (3, 9, 7, 3), np.uint8)
+LUMINANCE = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in RGB])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [RGB, RGB.transpose(0, 3, 1, 2), [Image.fromarray(image) for image in RGB], iter([RGB[:1], RGB[1:]])],
+    ids=["channels last", "channels first", "Pillow", "batches"],
+)
+def test_the_luminance_of_colour_is_that_of_pillow(source) -> None:
+    assert np.array_equal(loading.load(source, grey="luminance").pixels, LUMINANCE)
+
+
+def test_the_luminance_of_floats_is_rounded_once() -> None:
+    found = loading.load(RGB / 255, grey="luminance").pixels
+    assert np.abs(found.astype(int) - LUMINANCE).max() <= 1
+    exact = (19595 * RGB[..., 0].astype(int) + 38470 * RGB[..., 1].astype(int) + 7471 * RGB[..., 2].astype(int)) / 65536
+    assert np.abs(found - exact).max() <= 0.5 + 1e-9
+
+
+def test_the_luminance_of_colour_in_files(tmp_path) -> None:
+    for image, name in zip(RGB, ("a.png", "b.bmp", "c.tif"), strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+        with raises(f'source: {(tmp_path / name).as_posix()}: colour; pass grey="luminance"'):
+            loading.load([tmp_path / name], on_error="raise")
+    assert np.array_equal(loading.load(tmp_path, grey="luminance").pixels, LUMINANCE)
+    Image.fromarray(RGB[0]).quantize(8).save(tmp_path / "a.png")
+    expected = np.asarray(Image.open(tmp_path / "a.png").convert("RGB").convert("L"))
+    assert np.array_equal(loading.load(tmp_path / "a.png", grey="luminance").pixels[0], expected)
+
+
+def test_grey_images_are_the_same_by_luminance() -> None:
+    grey = RGB[..., 0]
+    assert np.array_equal(loading.load(np.repeat(grey[..., None], 3, axis=3), grey="luminance").pixels, grey)
+
+
+def test_four_channels_and_unknown_ways_to_grey_are_refused() -> None:
+    with raises("source: expected three channels of colour, got four, ndarray of shape (2, 9, 7, 4) and dtype uint8"):
+        loading.load(np.zeros((2, 9, 7, 4), np.uint8), grey="luminance")
+    with pytest.raises(InputError, match="grey: expected"):
+        loading.load(RGB, grey="red")  # type: ignore[arg-type]

@@ -64,17 +64,7 @@ def test_real_images_are_prepared_and_kinds_of_evidence_worked_out_once(question
 
 
 def test_a_pass_leaves_the_real_side_as_it_was() -> None:
-    options = one_pass.ReadingOptions(
-        size=None,
-        recursive=False,
-        on_error="collect",
-        block=64,
-        memory=None,
-        threads=None,
-        executor=None,
-        checkpoint=None,
-        progress=False,
-    )
+    options = one_pass.ReadingOptions(block=64)
     side = one_pass.RealSide.of(USED, options, reference=UNUSED, called=("used", "unused"))
     first, other, again = (side.compare(fake, k=3) for fake in (LEAKS, SAFE, LEAKS))
     np.testing.assert_array_equal(again.summary.distances, first.summary.distances)

@@ -398,3 +398,13 @@ def test_nothing_is_printed_unless_asked(capsys) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert "image" in err
+
+
+def test_real_images_of_16_bits_are_ranked_through_a_window() -> None:
+    deep = REAL.astype(np.uint16) * 4 + 824
+    seen = fingerprint.load(deep, window=(1336, 1024))
+    expected = fingerprint.rank(seen, FAKE)
+    found = fingerprint.rank(deep, FAKE, window=(1336, 1024))
+    assert found.scores.tolist() == expected.scores.tolist()
+    assert found.provenance.settings["window"] == [1336, 1024]
+    assert np.array_equal(found.evidence(found[0].name).real, seen[[*seen.names].index(found[0].name)])

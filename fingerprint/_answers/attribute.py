@@ -26,7 +26,7 @@ from fingerprint._images.loading import BLOCK
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._evidence.reals import Reals
     from fingerprint._images.loading import Failure, Source
 
@@ -121,6 +121,8 @@ def attribute(
     *,
     least_margin: float = 0.0,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -140,7 +142,7 @@ def attribute(
         Synthetic images of unknown origin, as for `fingerprint.rank`: a stream.
     least_margin : float
         Leave images undecided whose best set does not explain so much more of them than the next one.
-    size, recursive, on_error, block, memory, threads, executor, progress
+    size, window, grey, recursive, on_error, block, memory, threads, executor, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -183,13 +185,14 @@ def attribute(
     options = ReadingOptions(
         mask=None,
         size=size,
+        window=window,
+        grey=grey,
         recursive=recursive,
         on_error=on_error,
         block=block,
         memory=memory,
         threads=threads,
         executor=executor,
-        checkpoint=None,
         progress=progress,
     )
     known = {name: options.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fingerprint._answers.one_pass import Groups, MaskLike
-    from fingerprint._base.types import Floats, Ints, OnError
+    from fingerprint._base.types import Floats, Grey, Ints, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
 
@@ -219,6 +219,8 @@ def audit(
     seed: int = 0,
     mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -245,7 +247,7 @@ def audit(
         Score to use, see `fingerprint.rank`.
     level, false_positive_rate, power, confidence, n_permutations, seed
         As for `fingerprint.audit_scores`.
-    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -278,6 +280,8 @@ def audit(
         ReadingOptions(
             mask=mask,
             size=size,
+            window=window,
+            grey=grey,
             recursive=recursive,
             on_error=on_error,
             block=block,

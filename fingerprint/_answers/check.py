@@ -19,7 +19,7 @@ from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups
-    from fingerprint._base.types import OnError
+    from fingerprint._base.types import Grey, OnError
     from fingerprint._images.loading import Source
 
 
@@ -108,6 +108,8 @@ def check(
     reference: Source | None = None,
     groups: Groups | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
@@ -132,7 +134,7 @@ def check(
         `real` and the unused ones here.
     groups : mapping, callable or sequence, optional
         Patient of every real image, see `fingerprint.rank`; a sequence names first `real`, then `reference`.
-    size, recursive, on_error, threads, progress
+    size, window, grey, recursive, on_error, threads, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -156,7 +158,16 @@ def check(
     given = {"real": real, "fake": fake} | ({} if reference is None else {"reference": reference})
     workers = concurrency.resolve(threads)
     plans = {
-        name: loading.plan(source, block=BLOCK, size=size, on_error=on_error, recursive=recursive, argument=name)
+        name: loading.plan(
+            source,
+            block=BLOCK,
+            size=size,
+            window=window,
+            grey=grey,
+            on_error=on_error,
+            recursive=recursive,
+            argument=name,
+        )
         for name, source in given.items()
     }
     totals = [plan.total for plan in plans.values()]

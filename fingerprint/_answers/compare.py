@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._answers.one_pass import Groups, MaskLike
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.intervals import Estimate
 
@@ -96,6 +96,8 @@ def compare(
     seed: int = 0,
     mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -124,7 +126,7 @@ def compare(
         Of the intervals, 0.5 to 0.999.
     n_bootstrap, seed : int
         Bootstrap samples, at least 100, and their seed.
-    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -153,6 +155,8 @@ def compare(
     options = ReadingOptions(
         mask=mask,
         size=size,
+        window=window,
+        grey=grey,
         recursive=recursive,
         on_error=on_error,
         block=block,

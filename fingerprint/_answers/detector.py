@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._answers.one_pass import Groups, MaskLike
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
 
 _SHOWN = ("accuracy", "f1", "kappa", "roc_auc")  # measures in the text of a detector
@@ -167,6 +167,8 @@ class Detector(Result):
         groups: Groups | None = None,
         mask: MaskLike | None = None,
         size: int | tuple[int, int] | None = None,
+        window: tuple[float, float] | None = None,
+        grey: Grey = "exact",
         recursive: bool = False,
         on_error: OnError = "collect",
         block: int = BLOCK,
@@ -191,7 +193,7 @@ class Detector(Result):
             Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
             has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
             together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
-        groups, mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+        groups, mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
             As for `fingerprint.rank`. Give groups if, and only if, `fit` had them, and the mask that it had.
 
         Returns
@@ -209,6 +211,8 @@ class Detector(Result):
         options = ReadingOptions(
             mask=mask,
             size=size,
+            window=window,
+            grey=grey,
             recursive=recursive,
             on_error=on_error,
             block=block,
@@ -298,6 +302,8 @@ def fit(
     seed: int = 0,
     mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -327,7 +333,7 @@ def fit(
         them by default. A detector can be used with as many or more.
     seed : int
         Seed of the folds.
-    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -361,6 +367,8 @@ def fit(
         ReadingOptions(
             mask=mask,
             size=size,
+            window=window,
+            grey=grey,
             recursive=recursive,
             on_error=on_error,
             block=block,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._evidence.reals import Reals
     from fingerprint._evidence.summary import Findings
     from fingerprint._images.checkpoint import Held
@@ -48,26 +48,28 @@ _WITHOUT_EFFECT = {"recursive", "on_error", "block", "memory", "threads", "execu
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
     """How collections are read and worked through.
 
     Parameters
     ----------
-    mask, size, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
     """
 
-    mask: MaskLike | None
-    size: int | tuple[int, int] | None
-    recursive: bool
-    on_error: OnError
-    block: int
-    memory: str | int | None
-    threads: int | None
-    executor: Executor | None
-    checkpoint: str | PathLike[str] | None
-    progress: bool
+    mask: MaskLike | None = None
+    size: int | tuple[int, int] | None = None
+    window: tuple[float, float] | None = None
+    grey: Grey = "exact"
+    recursive: bool = False
+    on_error: OnError = "collect"
+    block: int = loading.BLOCK
+    memory: str | int | None = None
+    threads: int | None = None
+    executor: Executor | None = None
+    checkpoint: str | PathLike[str] | None = None
+    progress: bool = False
 
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
@@ -112,8 +114,19 @@ class ReadingOptions:
         )
 
     @property
+    def of_pixels(self) -> dict[str, Any]:
+        """Return the options that say which pixels are read."""
+        return {
+            "mask": self.read_mask,
+            "size": self.size,
+            "window": self.window,
+            "grey": self.grey,
+            "recursive": self.recursive,
+        }
+
+    @property
     def _files(self) -> dict[str, Any]:
-        return {"mask": self.read_mask, "size": self.size, "recursive": self.recursive, "on_error": self.on_error}
+        return self.of_pixels | {"on_error": self.on_error}
 
 
 class RealImages(NamedTuple):

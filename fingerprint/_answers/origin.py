@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fingerprint._answers import one_pass
 from fingerprint._answers.evidence import Evidence
 from fingerprint._answers.one_pass import ReadingOptions
 from fingerprint._base.checks import InputError
 from fingerprint._images import loading
-from fingerprint._images.loading import BLOCK
 from fingerprint._patches import gain_reals, gains
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from fingerprint._answers.rows import Match
     from fingerprint._base.provenance import Provenance
     from fingerprint._images.loading import Slices, Source
-    from fingerprint._images.masks import Mask
     from fingerprint._patches.gain_reals import GainReals
 
 
@@ -36,21 +34,19 @@ class Origin:
         Their patches, where the method looked at patches.
     fake : Source
         The synthetic images.
-    mask, size, recursive
-        How they are read.
+    files : dict
+        How they are read: `mask`, `size`, `window`, `grey` and `recursive`.
     """
 
     known: Slices
     patches: GainReals | None
     fake: Source
-    mask: Mask | None
-    size: int | tuple[int, int] | None
-    recursive: bool
+    files: dict[str, Any]
 
     def __reduce__(self) -> tuple[object, ...]:
         # an iterator cannot be pickled, nor read a second time; an empty one says the same
         fake = iter(()) if isinstance(self.fake, Iterator) else self.fake
-        return Origin, (self.known, self.patches, fake, self.mask, self.size, self.recursive)
+        return Origin, (self.known, self.patches, fake, self.files)
 
     @classmethod
     def again(cls, made: Provenance | None, *, patches: bool) -> Origin:
@@ -63,18 +59,13 @@ class Origin:
                 "evidence: this ranking has no images, nor were they given as paths from which to read them again; "
                 "make it by rank"
             )
-        size = settings["size"]
         options = ReadingOptions(
             mask=settings["mask"],
-            size=size,
+            size=settings["size"],
+            window=settings["window"],
+            grey=settings["grey"],
             recursive=settings["recursive"],
             on_error=settings["on_error"],
-            block=BLOCK,
-            memory=None,
-            threads=None,
-            executor=None,
-            checkpoint=None,
-            progress=False,
         )
         found = one_pass.read_reals(
             sources["real"], options, reference=sources["reference"], population=sources["population"]
@@ -85,7 +76,7 @@ class Origin:
             if patches and min(known.height, known.width) >= one_pass.LEAST_SIDE
             else None
         )
-        return cls(known, cut, sources["fake"], options.read_mask, size, settings["recursive"])
+        return cls(known, cut, sources["fake"], options.of_pixels)
 
     def evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
         """Return the evidence of real images, each by its position and a match, reading the synthetic ones once."""
@@ -94,10 +85,8 @@ class Origin:
             self.fake,
             [match.name for _, match in pairs],
             positions=[-1 if match.position is None else match.position for _, match in pairs],
-            mask=self.mask,
-            size=self.size,
-            recursive=self.recursive,
             argument="fake",
+            **self.files,
         )
         return [
             Evidence(self.known.names[place], match, self.known[place], fake, gains.explain(reals, place, fake))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._answers.one_pass import Compared, Groups, MaskLike
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import Method, MethodName
 
@@ -49,6 +49,8 @@ def rank(
     k: int = 5,
     mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -90,6 +92,8 @@ def rank(
         counts.
     size : int or (int, int), optional
         Resample everything to this height and width. Without it, images of different sizes are an error.
+    window, grey
+        As for `fingerprint.load`: see 16 bits through a window, take the luminance of colour.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
@@ -138,6 +142,8 @@ def rank(
         ReadingOptions(
             mask=mask,
             size=size,
+            window=window,
+            grey=grey,
             recursive=recursive,
             on_error=on_error,
             block=block,
@@ -200,9 +206,7 @@ def rank(
             seen.known,
             seen.real.patches,
             source_of(fake) if isinstance(fake, Summary) else fake,
-            side.options.read_mask,
-            size,
-            recursive,
+            side.options.of_pixels,
         ),
     )
 

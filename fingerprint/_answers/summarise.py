@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._answers.one_pass import Groups, MaskLike
-    from fingerprint._base.types import OnError
+    from fingerprint._base.types import Grey, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
 
@@ -37,6 +37,8 @@ def summarise(
     k: int = 5,
     mask: MaskLike | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -62,7 +64,7 @@ def summarise(
         takes a tenth of them. So images have the names and positions that they have in one pass over all.
     reference, population, groups, method, k, mask, size
         As for `fingerprint.rank`, which has to be given the same.
-    recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -97,6 +99,8 @@ def summarise(
         ReadingOptions(
             mask=mask,
             size=size,
+            window=window,
+            grey=grey,
             recursive=recursive,
             on_error=on_error,
             block=block,

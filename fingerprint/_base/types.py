@@ -9,4 +9,5 @@ Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+Grey: TypeAlias = Literal["exact", "luminance"]  # what is made of colour
 OnError: TypeAlias = Literal["collect", "raise"]  # what to do about a file that cannot be used

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 STDOUT = "-"
-_ARGUMENT = re.compile(r"\b(size|recursive|groups|population|unused)=(?:True\b|\((\d+), \2\)|(?![\w(]))")
+_ARGUMENT = re.compile(
+    r"\b(size|recursive|groups|population|unused|grey|window)="
+    r"(?:True\b|\((?P<both>\d+), (?P=both)\)|\((?P<pair>\w+, \w+)\)|\"(?P<word>\w+)\"|(?![\w(]))"
+)
 
 
 # --- What is read -----------------------------------------------------------------------------------------------------
@@ -36,6 +39,16 @@ def add_reading(command: ArgumentParser, *, groups: bool = True) -> None:
     if groups:
         add_groups(command)
     command.add_argument("--size", type=int, metavar="PIXELS", help="resample all images to this height and width")
+    command.add_argument(
+        "--window",
+        type=float,
+        nargs=2,
+        metavar=("CENTRE", "WIDTH"),
+        help="see images of 16 bits through this window, as 8 bits",
+    )
+    command.add_argument(
+        "--grey", choices=("exact", "luminance"), default="exact", help="refuse colour, or take its luminance"
+    )
     command.add_argument("--recursive", action="store_true", help="also read the folders inside the folders")
     add_threads(command)
 
@@ -96,7 +109,8 @@ def add_pass(command: ArgumentParser) -> None:
 
 def reading(options: Namespace) -> dict[str, Any]:
     """Return the options of `add_reading`, `add_mask`, `add_memory` and `add_pass` as arguments of the library."""
-    found = {"size": options.size, "recursive": options.recursive, "threads": options.threads}
+    found = {"size": options.size, "recursive": options.recursive, "threads": options.threads, "grey": options.grey}
+    found["window"] = None if options.window is None else tuple(options.window)
     found |= {name: getattr(options, name) for name in ("mask", "memory", "checkpoint") if name in options}
     return found | {"progress": progress()} | ({"groups": groups(options)} if "groups" in options else {})
 
@@ -237,4 +251,10 @@ def in_words(error: Exception) -> str:
 
 def as_options(text: str) -> str:
     """Return a text of the library for the command line: ``size=(256, 256)`` to pass is ``--size 256`` here."""
-    return _ARGUMENT.sub(lambda found: f"--{found[1]}" + (f" {found[2]}" if found[2] else ""), text)
+    return _ARGUMENT.sub(_as_option, text)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    """Return an argument of a function, such as ``window=(centre, width)``, as its option."""
+    value = found["both"] or found["word"] or (found["pair"] or "").replace(",", "").upper()
+    return f"--{found[1]} {value}".rstrip()

@@ -14,7 +14,7 @@ from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._distances.metrics import Metric
     from fingerprint._images.loading import Source
 
@@ -26,6 +26,8 @@ def distances(
     *,
     metric: Metric = "euclidean",
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "raise",
     block: int = BLOCK,
@@ -51,6 +53,8 @@ def distances(
         ``"cosine"``, of features: 1 - cosine, with 0 between two zero vectors and 1 from a zero vector to any other.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
+    window, grey
+        As for `fingerprint.load`: see 16 bits through a window, take the luminance of colour.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"raise", "collect"}
@@ -93,7 +97,16 @@ def distances(
         a, b = _features("real", real), _features("fake", fake)
     else:
         slices, others = (
-            loading.read(source, size=size, recursive=recursive, on_error=on_error, threads=workers, argument=argument)
+            loading.read(
+                source,
+                size=size,
+                window=window,
+                grey=grey,
+                recursive=recursive,
+                on_error=on_error,
+                threads=workers,
+                argument=argument,
+            )
             for source, argument in ((real, "real"), (fake, "fake"))
         )
         loading.agree(slices.format, others, argument="fake")

@@ -16,7 +16,7 @@ from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._distances.metrics import ImageMetric
     from fingerprint._images.loading import Failure, Slices, Source, Task
 
@@ -111,6 +111,8 @@ def nearest(
     metric: ImageMetric = "euclidean",
     k: int = 10,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -129,6 +131,8 @@ def nearest(
         Number of neighbours. There are fewer where there are fewer synthetic images.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
+    window, grey
+        As for `fingerprint.load`: see 16 bits through a window, take the luminance of colour.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
@@ -161,7 +165,13 @@ def nearest(
     checks.choice("metric", metric, IMAGE_METRICS)
     checks.integer("k", k, minimum=1)
     workers = concurrency.resolve(threads)
-    files: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    files: dict[str, Any] = {
+        "size": size,
+        "window": window,
+        "grey": grey,
+        "recursive": recursive,
+        "on_error": on_error,
+    }
     slices = loading.read(real, threads=workers, argument="real", **files)
     left = prepare_side(slices.pixels, metric, threads=workers)
 

@@ -16,28 +16,30 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
 
-def array_of(source: Any) -> Array | None:
+def array_of(source: Any, luminance: bool) -> Array | None:
     """Return what NumPy, the array API or Pillow can read; None if it is something else."""
     if isinstance(source, np.ndarray):
         return source
     if hasattr(source, "detach"):  # a tensor of torch, which may be on a GPU or have gradients
         source = source.detach().cpu()
     if hasattr(source, "getexif") and hasattr(source, "__array_interface__"):  # an image of Pillow
-        return grey.whole(pictures.grey(source))[None]
+        return pictures.grey(source).pixels(luminance=luminance)[None]
     if hasattr(source, "__array__"):
         return np.asarray(source)
     return np.from_dlpack(source) if hasattr(source, "__dlpack__") else None
 
 
-def images_of(array: Array, argument: str) -> Array:
-    """Return an array as (n, h, w), without axes of one channel."""
+def images_of(array: Array, argument: str, *, luminance: bool) -> Array:
+    """Return an array as (n, h, w), without axes of one channel; the luminance of colours, where it is asked for."""
     what, got = f"{argument}: expected an (n, h, w) array", f"got {checks.describe(array)}"
     if array.ndim == 2:
         raise InputError(f"{what}, {got}; pass a single image as image[None]")
     if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
         array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
     if is_colour(array.shape):
-        raise InputError(f"{what} of grey images, {got}, which looks like colour; convert to grey first")
+        if not luminance:
+            raise InputError(f'{what} of grey images, {got}, which looks like colour; pass grey="luminance"')
+        array = _grey_of(array if array.shape[-1] in (3, 4) else np.moveaxis(array, 1, -1), argument)
     if array.ndim != 3:
         raise InputError(f"{what}, {got}")
     if array.dtype.kind not in "buif":
@@ -45,6 +47,14 @@ def images_of(array: Array, argument: str) -> Array:
     if 0 in array.shape:
         raise InputError(f"{what}, none of them 0, {got}")
     return array
+
+
+def _grey_of(array: Array, argument: str) -> Array:
+    """Return the luminance of images (n, h, w, 3 or 4), or of the only one without its axis."""
+    if array.shape[-1] == 4:
+        raise InputError(f"{argument}: expected three channels of colour, got four, {checks.describe(array)}")
+    found = grey.luminance_of(array)
+    return found[None] if found.ndim == 2 else found
 
 
 def is_colour(shape: tuple[int, ...]) -> bool:

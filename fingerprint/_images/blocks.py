@@ -32,6 +32,7 @@ class Options:
     expect: PixelFormat | None = None
     window: tuple[float, float] | None = None
     mask: Mask | None = None
+    luminance: bool = False
 
 
 Image: TypeAlias = "tuple[str, Array | str, str | None]"  # name, pixels or why there are none, patient where known
@@ -68,7 +69,7 @@ class File:
             if isinstance(found, str):
                 yield name, found, None
             else:
-                image = files.attempted(found.pixels, i if self.stack else None, options.window)
+                image = files.attempted(found.pixels, i if self.stack else None, options.window, options.luminance)
                 yield name, image, self.path if found.patient == "" else found.patient
 
 

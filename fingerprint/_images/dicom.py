@@ -12,7 +12,7 @@ import numpy as np
 
 from fingerprint._images import files
 from fingerprint._images.files import UnusableError
-from fingerprint._images.grey import AIR, Decoded, levels, limit, single_channel
+from fingerprint._images.grey import AIR, Decoded, levels, limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,8 +138,9 @@ def _decoded(header: Any, start: int, stop: int) -> Decoded:
         if meaning == "PALETTE COLOR":
             stored = apply_color_lut(stored, header)
         if meaning not in ("MONOCHROME1", "MONOCHROME2"):
-            stored = single_channel(stored, meaning)
-        elif below:
+            images.append(stored)
+            continue
+        if below:
             stored = stored << (allocated - below - bits) >> (allocated - bits)
         if allocated == 1:
             stored = stored.astype(bool)
@@ -161,7 +162,9 @@ def _decoded(header: Any, start: int, stop: int) -> Decoded:
             added = -AIR
             values = _padding_as_air(header, stored, values)
         images.append(values)
-    return Decoded(np.stack(images), added, white, str(header.get("PatientID") or "").strip() or None, coarsest)
+    patient = str(header.get("PatientID") or "").strip() or None
+    colour = "" if meaning in ("MONOCHROME1", "MONOCHROME2") else str(meaning)
+    return Decoded(np.stack(images), added, white, patient, coarsest, colour)
 
 
 def _rescale(header: Any, i: int) -> tuple[float, float] | None:

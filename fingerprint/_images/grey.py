@@ -30,6 +30,8 @@ class Decoded(NamedTuple):
         Whose images these are; "" where the file is all that is known of the patient.
     levels : float, optional
         How many whole values the stored numbers reach, where they were rescaled by a fraction and have to be rounded.
+    colour : str
+        What the file calls its colours, where values have a last axis of three or four channels.
     """
 
     values: Array
@@ -37,10 +39,13 @@ class Decoded(NamedTuple):
     white: float | None = None
     patient: str | None = None
     levels: float | None = None
+    colour: str = ""
 
-    def pixels(self, i: int | None = None, window: tuple[float, float] | None = None) -> Array:
+    def pixels(self, i: int | None = None, window: tuple[float, float] | None = None, luminance: bool = False) -> Array:
         """Return the pixels of image number i, or of the only one, as uint8 or uint16; seen through a window, uint8."""
         values = self.values if i is None else self.values[i]
+        if self.colour:
+            values = single_channel(values, self.colour, luminance)
         if window is not None and (values.dtype.itemsize > 1 or self.added):
             seen = windowed(values, *window)
             return seen if self.white is None else 255 - seen
@@ -108,17 +113,30 @@ def levels(slope: float, intercept: float, bits: int) -> float | None:
     return None if slope.is_integer() and intercept.is_integer() else abs(slope) * 2**bits
 
 
-def single_channel(channels: Array, kind: str) -> Array:
-    """Return the grey of (h, w, 3 or 4) colour channels, which have to be equal, and opaque."""
-    remedy = 'convert to grey first, by Image.convert("L")'
+def single_channel(channels: Array, kind: str, luminance: bool) -> Array:
+    """Return the grey of (h, w, 3 or 4) opaque channels of colour; these are equal, or their luminance is wanted."""
+    remedy = 'pass grey="luminance"'
     if channels.ndim != 3 or channels.shape[2] not in (3, 4):
         raise UnusableError(f"colour ({kind}); {remedy}")
     if channels.shape[2] == 4 and (channels[..., 3] != np.iinfo(channels.dtype).max).any():
         raise UnusableError("transparent pixels; put the image on a background and save without alpha")
-    if (channels[..., :1] != channels[..., 1:3]).any():
+    if (channels[..., :1] == channels[..., 1:3]).all():
+        grey: Array = channels[..., 0]
+        return grey
+    if not luminance:
         raise UnusableError(f"colour; {remedy}")
-    grey: Array = channels[..., 0]
-    return grey
+    return luminance_of(channels)
+
+
+def luminance_of(channels: Array) -> Array:
+    """Return the luminance of (..., 3 or more) channels by ITU-R BT.601; of integers rounded, as Pillow does."""
+    red, green, blue = np.moveaxis(channels[..., :3], -1, 0)
+    if channels.dtype.kind == "f":
+        weighed: Array = (19595 * red + 38470 * green + 7471 * blue) / 65536
+        return weighed
+    red, green, blue = (channel.astype(np.int64) for channel in (red, green, blue))
+    rounded: Array = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+    return rounded.astype(channels.dtype)
 
 
 def resampled(pixels: Array, size: tuple[int, int]) -> Array:

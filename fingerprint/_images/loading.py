@@ -17,9 +17,10 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
 from fingerprint._base.public import public
-from fingerprint._base.types import OnError
-from fingerprint._images import grey, sources
+from fingerprint._base.types import Grey, OnError
+from fingerprint._images import sources
 from fingerprint._images.blocks import File, Options, Task, Unread
+from fingerprint._images.grey import PIXELS
 from fingerprint._images.slices import PixelFormat, Slices, agree, concatenate, joined, mixed
 from fingerprint._images.sources import Source
 
@@ -59,6 +60,7 @@ def load(
     *,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
@@ -67,7 +69,7 @@ def load(
     """Read a collection of grey images into memory.
 
     Pixels are kept exactly, 8-bit and 16-bit. Palettes, opaque alpha, colour images that are grey and 1-bit images
-    (0 and 255) are converted; an image in true colour, with transparency, or of several pages cannot be used. An image
+    (0 and 255) are converted; an image with transparency, or of several pages, cannot be used. An image
     with an orientation (EXIF) is turned as it says. A PNG file whose checksums are wrong is damaged.
 
     DICOM and NIfTI are kept in the units of the scanner. Where values may be negative, as Hounsfield units are, 1024
@@ -98,6 +100,9 @@ def load(
         Centre and width, in the units of the scanner or in grey levels: what is seen through it becomes 0 to 255, as
         DICOM defines it (PS3.3 C.11.2.1.2.1), rounded. So real images of 16 bits can be compared with synthetic ones of
         8, which are kept as they are.
+    grey : {"exact", "luminance"}
+        What to make of colour: nothing, so that an image whose channels differ cannot be used; or its luminance
+        (ITU-R BT.601, as Pillow), also of arrays (n, h, w, 3) and (n, 3, h, w).
     recursive : bool
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
@@ -128,6 +133,7 @@ def load(
         source,
         size=size,
         window=window,
+        grey=grey,
         on_error=on_error,
         recursive=recursive,
         threads=threads,
@@ -141,6 +147,7 @@ def read(
     *,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     mask: Mask | None = None,
     recursive: bool = False,
     on_error: OnError = "collect",
@@ -149,7 +156,7 @@ def read(
     argument: str,
 ) -> Slices:
     """Do what `load` does, through a mask; `argument` is what error messages call the source."""
-    options = _options(argument, size, on_error, recursive, window=window, mask=mask)
+    options = _options(argument, size, on_error, recursive, window=window, grey=grey, mask=mask)
     workers = concurrency.resolve(threads)
     if isinstance(source, Slices) and size is None and window is None and mask is None and len(source):
         return source
@@ -186,6 +193,7 @@ def blocks(
     *,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
@@ -199,7 +207,7 @@ def blocks(
         As for `load`; an iterator is consumed as slowly as the blocks are.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
-    window : (float, float), optional
+    window, grey
         As for `load`.
     recursive : bool
         Also read the folders inside folders.
@@ -227,7 +235,7 @@ def blocks(
     >>> [len(part) for part in fingerprint.blocks(np.zeros((5, 8, 8), np.uint8), block=2)]
     [2, 2, 1]
     """
-    tasks = plan(source, block=block, size=size, window=window, on_error=on_error, recursive=recursive)
+    tasks = plan(source, block=block, size=size, window=window, grey=grey, on_error=on_error, recursive=recursive)
     return _read(source, tasks, concurrency.resolve(threads))
 
 
@@ -307,6 +315,7 @@ def plan(
     block: int,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     mask: Mask | None = None,
     on_error: OnError = "collect",
     recursive: bool = False,
@@ -320,7 +329,7 @@ def plan(
 
     Parameters
     ----------
-    source, size, window, on_error, recursive
+    source, size, window, grey, on_error, recursive
         As for `blocks`.
     mask : Mask, optional
         What part of each image counts; the rest becomes 0.
@@ -347,6 +356,7 @@ def plan(
         source,
         size=size,
         window=window,
+        grey=grey,
         mask=mask,
         on_error=on_error,
         recursive=recursive,
@@ -361,6 +371,7 @@ def listing(
     *,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     mask: Mask | None = None,
     on_error: OnError = "collect",
     recursive: bool = False,
@@ -369,7 +380,8 @@ def listing(
 ) -> Listing:
     """Return what a collection consists of; arguments as for `plan`, which cuts it into blocks."""
     wanted = expect.format if isinstance(expect, Slices) else expect
-    return _listing(source, _options(argument, size, on_error, recursive, wanted, window, mask))
+    options = _options(argument, size, on_error, recursive, wanted, window, grey, mask)
+    return _listing(source, options)
 
 
 def _listing(source: Source, options: Options) -> Listing:
@@ -382,6 +394,8 @@ def pick(
     *,
     positions: Sequence[int] | None = None,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     mask: Mask | None = None,
     recursive: bool = False,
     argument: str = "source",
@@ -392,7 +406,7 @@ def pick(
     without them, the first image of a name is meant. Raises InputError where the source is an iterator, or has no
     usable image of a name.
     """
-    options = _options(argument, size, "collect", recursive, mask=mask)
+    options = _options(argument, size, "collect", recursive, window=window, grey=grey, mask=mask)
     entries = sources.entries_of(source, options)
     if any(sources.is_stream(entry) for entry in entries):
         raise InputError(f"{argument}: an iterator cannot be read a second time; pass a folder, a list or an array")
@@ -439,6 +453,7 @@ def _options(
     recursive: bool,
     expect: PixelFormat | None = None,
     window: object = None,
+    grey: object = "exact",
     mask: Mask | None = None,
 ) -> Options:
     """Return the arguments of a public function, checked."""
@@ -448,11 +463,12 @@ def _options(
         sides = size if isinstance(size, tuple | list) and len(size) == 2 else (size, size)
         height, width = (checks.integer("size", side, minimum=1) for side in sides)
         shape = (height, width)
-        if height * width > grey.PIXELS:
-            raise InputError(f"size: expected at most {grey.PIXELS} pixels, got {height}x{width}")
+        if height * width > PIXELS:
+            raise InputError(f"size: expected at most {PIXELS} pixels, got {height}x{width}")
     if window is not None:
         if not isinstance(window, tuple | list) or len(window) != 2:
             raise InputError(f"window: expected (centre, width), got {checks.describe(window)}")
         centre = checks.number("window", window[0], minimum=-math.inf)
         view = (centre, checks.number("window", window[1], minimum=1))
-    return Options(argument, shape, choice, bool(recursive), expect, view, mask)
+    luminance = checks.choice("grey", grey, get_args(Grey)) == "luminance"
+    return Options(argument, shape, choice, bool(recursive), expect, view, mask, luminance)

@@ -7,16 +7,13 @@ import ctypes
 import io
 import logging
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fingerprint._images.files import UnusableError
-from fingerprint._images.grey import Decoded, limit, single_channel
+from fingerprint._images.grey import Decoded, limit
 from fingerprint._images.png import plain
-
-if TYPE_CHECKING:
-    from fingerprint._base.types import Array
 
 _RATIO = 4096  # pixels that a byte of a file may stand for
 _TURNS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # where an image may ask to be turned
@@ -82,11 +79,11 @@ def _decoded(plugin: Any, data: bytes) -> Decoded:
     if width * height > max(2**20, _RATIO * len(data)):
         raise UnusableError(f"{len(data)} bytes, which cannot hold {height}x{width} pixels")
     one_page(pages)
-    return Decoded(grey(image))
+    return grey(image)
 
 
-def grey(image: Any) -> Array:
-    """Return the pixels of an image of Pillow."""
+def grey(image: Any) -> Decoded:
+    """Return the pixels, or the colours, of an image of Pillow."""
     tags = getattr(image, "tag_v2", {})
     mode, clear = image.mode, image.info.get("transparency")
     codec, _, _, options = image.tile[0] if getattr(image, "tile", None) else ("", None, 0, "")
@@ -106,9 +103,9 @@ def grey(image: Any) -> Array:
             raise UnusableError("transparent pixels; put the image on a background and save without alpha")
         # Pillow inverts white-is-zero pixels of 8 bits only
         white_is_zero = mode.startswith("I") and tags.get(262) == 0
-        return 65535 - pixels if white_is_zero else pixels
+        return Decoded(65535 - pixels if white_is_zero else pixels)
     if mode not in ("P", "PA", "LA", "RGB", "RGBA"):
-        raise UnusableError(f'colour ({mode}); convert to grey first, by Image.convert("L")')
+        raise UnusableError(f'colour ({mode}); convert to RGB or grey first, by Image.convert("L")')
     if ";16" in raw:
         raise UnusableError("16-bit colour or alpha, which would be cut to 8 bits; save as 16-bit grey")
-    return single_channel(np.asarray(image.convert("RGBA")), mode)
+    return Decoded(np.asarray(image.convert("RGBA")), colour=mode)

@@ -80,7 +80,7 @@ def _found(source: Any, options: Options, *, inside: bool = False, depth: int = 
         if array.ndim == 1 and array.dtype.kind in "OUT":  # of paths
             yield from _found(array.tolist(), options, depth=depth + 1)
         else:
-            yield arrays.images_of(array, options.argument)
+            yield arrays.images_of(array, options.argument, luminance=options.luminance)
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | Set):
         yield source
     else:
@@ -88,7 +88,7 @@ def _found(source: Any, options: Options, *, inside: bool = False, depth: int = 
 
 
 def _array(source: Any, options: Options) -> Array | None:
-    found: Array | str | None = files.attempted(arrays.array_of, source)
+    found: Array | str | None = files.attempted(arrays.array_of, source, options.luminance)
     if isinstance(found, str):
         raise InputError(f"{options.argument}: {type(source).__name__}: {found}")
     return found
@@ -263,7 +263,7 @@ def _members_of(file: File, options: Options) -> Iterator[Part]:
         elif isinstance(found, bytes):
             yield from _archived(File(file.path, name, data=found))
         elif isinstance(found, grey.Decoded):
-            image = files.attempted(found.pixels, None, options.window)
+            image = files.attempted(found.pixels, None, options.window, options.luminance)
             if isinstance(image, str):
                 yield Unread((Failure(name, image),))
             else:

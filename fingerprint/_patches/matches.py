@@ -21,7 +21,7 @@ from fingerprint._patches.match_search import MatchPatches, PatchSearch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fingerprint._base.types import Array, OnError
+    from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Slices, Source
 
 Measure: TypeAlias = Literal["rmse", "ncc"]
@@ -204,6 +204,8 @@ def patch_matches(
     flat: float | None = None,
     mirror: bool = False,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "raise",
     threads: int | None = None,
@@ -234,6 +236,8 @@ def patch_matches(
         Also look for the patches in the mirrored synthetic images.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
+    window, grey
+        As for `fingerprint.load`: see 16 bits through a window, take the luminance of colour.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"raise", "collect"}
@@ -261,7 +265,13 @@ def patch_matches(
     array([[6, 0]], dtype=int32)
     """
     workers = concurrency.resolve(threads)
-    files: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    files: dict[str, Any] = {
+        "size": size,
+        "window": window,
+        "grey": grey,
+        "recursive": recursive,
+        "on_error": on_error,
+    }
     slices = loading.read(real, threads=workers, argument="real", **files)
     search = _search(slices, patch_size, stride, radius, measure, flat, mirror)
     limit = _limit(slices, search, tolerance)
@@ -301,6 +311,8 @@ def nearest_patches(
     flat: float | None = None,
     mirror: bool = False,
     size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
@@ -317,6 +329,8 @@ def nearest_patches(
         As for `patch_matches`.
     size : int or (int, int), optional
         Resample every image to this height and width, by an antialiased bilinear filter.
+    window, grey
+        As for `fingerprint.load`: see 16 bits through a window, take the luminance of colour.
     recursive : bool
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
@@ -346,7 +360,13 @@ def nearest_patches(
     (np.float64(0.0), array([0, 2]))
     """
     workers = concurrency.resolve(threads)
-    files: dict[str, Any] = {"size": size, "recursive": recursive, "on_error": on_error}
+    files: dict[str, Any] = {
+        "size": size,
+        "window": window,
+        "grey": grey,
+        "recursive": recursive,
+        "on_error": on_error,
+    }
     slices = loading.read(real, threads=workers, argument="real", **files)
     search = _search(slices, patch_size, stride, radius, measure, flat, mirror)
     patches = MatchPatches.of(slices.pixels, search)
