@@ -299,6 +299,26 @@ def test_a_file_that_vanishes_after_listing_fails(tmp_path: Path) -> None:
     assert found.failed == (Failure("1.png", "No such file or directory"),)
 
 
+def test_a_file_that_changes_after_listing_fails(tmp_path: Path) -> None:
+    write(tmp_path, stack(3))
+    np.save(tmp_path / "3.npy", stack(40))
+    blocks = loading.blocks(tmp_path, block=8, threads=1)
+    assert len(next(blocks)) == 8
+    np.save(tmp_path / "3.npy", 255 - stack(40))  # of the same size
+    os.utime(tmp_path / "3.npy", (time.time() + 1,) * 2)  # clocks of file systems are coarse
+    failed = [failure for part in blocks for failure in part.failed]
+    why = "changed after it was listed; read it again once nothing writes to it"
+    assert failed == [Failure(f"3.npy[{i}]", why) for i in range(5, 40)]
+    tasks = loading.plan([tmp_path / "0.png", tmp_path / "1.png", tmp_path / "2.png"], block=3)
+    task = next(tasks)
+    with (tmp_path / "1.png").open("ab") as file:
+        file.write(b"more")
+    os.utime(tmp_path / "2.png", (0, 0))  # as where a copy of the file is read on another machine
+    found = task()
+    assert found.failed == (Failure(f"{tmp_path.as_posix()}/1.png", why),)
+    assert len(loading.load(tmp_path)) == 43
+
+
 def test_a_folder_where_every_file_fails(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "b.png").write_bytes(b"")

@@ -42,7 +42,11 @@ Image: TypeAlias = "tuple[str, Array | str, str | None]"  # name, pixels or why 
 
 @dataclass(frozen=True)
 class File:
-    """A file of one image; or images `start` to `stop` of one that holds a stack of them."""
+    """A file of one image; or images `start` to `stop` of one that holds a stack of them.
+
+    Its `size` when it was listed, and the time after which a change of it came later, tell whether it is still the
+    same; a negative size is not known.
+    """
 
     path: str
     name: str
@@ -50,6 +54,8 @@ class File:
     start: int = 0
     stop: int = 1
     data: bytes | None = None  # of a file in an archive
+    size: int = -1
+    latest: int = 0
 
     @property
     def count(self) -> int:
@@ -60,10 +66,7 @@ class File:
         return self if whole else replace(self, start=self.start + start, stop=self.start + stop)
 
     def images(self, options: Options) -> Iterator[Image]:
-        if self.stack is None:
-            found = files.attempted(formats.decoded, self.path if self.data is None else self.name, self.data)
-        else:
-            found = files.attempted(self.stack.read, self.path, self.start, self.stop)
+        found = files.attempted(self._read)
         for i in range(self.count):
             name = f"{self.name}[{self.start + i}]" if self.stack and self.stack.numbered else self.name
             if isinstance(found, str):
@@ -71,6 +74,14 @@ class File:
             else:
                 image = files.attempted(found.pixels, i if self.stack else None, options.window, options.luminance)
                 yield name, image, self.path if found.patient == "" else found.patient
+
+    def _read(self) -> Decoded:
+        if self.data is not None:
+            return formats.decoded(self.name, self.data)
+        found = self.stack.read(self.path, self.start, self.stop) if self.stack else formats.decoded(self.path)
+        if self.size >= 0:
+            files.limit_changes(self.path, self.size, self.latest)
+        return found
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import stat
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from fingerprint._base.checks import InputError
@@ -140,6 +141,13 @@ def unpacked(open_stream: Any, size: int, packed: int) -> BinaryIO:
             pass
     found: BinaryIO = open_stream()
     return found
+
+
+def limit_changes(path: str, size: int, latest: int) -> None:
+    """Refuse a file that has another size than `size`, or that changed after the time `latest`, in nanoseconds."""
+    status = Path(path).stat()
+    if status.st_size != size or status.st_mtime_ns > latest:
+        raise UnusableError("changed after it was listed; read it again once nothing writes to it")
 
 
 def limit_bytes(size: int, most: int) -> None:

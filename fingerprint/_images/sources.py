@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import stat
+import time
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -99,14 +101,12 @@ def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
     if not isinstance(path, str):
         raise InputError(f"{options.argument}: expected paths as text, got {checks.describe(path)}")
     where = Path(path)
-    try:
-        mode = where.stat().st_mode
-    except (OSError, ValueError):
-        mode = 0
+    status = _status(path)
+    mode = status.st_mode if status else 0
     if stat.S_ISDIR(mode):
         yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", options)
     elif stat.S_ISREG(mode) or (not mode and not inside and path.lower().endswith(formats.SUFFIXES)):
-        yield File(path, _printable(where.as_posix()))
+        yield _file(path, _printable(where.as_posix()), time.time_ns())
     elif glob.has_magic(path) and (matches := glob.glob(path, recursive=True)):  # noqa: PTH207 - Path has none for this
         for each in sorted(matches, key=natural_key):
             yield from _at(each, options, inside=False)
@@ -121,6 +121,7 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
     seen: set[tuple[int, int]] = set()
     linked: list[tuple[str, str]] = []
     waiting = [(folder, prefix)]
+    now = time.time_ns()
     while waiting or linked:
         # folders before links to them, and each once: links may form a loop
         path, name = waiting.pop() if waiting else linked.pop(0)
@@ -145,7 +146,7 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
                     (linked if entry.is_symlink() else waiting).append((entry.path, f"{name}{entry.name}/"))
             elif not hidden and _is_image(entry):
                 shown = _printable(name + entry.name)
-                found.append((shown, File(entry.path, shown)))
+                found.append((shown, _file(entry.path, shown, now)))
             else:
                 ignored += 1
     if not found:
@@ -156,6 +157,19 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
     if ignored:
         yield Unread(ignored=ignored)
     yield from (file for _, file in sorted(found, key=lambda each: natural_key(each[0])))
+
+
+def _file(path: str, name: str, now: int) -> File:
+    """Return a file as it is now."""
+    status = _status(path)
+    return File(path, name, size=status.st_size, latest=max(now, status.st_mtime_ns)) if status else File(path, name)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return Path(path).stat()
+    except (OSError, ValueError):
+        return None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -270,7 +284,7 @@ def _members_of(file: File, options: Options) -> Iterator[Part]:
                 patient = file.path if found.patient == "" else found.patient
                 yield Arrays(image[None], (name,), None if patient is None else (patient,))
         else:
-            yield File(file.path, name, found, 0, found.count)
+            yield replace(file, name=name, stack=found, stop=found.count)
 
 
 def _archived(file: File) -> Iterator[Part]:
