@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import warnings
 import zipfile
 import zlib
@@ -412,6 +413,35 @@ def test_what_unpacks_to_far_more_than_its_size_is_refused(
     monkeypatch.setattr(files, "_PRESSED", 1000)
     with pytest.raises(InputError, match=r"bytes that would unpack to 4[0-9]+ or more; save it uncompressed$"):
         loading.load(path)
+
+
+def test_a_header_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    data = b"\x93NUMPY\2\0" + struct.pack("<I", 3_600_000_000)
+    (tmp_path / "x.npy").write_bytes(data)
+    os.truncate(tmp_path / "x.npy", 3_600_000_100)  # of holes
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", data + bytes(1000))
+    for name in ("x.npy", "x.npz"):
+        assert reason_of(tmp_path / name) == "a header of 3600000000 bytes, more than the limit of 10000"
+
+
+def reason_of(path: Path) -> str:
+    (failure,) = next(loading.blocks(path, block=4)).failed
+    return failure.reason
+
+
+def test_a_name_of_megabytes_in_an_archive_is_not_read(tmp_path: Path) -> None:
+    Image.fromarray(stack(1)[0]).save(tmp_path / "a.png")
+    for length, kept in ((2**19, 1), (2**22, 0)):
+        with tarfile.open(tmp_path / "x.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+            member = archive.gettarinfo(tmp_path / "a.png", "a.png")
+            member.pax_headers = {"comment": "x" * length}
+            with (tmp_path / "a.png").open("rb") as file:
+                archive.addfile(member, file)
+        found = next(loading.blocks(tmp_path / "x.tar.gz", block=4))
+        assert len(found) == kept
+    (failure,) = found.failed
+    assert re.search(r"a name of 41943\d\d bytes, more than the limit of 1048576$", failure.reason)
 
 
 def test_an_archive_of_many_arrays_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

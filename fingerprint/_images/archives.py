@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from fingerprint._base.naming import natural_key
 from fingerprint._images import files
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fingerprint._images.grey import Member
 
 _BYTES = 2**26  # of one image
+_NAMES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_NAME = 2**20  # bytes of what describes a member of a tar archive
 
 
 def zipped(path: str) -> Iterator[Member]:
@@ -30,9 +32,21 @@ def zipped(path: str) -> Iterator[Member]:
                 yield f"/{member.filename}", files.reason(error)
 
 
+class _Member(tarfile.TarInfo):
+    """A member of a tar archive whose name, which may be written as a file of its own, has a bound."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the member of a header."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _NAMES and member.size > _NAME:
+            raise files.UnusableError(f"a name of {member.size} bytes, more than the limit of {_NAME}")
+        return member
+
+
 def tarred(path: str) -> Iterator[Member]:
     """Yield the files of a tar archive in their order."""
-    with files.opened(path) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+    with files.opened(path) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as archive:
         for member in archive:
             if not member.isfile():
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import math
 import zipfile
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
     from fingerprint._images.grey import Member
 
+_HEADER = 10_000  # bytes that say what an array is
 _CHUNK = 2**22  # bytes of a compressed stream that are unpacked at a time
 
 
@@ -206,7 +208,11 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     readers = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
     if begin[6] not in readers:
         raise UnusableError(f"version {begin[6]} of .npy, expected 1 or 2; save it by np.save")
-    shape, fortran, dtype = readers[begin[6]](stream)
+    size = stream.read(2 * begin[6])
+    length = int.from_bytes(size, "little")
+    if length > _HEADER:
+        raise UnusableError(f"a header of {length} bytes, more than the limit of {_HEADER}")
+    shape, fortran, dtype = readers[begin[6]](io.BytesIO(size + stream.read(length)))
     if dtype.hasobject:
         raise UnusableError("Python objects, which are never read; save an array of integers")
     return shape, fortran, dtype
