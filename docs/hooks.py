@@ -19,6 +19,7 @@ PAGES = {  # where a page of the repository goes on the site
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks.md",
     "benchmarks/copies.md": "copies.md",
     "benchmarks/kinds.md": "kinds.md",
