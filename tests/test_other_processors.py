@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fingerprint import distances, nearest_patches, patch_matches
+from fingerprint import distances, nearest_patches, patch_matches, phantoms, rank
 from fingerprint._distances import metrics
 from fingerprint._kernels import compiler
 from fingerprint._patches import gain_reals, gains
@@ -36,6 +36,13 @@ def digest() -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
+def ranking() -> str:
+    """Return a digest of scores of a few phantoms."""
+    demo = phantoms.demo(n_used=8, n_unused=8, n_fake=24, size=64)
+    found = rank(demo.real, demo.fake)
+    return hashlib.sha256(found.scores.tobytes() + " ".join(found.names).encode()).hexdigest()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not compiler.has("x86_64"), reason="of x86-64")
 @pytest.mark.parametrize(("needs", "features"), [("sse2", ""), ("avx2", AVX2), ("avxvnni", AVX2 + ",+avxvnni")])
@@ -50,9 +57,9 @@ def test_a_processor_with_fewer_features_gives_the_same_bits(needs, features, tm
     }
     script = (
         "import test_other_processors as t; from fingerprint._kernels import compiler as c; "
-        "print(c.has('avx512f'), c.has('avx2'), t.digest())"
+        "print(c.has('avx512f'), c.has('avx2'), t.digest(), t.ranking())"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | restricted, capture_output=True, text=True, check=True
     )
-    assert run.stdout.split() == ["False", str("avx2" in features), digest()]
+    assert run.stdout.split() == ["False", str("avx2" in features), digest(), ranking()]

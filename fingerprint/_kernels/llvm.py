@@ -23,6 +23,7 @@ X86 = has("x86_64")
 AVX2, AVXVNNI, AVX512 = has("avx2"), has("avx2", "avxvnni"), has("avx512f", "avx512bw", "avx512vnni")
 DOTPROD, I8MM = has("aarch64", "dotprod"), has("aarch64", "i8mm")
 FMA = has("fma") or not X86
+BYTES = AVX512 or AVXVNNI or DOTPROD or I8MM  # an instruction multiplies bytes; else they are made words first
 
 
 def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)

@@ -214,40 +214,60 @@ def _sums(real: GainReals, pixels: Array) -> tuple[Array, Array]:
     """Return the sums of the gains, (m, n) int32, and whether they are those of the mirrored image."""
     grid = real.grid
     windows = GainWindows.of(np.stack([cells_of(image, grid) for image in pixels]), grid)
-    mirrored = _mirrored(real, windows)
-    return _sums_at(real, windows, np.zeros((1, 2), np.int64), grid.shape, mirrored), mirrored
+    everywhere = real, windows, np.zeros((1, 2), np.int64), grid.shape
+    as_is, deciding = _sums_at(*everywhere, np.zeros((len(pixels), real.count), bool))
+    mirrored = _mirrored(real, windows, deciding)
+    if not mirrored.any():
+        return as_is, mirrored
+    return np.where(mirrored, _sums_at(*everywhere, mirrored, only=mirrored)[0], as_is), mirrored
 
 
-def _mirrored(real: GainReals, windows: GainWindows) -> Array:
-    """Return which images are searched mirrored, (m, n) bool: where the deciding patches gain more so."""
-    as_is = np.zeros((len(windows.words), real.count), bool)
+def _mirrored(real: GainReals, windows: GainWindows, as_is: Array | None = None) -> Array:
+    """Return which images are searched mirrored, (m, n) bool: where the deciding patches gain more so.
+
+    What they gain as it is may be known.
+    """
+    way = np.zeros((len(windows.words), real.count), bool)
     if not real.mirror:
-        return as_is
-    one, other = (_sums_at(real, windows, real.grid.deciding, (1, 1), side) for side in (as_is, ~as_is))
-    return np.asarray(other > one + _BY_CHANCE)
+        return way
+    deciding = real, windows, real.grid.deciding, (1, 1)
+    as_is = _sums_at(*deciding, way)[0] if as_is is None else as_is
+    return np.asarray(_sums_at(*deciding, ~way)[0] > as_is + _BY_CHANCE)
 
 
-def _sums_at(real: GainReals, windows: GainWindows, firsts: Array, shape: tuple[int, int], mirrored: Array) -> Array:
-    """Return the sums (m, n) of the gains of the patches at `sites_of(firsts, shape)`.
+def _sums_at(
+    real: GainReals,
+    windows: GainWindows,
+    firsts: Array,
+    shape: tuple[int, int],
+    mirrored: Array,
+    only: Array | None = None,
+) -> Array:
+    """Return the sums (2, m, n) of the gains of the patches at `sites_of(firsts, shape)`, and of the deciding ones.
 
-    Of the patches as they are or mirrored, as `mirrored` (m, n) says.
+    Of the patches as they are or mirrored, as `mirrored` (m, n) says. Of pairs that are not in `only` (m, n) sums may
+    be 0.
     """
     from fingerprint._kernels import patch_gains as kernels
 
-    total = np.zeros(mirrored.shape, np.int32)
+    total = np.zeros((2, *mirrored.shape), np.int32)
     sites = sites_of(firsts, shape)
     if not sites:
         return total
-    numbers = np.ravel_multi_index(np.transpose(sites), real.grid.shape)
+    numbers, counted = (
+        np.ravel_multi_index(np.transpose(some), real.grid.shape) for some in (sites, real.grid.deciding)
+    )
     quarters, means, norms = real.patches.packed
     norms, quantiles = (side.reshape(*side.shape[:2], -1, 16).take(numbers, axis=2) for side in (norms, real.packed))
-    spare = -real.count % 16
-    padded = np.pad(mirrored, ((0, 0), (0, spare)), mode="edge")
-    total = np.pad(total, ((0, 0), (0, spare)))
+    spare = (0, -real.count % 16)
+    padded = np.pad(mirrored, ((0, 0), spare), mode="edge")
+    total = np.pad(total, ((0, 0), (0, 0), spare))
+    groups = len(mirrored), -1, 16
+    wanted = (padded if only is None else np.pad(only, ((0, 0), spare))).reshape(groups).any(axis=2) | (only is None)
     best = aligned((len(firsts), *shape, 16), np.float32)
-    about = quarters, means, norms, quantiles, FLOOR, padded, windows.above(shape), best
-    kernels.sum_gains(*windows.arguments(firsts), *about, total)
-    return total[:, : real.count]
+    about = quarters, means, norms, quantiles, FLOOR, padded, wanted, -np.isin(numbers, counted).astype(np.int32)
+    kernels.sum_gains(*windows.arguments(firsts), *about, windows.above(shape), best, total)
+    return total[..., : real.count]
 
 
 def log2_gains(best: Array, norms: Array, quantiles: Array) -> Array:
