@@ -95,9 +95,9 @@ def test_the_command_writes_a_row_for_each_pair(tmp_path, capsys) -> None:
     Image.open(real / "real_003.png").save(fake / "stolen.png")
     assert main(["rank", str(real), str(fake), "--withhold", str(tmp_path / "w.csv"), "--neighbours", "2"]) == 0
     header, *lines = (tmp_path / "w.csv").read_text().splitlines()
-    assert header == "name,position,real,group,match,reason,distance,gain"
+    assert header == "name,position,real,rank,group,match,reason,distance,gain"
     assert [line.split(",")[2] for line in lines] == ["real_003.png"] * 2
-    assert lines[0].startswith("stolen.png,40,real_003.png,,1,identical,0.0,")
+    assert lines[0].startswith("stolen.png,40,real_003.png,1,,1,identical,0.0,")
     capsys.readouterr()
     assert main(["rank", str(real), str(fake), "--withhold", "-", "--neighbours", "2", "--rate", "0.5"]) == 0
     assert capsys.readouterr().out.startswith(header)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerprint._answers.notes import processing
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
+from fingerprint._answers.origin import Origin
+from fingerprint._answers.rank import ranked
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
@@ -23,17 +26,20 @@ from fingerprint._statistics.data_copying import Copying, data_copying
 from fingerprint._statistics.intervals import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
     from numpy.typing import ArrayLike
 
     from fingerprint._answers.one_pass import Groups, MaskLike
+    from fingerprint._answers.ranking import Ranking
+    from fingerprint._answers.withheld import Withheld
     from fingerprint._base.types import Floats, Grey, Ints, OnError
     from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
 
+_SHOWN = 5  # synthetic images kept for each real one, as by `fingerprint.rank`
 _COPYING = ("z", "p_value", "closer")
 
 
@@ -88,6 +94,11 @@ class Audit(Result):
         What to know about these images before believing the verdict; often none.
     failed : mapping of str to tuple of Failure
         Files of ``"used"``, ``"unused"`` and ``"fake"`` that could not be used; empty where scores were given.
+    ignored : mapping of str to int
+        The same in numbers for files that are no images; without those of ``"fake"``.
+    ranking : Ranking or None
+        The used images, most surely so first, with the unused ones as reference. Not written to files, and None where
+        scores were given.
     """
 
     _derived = ("leaks", "verdict", "null")
@@ -117,6 +128,8 @@ class Audit(Result):
     unused_copies: tuple[Copy, ...] = ()
     notes: tuple[str, ...] = ()
     failed: Failures = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    ranking: Ranking | None = field(default=None, compare=False)
 
     @property
     def leaks(self) -> bool:
@@ -135,35 +148,109 @@ class Audit(Result):
     @property
     def verdict(self) -> str:
         """The result in plain words."""
-        size = f"AUC {self.auc.value:.3f}, {100 * self.confidence:g} % interval {self.auc.low:.3f} to "
-        size += f"{self.auc.high:.3f}; p = {self.p_value:.2g}"
-        shown = self.p_value <= self.level
         copied = ""
         if self.unused_copies:
             copied = (
                 f"{sentence(self.unused_copies, 'unused')} So it was used, or the synthetic images hold real ones. "
             )
         if self.copies:
+            shown = self.p_value <= self.level
             scores = "used images score higher than unused ones" if shown else "the scores alone show none"
-            return f"Leak shown: {sentence(self.copies, 'used')} {copied}Beside that, {scores} ({size})."
-        if shown:
-            return f"{copied}Leak shown: used images score higher than unused ones ({size})."
-        text = f"{copied}No leak shown ({size}). This does not prove that there is none: "
+            return f"Leak shown: {sentence(self.copies, 'used')} {copied}Beside that, {scores} ({self._size})."
+        text = f"{copied}{self.scores_verdict}"
+        if self.p_value > self.level:
+            text += f" This does not prove that there is none: {self.sensitivity}"
+        return text + self._reversed
+
+    @property
+    def scores_verdict(self) -> str:
+        """What the scores say, without copies, in plain words."""
+        if self.p_value <= self.level:
+            return f"Leak shown: used images score higher than unused ones ({self._size})."
+        return f"No leak shown ({self._size})."
+
+    @property
+    def sensitivity(self) -> str:
+        """How large a leak could have been seen, in plain words."""
         units = f"{self.n_used} used and {self.n_unused} unused images"
         if self.n_used_groups is not None:
             units += f" of {self.n_used_groups} and {self.n_unused_groups} patients"
         if math.isnan(self.detectable_auc):
-            text += f"with {units} no leak could have been shown; use more."
-        else:
-            text += (
-                f"{units} show, in {100 * self.power:g} % of cases, a leak from an AUC of {self.detectable_auc:.3f} "
-                f"or from {100 * self.detectable_share:.0f} % plainly recognised used images upwards."
-            )
-        if self.auc.high < 0.5:
-            text += (
-                " Used images score lower than unused ones: something else tells the sets apart; check their origin."
-            )
-        return text
+            return f"with {units} no leak could have been shown; use more."
+        return (
+            f"{units} show, in {100 * self.power:g} % of cases, a leak from an AUC of {self.detectable_auc:.3f} "
+            f"or from {100 * self.detectable_share:.0f} % plainly recognised used images upwards."
+        )
+
+    @property
+    def _size(self) -> str:
+        size = f"AUC {self.auc.value:.3f}, {100 * self.confidence:g} % interval {self.auc.low:.3f} to "
+        return f"{size}{self.auc.high:.3f}; p = {self.p_value:.2g}"
+
+    @property
+    def _reversed(self) -> str:
+        if self.auc.high >= 0.5:
+            return ""
+        return " Used images score lower than unused ones: something else tells the sets apart; check their origin."
+
+    def withhold(self, *, false_discovery_rate: float = 0.1) -> Withheld:
+        """List the synthetic images that give used images away, to withhold them from a release.
+
+        Parameters
+        ----------
+        false_discovery_rate : float
+            As for `Ranking.withhold`; the unused images are the reference.
+
+        Returns
+        -------
+        Withheld
+            For each synthetic image the used ones that it gives away.
+
+        Raises
+        ------
+        InputError
+            If the rate is out of range, or the audit had scores alone.
+        """
+        if self.ranking is None:
+            raise InputError("withhold: this audit has scores alone; make it by audit")
+        made = self.provenance and self.provenance.also(false_discovery_rate=float(false_discovery_rate))
+        return replace(self.ranking.withhold(false_discovery_rate=false_discovery_rate), provenance=made)
+
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        top: int = 20,
+        title: str | None = None,
+        notes: str = "",
+        false_discovery_rate: float = 0.1,
+        images: bool = True,
+        salt: str | None = None,
+    ) -> str | None:
+        """Write one HTML page by which a release is decided: the verdict, what to withhold, control and power, limits.
+
+        The used images stand in it as in `Ranking.report`, with the unused ones as reference.
+
+        Parameters
+        ----------
+        path, top, title, notes, false_discovery_rate, images, salt
+            As for `Ranking.report`.
+
+        Returns
+        -------
+        str or None
+            The salt of the hashed names; None with images.
+
+        Raises
+        ------
+        InputError
+            As `Ranking.report`.
+        """
+        report = import_module("fingerprint._answers.report")  # which imports this file for its types
+        wanted = report.Wanted(title, notes, false_discovery_rate, top, images, salt)
+        origin = None if self.ranking is None else self.ranking.origin
+        used: str | None = report.write(path, self.ranking, self, self.provenance, wanted, lambda: origin)
+        return used
 
     @staticmethod
     def _ends(split: Estimate) -> str:
@@ -298,8 +385,9 @@ def audit(
         copying=True,
         called=("used", "unused"),
     )
-    seen = side.compare(fake, k=chosen.k)
-    found, n_used = methods.score(seen.kinds(chosen))[0], seen.n_real
+    seen = side.compare(fake, k=max(_SHOWN, chosen.k))
+    scored, n_used = methods.score(seen.kinds(chosen)), seen.n_real
+    found = scored[0]
     result = audit_scores(
         found[:n_used],
         found[n_used:],
@@ -332,6 +420,15 @@ def audit(
             )
         ),
         failed=seen.failed,
+        ignored=seen.ignored,
+        ranking=ranked(
+            seen,
+            scored,
+            method=method,
+            k=_SHOWN,
+            notes=(),
+            origin=Origin(seen.known, seen.real.patches, fake, side.options.of_pixels),
+        ),
     )
 
 

@@ -51,6 +51,10 @@ class Evidence(Result):
         """Return the patches with the largest gains, the largest first."""
         return pictures.rectangles(self.where, count)
 
+    def panels(self) -> list[Image]:
+        """Return the four parts of `image`."""
+        return pictures.panels(self.real, self.fake, self.where)
+
     def image(self) -> Image:
         """Return a picture: the real image, the synthetic one, their difference, and the heat map of the gain."""
         return pictures.draw(self.real, self.fake, self.where)

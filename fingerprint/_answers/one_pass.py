@@ -142,6 +142,8 @@ class RealImages(NamedTuple):
         Patient of each.
     failed : dict
         From the name of a collection to its `Failure`s.
+    ignored : dict
+        From the name of a collection to the number of its files that are no images.
     """
 
     images: Slices
@@ -149,6 +151,7 @@ class RealImages(NamedTuple):
     n_known: int
     groups: list[str] | None
     failed: dict[str, tuple[Failure, ...]]
+    ignored: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -165,8 +168,8 @@ class RealSide:
         Patient of each.
     real : Reals
         All of them, prepared for the comparison, and then the population.
-    failed : dict
-        From the name of a collection to its `Failure`s.
+    failed, ignored : dict
+        As for `RealImages`.
     options : ReadingOptions
         How they were read, and the synthetic images will be.
     digest : str
@@ -180,6 +183,7 @@ class RealSide:
     groups: tuple[str, ...] | None
     real: Reals
     failed: dict[str, tuple[Failure, ...]]
+    ignored: dict[str, int]
     options: ReadingOptions
     digest: str
     patients: Mapping[str, str] | None
@@ -227,6 +231,7 @@ class RealSide:
             groups=None if patients is None else tuple(patients[: found.n_known]),
             real=prepared,
             failed=found.failed,
+            ignored=found.ignored,
             options=replace(options, block=way.block, threads=way.threads),
             digest=_digest(images),
             patients=None if patients is None else dict(zip(images.names, patients, strict=True)),
@@ -254,6 +259,7 @@ class RealSide:
             neighbours=neighbourhood.neighbourhoods(self.real, summary),
             windows=neighbourhood.windows(self.real, summary),
             failed=self.failed | {argument: summary.failed},
+            ignored=self.ignored,
         )
 
     def held(
@@ -317,8 +323,8 @@ class Compared:
         What the statistics see of whole images, one entry for each scale.
     windows : list of list of Neighbourhood
         What they see of the windows at each scale, see `neighbourhood.windows`.
-    failed : dict
-        From the name of a collection to its `Failure`s.
+    failed, ignored : dict
+        As for `RealImages`, with the failures of the synthetic images.
     """
 
     known: Slices
@@ -329,6 +335,7 @@ class Compared:
     neighbours: list[Neighbourhood]
     windows: list[list[Neighbourhood]]
     failed: dict[str, tuple[Failure, ...]]
+    ignored: dict[str, int]
 
     @property
     def patches(self) -> Array | None:
@@ -354,16 +361,16 @@ def read_reals(
 ) -> RealImages:
     """Read real images, each of the population once and none that is known; arguments as for `RealSide.of`."""
     slices = known = options.load(real, argument=called[0])
-    failed = {called[0]: slices.failed}
+    failed, ignored = {called[0]: slices.failed}, {called[0]: slices.ignored}
     if reference is not None:
         unused = options.load(reference, argument=called[1])
         known = loading.concatenate(slices, unused, argument=called[1])
-        failed[called[1]] = unused.failed
+        failed[called[1]], ignored[called[1]] = unused.failed, unused.ignored
     count = len(known)
     if population is not None:
         more = options.load(population, argument="population")
         known = loading.concatenate(known, more, argument="population")
-        failed["population"] = more.failed
+        failed["population"], ignored["population"] = more.failed, more.ignored
     patients = patients_of(groups, known)
     if reference is not None:
         refuse_overlap(known[:count], len(slices), None if patients is None else patients[:count], called)
@@ -372,7 +379,7 @@ def read_reals(
         if len(once) < len(known):
             known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
             patients = None if patients is None else [patients[i] for i in once]
-    return RealImages(known, len(slices), count, patients, failed)
+    return RealImages(known, len(slices), count, patients, failed, ignored)
 
 
 def _digest(images: Slices) -> str:

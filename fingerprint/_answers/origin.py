@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fingerprint._answers import one_pass
 from fingerprint._answers.evidence import Evidence
 from fingerprint._answers.one_pass import ReadingOptions
+from fingerprint._answers.overlap import content_hash, digest
 from fingerprint._base.checks import InputError
 from fingerprint._images import loading
 from fingerprint._patches import gain_reals, gains
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
     from fingerprint._base.provenance import Provenance
     from fingerprint._images.loading import Slices, Source
     from fingerprint._patches.gain_reals import GainReals
+
+
+class Content(NamedTuple):
+    """What a collection holds.
+
+    Parameters
+    ----------
+    sha256 : str
+        See `fingerprint._answers.overlap.content_hash`.
+    ignored : int or None
+        Files that are no images, where they were counted.
+    """
+
+    sha256: str
+    ignored: int | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,17 +53,20 @@ class Origin:
         The synthetic images.
     files : dict
         How they are read: `mask`, `size`, `window`, `grey` and `recursive`.
+    population : Source, optional
+        Further real images.
     """
 
     known: Slices
     patches: GainReals | None
     fake: Source
     files: dict[str, Any]
+    population: Source | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         # an iterator cannot be pickled, nor read a second time; an empty one says the same
-        fake = iter(()) if isinstance(self.fake, Iterator) else self.fake
-        return Origin, (self.known, self.patches, fake, self.files)
+        fake, population = (iter(()) if isinstance(one, Iterator) else one for one in (self.fake, self.population))
+        return Origin, (self.known, self.patches, fake, self.files, population)
 
     @classmethod
     def again(cls, made: Provenance | None, *, patches: bool) -> Origin:
@@ -76,7 +96,7 @@ class Origin:
             if patches and min(known.height, known.width) >= one_pass.LEAST_SIDE
             else None
         )
-        return cls(known, cut, sources["fake"], options.of_pixels)
+        return cls(known, cut, sources["fake"], options.of_pixels, sources["population"])
 
     def evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
         """Return the evidence of real images, each by its position and a match, reading the synthetic ones once."""
@@ -92,6 +112,26 @@ class Origin:
             Evidence(self.known.names[place], match, self.known[place], fake, gains.explain(reals, place, fake))
             for (place, match), fake in zip(pairs, fakes.pixels, strict=True)
         ]
+
+    def contents(self, n_real: int) -> dict[str, Content]:
+        """Return what each collection holds, the synthetic images read again.
+
+        Without those that came from an iterator, or are gone; the first `n_real` known images are no reference.
+        """
+        pixels = self.known.pixels
+        found = {"real": Content(content_hash(map(digest, pixels[:n_real])), None)}
+        if n_real < len(pixels):
+            found["reference"] = Content(content_hash(map(digest, pixels[n_real:])), None)
+        again = {"fake": self.fake} | ({} if self.population is None else {"population": self.population})
+        for name, source in again.items():
+            digests: list[bytes] = []
+            ignored = 0
+            with suppress(InputError):
+                for block in loading.blocks_again(source, argument=name, **self.files):
+                    digests += map(digest, block.pixels)
+                    ignored += block.ignored
+                found[name] = Content(content_hash(digests), ignored)
+        return found
 
     def prepared(self) -> GainReals:
         """Return the patches of the real images."""

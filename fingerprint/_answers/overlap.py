@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fingerprint._base.checks import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from fingerprint._base.types import Array
     from fingerprint._images.loading import Slices
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 def digest(image: Array) -> bytes:
     """Return what tells the pixels of one image from those of any other."""
     return hashlib.blake2b(image.tobytes()).digest()
+
+
+def content_hash(digests: Iterable[bytes]) -> str:
+    """Return what tells a collection of images from any other, in whatever order: SHA-256 of their sorted digests."""
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
 def refuse_overlap(known: Slices, n_first: int, patients: Sequence[str] | None, called: tuple[str, str]) -> None:

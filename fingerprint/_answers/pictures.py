@@ -20,7 +20,7 @@ SHOWN = 12  # rectangles that are drawn, those with the largest gains
 _HEIGHT = 384  # of a panel in pixels, at least
 _HOT = 6.0  # mean gain at which the heat map is brightest
 _GAP = 8
-_LETTERS = 14  # height of the number of a patch in pixels
+_LETTERS = 18  # height of the number of a patch in pixels
 
 
 def heat(gain_map: GainMap, height: int, width: int) -> Array:

@@ -160,22 +160,52 @@ def rank(
         patches=chosen.patches,
     )
     seen = side.compare(fake, k=max(k, chosen.k))
-    names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.format}")
-    found, patches_lead = methods.score(seen.kinds(chosen))
+    patients, scored = seen.groups, methods.score(seen.kinds(chosen))
+    only_patient = None if patients is None or len(np.unique(seen.real.groups)) > 1 else patients[0]
+    said = notes(
+        seen.known.pixels,
+        scored[0],
+        seen.real.flat[0, : len(scored[0])],
+        seen.n_real,
+        groups=patients,
+        only_patient=only_patient,
+    )
+    source = source_of(fake) if isinstance(fake, Summary) else fake
+    origin = Origin(seen.known, seen.real.patches, source, side.options.of_pixels, population)
+    return ranked(seen, scored, method=method, k=k, notes=said, origin=origin)
+
+
+def ranked(
+    seen: Compared, scored: tuple[Array, Array], *, method: MethodName, k: int, notes: tuple[str, ...], origin: Origin
+) -> Ranking:
+    """Return the ranking of real images that were compared.
+
+    Parameters
+    ----------
+    seen : Compared
+        With at least `k` nearest synthetic images; what is no real image is the reference.
+    scored : (ndarray, ndarray)
+        Scores of all of them, and where patches lead, see `methods.score`.
+    method, k
+        As for `rank`.
+    notes, origin
+        As in `Ranking`.
+    """
+    (found, patches_lead), chosen = scored, methods.METHODS[method]
+    names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
-    null_patients = None if reference is None or patients is None else patients[n_real:]
-    tested = None if reference is None else p_values.p_values(mine, null, null_patients)
-    only_patient = None if patients is None or len(np.unique(seen.real.groups)) > 1 else patients[0]
+    null_patients = None if not len(null) or patients is None else patients[n_real:]
+    tested = p_values.p_values(mine, null, null_patients) if len(null) else None
     params = {
         "method": method,
         "scales": [scale.name for scale in seen.summary.scales],
         "distance": seen.summary.scales[0].name,
         "k": k,
         "size": [seen.known.height, seen.known.width],
-        "reference": None if reference is None else len(null),
+        "reference": len(null) or None,
         "population": len(seen.real.groups) - len(seen.known),
         "grouped": patients is not None,
     }
@@ -189,25 +219,14 @@ def rank(
         n_fake=seen.summary.n_fake,
         failed=seen.failed,
         params=params,
-        null=None if reference is None else null,
+        null=null if len(null) else None,
         null_groups=null_patients,
-        extrapolated=_extrapolated(chosen, seen)[order] if reference is None else None,
+        extrapolated=None if len(null) else _extrapolated(chosen, seen)[order],
         order=np.array(order),
-        notes=notes(
-            seen.known.pixels,
-            found,
-            seen.real.flat[0, : len(found)],
-            n_real,
-            groups=patients,
-            only_patient=only_patient,
-        ),
+        notes=notes,
         copies=copies_of(names, seen.real.near, seen.summary, order),
-        origin=Origin(
-            seen.known,
-            seen.real.patches,
-            source_of(fake) if isinstance(fake, Summary) else fake,
-            side.options.of_pixels,
-        ),
+        ignored=seen.ignored,
+        origin=origin,
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerprint._answers import report
 from fingerprint._answers.origin import Origin
 from fingerprint._answers.rows import Group, Match, Row
 from fingerprint._answers.withheld import Withheld, withheld
-from fingerprint._base import checks, output, results
+from fingerprint._base import checks, results
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure, Failures, failed_lines
 from fingerprint._base.output import printable
@@ -83,6 +83,8 @@ class Ranking(ListResult[Row]):
         (n,) float64: p-value that each image has from its own distances, by which `decide` decides without a reference.
     copies : tuple of Copy
         Images that have a copy among the synthetic ones, identical or nearly; in the order of the ranking.
+    ignored : mapping of str to int
+        Number of files that are no images, of the same collections, without that of the synthetic images.
     origin : Origin, optional
         Where the images are that `evidence` shows. Not written to files.
 
@@ -113,6 +115,7 @@ class Ranking(ListResult[Row]):
     null_groups: tuple[str, ...] | None = None
     extrapolated: Array | None = None
     copies: tuple[Copy, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
     origin: Origin | None = field(default=None, compare=False)
 
     @classmethod
@@ -179,14 +182,14 @@ class Ranking(ListResult[Row]):
         index = checks.integer("index", index, minimum=-len(self), maximum=len(self) - 1) % len(self)
         found = self.matches[index]
         chosen = found[checks.integer("match", match, minimum=0, maximum=len(found) - 1)]
-        return self._evidence([(index, chosen)])[0]
+        return self._ranked_images().evidence([(int(self.order[index]), chosen)])[0]
 
-    def _evidence(self, pairs: list[tuple[int, Match]]) -> list[Evidence]:
-        """Return the evidence of some positions, reading each collection once."""
+    def _ranked_images(self) -> Origin:
+        """Return where the images are, once it is known that they are those that were ranked."""
         names = self._images.known.names
         if self.order.max() >= len(names) or tuple(names[place] for place in self.order) != self.names:
             raise InputError("real: expected the images that were ranked, found others; rank them again")
-        return self._images.evidence([(int(self.order[i]), match) for i, match in pairs])
+        return self._images
 
     @cached_property
     def _images(self) -> Origin:
@@ -333,13 +336,24 @@ class Ranking(ListResult[Row]):
         )
         return header, rows
 
-    def report(self, path: str | PathLike[str], *, top: int = 20) -> None:
-        """Write one HTML page to look at and hand on: what was compared, the decision, the evidence, all images.
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        top: int = 20,
+        title: str | None = None,
+        notes: str = "",
+        false_discovery_rate: float = 0.1,
+        images: bool = True,
+        salt: str | None = None,
+    ) -> str | None:
+        """Write one HTML page by which a release is decided: the verdict, what to withhold, the evidence, all images.
 
-        It needs no network and no scripts, and prints. It shows real images: hand it on only where they may go.
+        It needs no network and no scripts, and prints. It shows real images: hand it on only where they may go, or
+        leave them out by ``images=False``. The synthetic images are read once more, to hash what was compared.
 
-        The file grows by about 80 kB with each picture and by 400 bytes with each real image: a page of 10,000 images
-        has 4 MB. Time and memory grow with them, not with the number of synthetic images.
+        The file grows by about 100 kB with each picture and by 400 bytes with each real image: a page of 10,000 images
+        has 4 MB.
 
         Parameters
         ----------
@@ -348,11 +362,27 @@ class Ranking(ListResult[Row]):
         top : int
             How many images to show with their evidence, from the most likely used. Where they cannot be shown, because
             the synthetic ones came from an iterator or are gone, the page says why.
+        title : str, optional
+            Of the page.
+        notes : str
+            What the page is to say in its field for notes; without, there are lines to write on.
+        false_discovery_rate : float
+            As for `decide`.
+        images : bool
+            Without, the page shows no picture. Names of images and patients are hashed, and paths and reasons left out.
+        salt : str, optional
+            Secret text from which, and the name, each hash follows: the first 12 digits of HMAC-SHA256. A random one by
+            default. Without it nobody can guess the name behind a hash, so keep it where the names are.
+
+        Returns
+        -------
+        str or None
+            The salt of the hashed names; None with images.
 
         Raises
         ------
         InputError
-            Without the extra ``report``, or if `top` is negative.
+            Without the extra ``report``, or if `top` or the rate is out of range.
 
         Examples
         --------
@@ -362,31 +392,13 @@ class Ranking(ListResult[Row]):
         >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     fingerprint.rank(demo.real, demo.fake).report(Path(folder, "ranking.html"), top=2)
-        ...     Path(folder, "ranking.html").read_text(encoding="utf-8").count("<img")
+        ...     Path(folder, "ranking.html").read_text(encoding="utf-8").count('class="evidence"')
         2
         """
-        shown = range(min(checks.integer("top", top, minimum=0), len(self)))
-        report.require()
-        pictures, missing = [], "none were asked for"
-        try:
-            if shown:
-                pictures = self._evidence([(i, self.matches[i][0]) for i in shown])
-        except InputError as error:
-            missing = str(error)
-        page = report.page(
-            table=self.table(),
-            scores=self.scores,
-            null=self.null,
-            params=self.params,
-            n_fake=self.n_fake,
-            failed=self.failed,
-            groups=() if self.groups is None else self.by_group(),
-            decided=self.decide(),
-            notes=self.notes,
-            shown=list(zip(self, pictures, strict=False)),
-            missing=missing,
-        )
-        output.write(page, path)
+        report = import_module("fingerprint._answers.report")  # which imports this file for its types
+        wanted = report.Wanted(title, notes, false_discovery_rate, top, images, salt)
+        used: str | None = report.write(path, self, None, self.provenance, wanted, self._ranked_images)
+        return used
 
 
 def _restored(content: dict[str, Any]) -> Ranking:
@@ -409,6 +421,7 @@ def _restored(content: dict[str, Any]) -> Ranking:
         null_groups=None if content["null_groups"] is None else tuple(content["null_groups"]),
         extrapolated=_floats(content["extrapolated"]),
         copies=tuple(Copy(**one) for one in content["copies"]),
+        ignored=content["ignored"],
     )
 
 

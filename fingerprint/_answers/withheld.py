@@ -26,6 +26,8 @@ class GivenAway(NamedTuple):
     ----------
     name : str
         Of the real image.
+    rank : int
+        Its own, from 1, in the ranking.
     group : str or None
         Its patient, where groups were given.
     match : int
@@ -38,6 +40,7 @@ class GivenAway(NamedTuple):
     """
 
     name: str
+    rank: int
     group: str | None
     match: int
     reason: str
@@ -172,7 +175,7 @@ def withheld(rows: Sequence[Row], decided: Decisions, n_fake: int) -> Withheld:
     for number, row, match, reason in sorted(pairs, key=lambda pair: (pair[0], pair[1].rank)):
         key = match.name if match.position is None else match.position
         held = found.setdefault(key, (match.name, match.position, []))
-        held[2].append(GivenAway(row.name, row.group, number, reason, match.distance, match.gain))
+        held[2].append(GivenAway(row.name, row.rank, row.group, number, reason, match.distance, match.gain))
     return Withheld(
         names=tuple(name for name, _, _ in found.values()),
         positions=tuple(position for _, position, _ in found.values()),

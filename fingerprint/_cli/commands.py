@@ -79,7 +79,6 @@ def _rank_arguments(command: ArgumentParser) -> None:
 
 
 def _add_ranking(command: ArgumentParser) -> None:
-    command.add_argument("--rate", type=float, default=0.1, help="false discovery rate of the decision (default: 0.1)")
     command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
     shared.add_outputs(command, release=True)
 
@@ -358,7 +357,7 @@ def _audit_arguments(command: ArgumentParser) -> None:
         help="exit status 3 if surely more than this share of the used images is flagged (0.05 is what chance flags), "
         "or if any has a copy",
     )
-    shared.add_outputs(command)
+    shared.add_outputs(command, release=True)
 
 
 def _audit(options: Namespace) -> Outcome:

@@ -155,7 +155,20 @@ def add_outputs(command: ArgumentParser, *, table: bool = True, release: bool = 
         command.add_argument("--out", metavar="FILE", help="write the table as CSV; - = to stdout")
     command.add_argument("--json", metavar="FILE", help="write everything as JSON; - = to stdout")
     if release:
-        command.add_argument("--report", metavar="FILE", help="write a page that shows the evidence, as HTML")
+        command.add_argument(
+            "--rate", type=float, default=0.1, help="false discovery rate of the decision (default: 0.1)"
+        )
+        command.add_argument("--report", metavar="FILE", help="write a page by which to decide on a release, as HTML")
+        command.add_argument("--title", help="of the report")
+        command.add_argument("--notes", default="", metavar="TEXT", help="for the field for notes of the report")
+        command.add_argument(
+            "--no-images",
+            action="store_true",
+            help="no picture in the report, and names hashed, so that it may be shown",
+        )
+        command.add_argument(
+            "--salt", metavar="TEXT", help="secret from which the hashes follow (default: a random one)"
+        )
         command.add_argument(
             "--withhold",
             metavar="FILE",
@@ -239,7 +252,21 @@ class Outputs:
             return result.withhold(false_discovery_rate=self.options.rate).to_csv(*path)
         if name == "out":
             return getattr(result, getattr(self.options, "out_method", "to_csv"))(*path)
-        return result.report(*path) if name == "report" else result.to_json(*path)
+        return self._report(result, *path) if name == "report" else result.to_json(*path)
+
+    def _report(self, result: Any, path: str) -> None:
+        """Write the report, and say by which salt its names were hashed."""
+        chosen = self.options
+        salt = result.report(
+            path,
+            title=chosen.title,
+            notes=chosen.notes,
+            false_discovery_rate=chosen.rate,
+            images=not chosen.no_images,
+            salt=chosen.salt,
+        )
+        if salt is not None and chosen.salt is None:
+            self.written.append(f"Names in {path} are hashed with the salt {salt}. Keep it where the names are")
 
 
 def in_words(error: Exception) -> str:

@@ -407,9 +407,7 @@ def pick(
     usable image of a name.
     """
     options = _options(argument, size, "collect", recursive, window=window, grey=grey, mask=mask)
-    entries = sources.entries_of(source, options)
-    if any(sources.is_stream(entry) for entry in entries):
-        raise InputError(f"{argument}: an iterator cannot be read a second time; pass a folder, a list or an array")
+    entries = _entries_again(source, options)
     needed = [
         entry
         for entry in entries
@@ -429,6 +427,32 @@ def pick(
         by_position = {i: image.copy() for i, (_, image) in enumerate(_one_by_one(entries, options)) if i in positions}
         images = [by_position[i] for i in positions]
     return Slices(np.stack(images), tuple(names))
+
+
+def blocks_again(
+    source: Source,
+    *,
+    size: int | tuple[int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    grey: Grey = "exact",
+    mask: Mask | None = None,
+    recursive: bool = False,
+    argument: str = "source",
+) -> Iterator[Slices]:
+    """Read a collection again, block by block, through a mask. Raises InputError where it is an iterator."""
+    options = _options(argument, size, "collect", recursive, window=window, grey=grey, mask=mask)
+    plan = Listing(_entries_again(source, options), options).plan(BLOCK)
+    return concurrency.map_ordered(Task.__call__, plan, threads=concurrency.resolve(None))
+
+
+def _entries_again(source: Source, options: Options) -> list[sources.Entry]:
+    """Return what a source consists of, which must not be an iterator."""
+    entries = sources.entries_of(source, options)
+    if any(sources.is_stream(entry) for entry in entries):
+        raise InputError(
+            f"{options.argument}: an iterator cannot be read a second time; pass a folder, a list or an array"
+        )
+    return entries
 
 
 def _one_by_one(entries: Sequence[sources.Entry], options: Options) -> Iterator[tuple[str, Array]]:
