@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -307,11 +309,16 @@ def _saved(factory) -> bytes:
 @given(st.data())
 def test_other_contents_under_a_right_checksum_end_in_one_line(tmp_path_factory, data) -> None:
     """Whoever makes the checksum anew may forge numbers, but neither structure nor sizes."""
-    path = tmp_path_factory.getbasetemp() / "forged"
-    path.write_bytes(_saved(tmp_path_factory))
+    forge(tmp_path_factory, data)
+
+
+def forge(factory, data) -> None:
+    path = factory.getbasetemp() / "forged"
+    path.write_bytes(_saved(factory))
     header, arrays = sealed.read(path, argument="checkpoint")
+    others = [None, -1, 0, 2**70, 0.5, "x", [], {}, {"tuple": []}, {"array": "3"}, {"array": "0"}, True]
     where, key = data.draw(st.sampled_from(list(_places(header))))
-    where[key] = data.draw(st.sampled_from([None, -1, 0, 2**70, 0.5, "x", [], {}, {"tuple": []}, {"array": "3"}, True]))
+    where[key] = data.draw(st.sampled_from(others))
     sealed.write(path, header, arrays)
     message = ""
     try:
@@ -373,3 +380,75 @@ def test_audit_fit_compare_and_predict_go_on(fake, tmp_path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1", "2.fake_a", "2.fake_b", "3", "fake"}
     with pytest.raises(fingerprint.InputError, match="distances for the data-copying statistic True, now False"):
         fingerprint.fit(used, unused, fake, checkpoint=tmp_path / "0")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        partial(fingerprint.nearest, REAL, k=3, block=4),
+        partial(fingerprint.nearest_patches, REAL, patch_size=8, stride=4, mirror=True),
+    ],
+    ids=["nearest", "nearest_patches"],
+)
+def test_searches_go_on_too(fake, tmp_path, monkeypatch, decoded, call) -> None:
+    monkeypatch.setattr("fingerprint._patches.matches._BLOCK", 4)
+    kept = tmp_path / "kept"
+    expected = call(fake, threads=1)
+    for number in (9, 11):
+        with pytest.MonkeyPatch.context() as patched:
+            stop_at(patched, number)
+            with pytest.raises(MemoryError):
+                call(fake, threads=1, checkpoint=kept)
+    assert call(fake, threads=3, checkpoint=kept).to_json() == expected.to_json()
+    Image.fromarray(REAL[3]).save(fake / "5.png")
+    Image.fromarray(FAKE[0]).save(fake / "9.png")
+    decoded.clear()
+    found = call(fake, threads=1, checkpoint=kept)
+    assert sorted(decoded) == ["5.png", "9.png"]
+    assert found.to_json() == call(fake, threads=2).to_json() != expected.to_json()
+    rank(fake, tmp_path / "rank")
+    for other, path in ((call, "rank"), (rank, "kept")):
+        with pytest.raises(fingerprint.InputError, match=r"^checkpoint: .* expected a Summary, got other contents"):
+            other(fake, checkpoint=tmp_path / path)
+
+
+@pytest.mark.slow
+def test_a_command_killed_at_any_moment_goes_on(tmp_path) -> None:
+    """Killed again and again, from outside and whatever it does, until it is done."""
+    many = np.concatenate([FAKE] * 6) ^ np.arange(6 * len(FAKE), dtype=np.uint8)[:, None, None]
+    for name, images in (("real", REAL), ("fake", many)):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
+    program = (
+        "import sys, time\n"
+        "from fingerprint._images import checkpoint, formats\n"
+        "checkpoint._SECONDS = checkpoint._SHARE = 0\n"
+        "decode = formats.decoded\n"
+        "formats.decoded = lambda *given: (time.sleep(0.004), decode(*given))[1]\n"
+        "import fingerprint\n"
+        "real, fake, kept, out = sys.argv[1:]\n"
+        "fingerprint.rank(real, fake, block=4, threads=2, checkpoint=kept).to_csv(out)\n"
+    )
+    paths = [str(tmp_path / name) for name in ("real", "fake", "kept", "out.csv")]
+    killed = 0
+    for patience in range(40):
+        child = subprocess.Popen([sys.executable, "-c", program, *paths])
+        try:
+            assert child.wait(1.5 + RNG.uniform(0, 1.5) + patience / 5) == 0
+            break
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            killed += 1
+            if (tmp_path / "kept").exists():
+                sealed.read(tmp_path / "kept", argument="checkpoint")
+    assert killed > 2
+    assert (tmp_path / "out.csv").read_text() == fingerprint.rank(tmp_path / "real", tmp_path / "fake").to_csv()
+
+
+@pytest.mark.slow
+@settings(max_examples=3000)
+@given(st.data())
+def test_many_other_contents_end_in_one_line(tmp_path_factory, data) -> None:
+    forge(tmp_path_factory, data)

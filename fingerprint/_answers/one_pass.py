@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -23,6 +22,7 @@ from fingerprint._evidence.scales import Scale, pyramid, windows
 from fingerprint._images import loading, masks
 from fingerprint._images.loading import Slices
 from fingerprint._images.masks import Mask
+from fingerprint._images.slices import digest_of
 from fingerprint._statistics import methods, neighbourhood
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class RealSide:
             failed=found.failed,
             ignored=found.ignored,
             options=replace(options, block=way.block, threads=way.threads),
-            digest=_digest(images),
+            digest=digest_of(images),
             patients=None if patients is None else dict(zip(images.names, patients, strict=True)),
         )
 
@@ -380,13 +380,6 @@ def read_reals(
             known = Slices(known.pixels[once], tuple(known.names[i] for i in once), known.failed, known.ignored)
             patients = None if patients is None else [patients[i] for i in once]
     return RealImages(known, len(slices), count, patients, failed, ignored)
-
-
-def _digest(images: Slices) -> str:
-    """Return what tells the pixels and names of images from those of others."""
-    found = hashlib.sha256(json.dumps([images.pixels.shape, images.pixels.dtype.str, images.names]).encode())
-    found.update(images.pixels.data)
-    return found.hexdigest()
 
 
 def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:

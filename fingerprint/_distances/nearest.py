@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fingerprint._base import checks, concurrency
+import numpy as np
+
+from fingerprint._base import checks, concurrency, failures
 from fingerprint._base.best import Best
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
@@ -13,14 +15,19 @@ from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._distances.metrics import IMAGE_METRICS, matrix, prepare_side
 from fingerprint._images import loading
+from fingerprint._images.blocks import places_of
+from fingerprint._images.checkpoint import Pass
 from fingerprint._images.loading import BLOCK
+from fingerprint._images.record import positions
+from fingerprint._images.slices import digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._distances.metrics import ImageMetric
-    from fingerprint._images.loading import Failure, Slices, Source, Task
-
-_MERGED_AT_ONCE = 16  # blocks: each merge copies all that is kept
+    from fingerprint._images.loading import Failure, Source, Task
 
 
 @public
@@ -117,6 +124,7 @@ def nearest(
     on_error: OnError = "collect",
     block: int = BLOCK,
     threads: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Nearest:
     """Return the k nearest synthetic images of every real image, without holding all distances or all images.
@@ -141,6 +149,8 @@ def nearest(
         Synthetic images to read at a time. Never changes the result.
     threads : int, optional
         One per available core by default. Never changes the result.
+    checkpoint : path, optional
+        File to go on from where it stopped, as for `fingerprint.rank`.
     progress : bool
         Show a bar on stderr.
 
@@ -164,6 +174,7 @@ def nearest(
     """
     checks.choice("metric", metric, IMAGE_METRICS)
     checks.integer("k", k, minimum=1)
+    checks.integer("block", block, minimum=1)
     workers = concurrency.resolve(threads)
     files: dict[str, Any] = {
         "size": size,
@@ -175,28 +186,58 @@ def nearest(
     slices = loading.read(real, threads=workers, argument="real", **files)
     left = prepare_side(slices.pixels, metric, threads=workers)
 
-    def step(task: Task) -> tuple[Slices, Best | None]:
+    def step(task: Task) -> _Found:
         part = task()
-        if not len(part):
-            return part, None
-        return part, Best.of(matrix(left, prepare_side(part.pixels, metric)), part.names, k)
+        found = matrix(left, prepare_side(part.pixels, metric)) if len(part) else np.zeros((len(slices), 0))
+        places, lost = places_of(part)
+        return _Found(Best.of(found, part.names, k).placed(places.__getitem__), part.failed, lost)
 
-    found: list[Best] = []
-    failed: list[Failure] = []
-    seen = 0
-    tasks = loading.plan(fake, block=block, expect=slices, argument="fake", **files)
+    about = {
+        "the real images": digest_of(slices),
+        "number of real images": len(slices),
+        "metric": metric,
+        "k": k,
+        "size": [slices.height, slices.width],
+    }
+    none = _Found(Best.of(np.zeros((len(slices), 0)), (), k), (), np.zeros(0, np.int64))
+    onto = Pass(none, _merged, about, checkpoint, (_Found, Best))
+    listed = loading.listing(fake, expect=slices, argument="fake", **files)
+    tasks = listed.plan(block, None if checkpoint is None else onto.reading)
     with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
-        for part, best in concurrency.map_ordered(step, tasks, threads=workers):
-            failed += part.failed
-            if best is not None:
-                found.append(best.moved(seen))
-                seen += len(part)
-            if len(found) == _MERGED_AT_ONCE:
-                found = [Best.merge(found)]
-            advance(len(part) + len(part.failed))
-    if not found:
-        raise loading.none_usable(fake, failed, argument="fake")
-    best = Best.merge(found)
+        found = onto.over(concurrency.map_ordered(step, tasks, threads=workers), advance).kept
+    best = found.best.placed(positions(found.lost))
+    if not best.n_seen:
+        raise loading.none_usable(fake, found.failed, argument="fake")
     names = tuple(tuple(best.names[image] for image in row) for row in best.images.tolist())
-    lost = {"real": slices.failed, "fake": tuple(failed)}
+    lost = {"real": slices.failed, "fake": found.failed}
     return Nearest(slices.names, metric, names, best.images, best.values, lost)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is kept of some synthetic images, see `fingerprint._base.failures.Kept`."""
+
+    best: Best
+    failed: tuple[Failure, ...]
+    lost: Array
+
+    @property
+    def n_places(self) -> int:
+        return self.best.n_seen + len(self.failed)
+
+    @property
+    def nbytes(self) -> int:
+        return self.best.values.nbytes + self.best.images.nbytes
+
+    @property
+    def sound(self) -> bool:
+        """Whether the parts go together, as those of a file need not."""
+        within = all(0 <= place < self.n_places for place in self.best.names)
+        return within and failures.placed(self.failed, self.lost, self.n_places)
+
+    def placed(self, place: Callable[[Array], Array]) -> _Found:
+        return _Found(self.best.placed(place), self.failed, place(self.lost))
+
+
+def _merged(parts: Sequence[_Found]) -> _Found:
+    return _Found(Best.merge([part.best for part in parts]), *failures.merged(parts))

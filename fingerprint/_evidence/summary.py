@@ -12,7 +12,8 @@ from fingerprint._base import failures, histogram
 from fingerprint._base.best import Best
 from fingerprint._base.naming import natural_key
 from fingerprint._evidence.reals import without_flat
-from fingerprint._images import blocks
+from fingerprint._images.blocks import places_of
+from fingerprint._images.record import positions
 from fingerprint._patches import gains
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Findings:
 
     def settled(self) -> Findings:
         """Return the same of a whole stream: images by their position among usable ones, failures in natural order."""
-        found = self.placed(lambda places: places - np.searchsorted(self.lost, places))
+        found = self.placed(positions(self.lost))
         failed = sorted(self.failed, key=lambda failure: (natural_key(failure.name), failure.reason))
         return replace(found, failed=tuple(failed))
 
@@ -190,8 +191,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
         patches = gains.summarise_gains(real.patches, pixels, block.names, k=k)
     to_used = None if real.n_used is None else np.sort(gaps[: real.n_used].min(axis=0))
     closest = Best.of(gaps, block.names, 1)
-    lost = blocks.lost(block)
-    places = np.delete(np.arange(len(block) + len(lost)), lost)
+    places, lost = places_of(block)
     none = np.zeros(0, np.int64)
     summary = Findings(scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used)
     return replace(summary.placed(places.__getitem__), lost=lost)
@@ -229,9 +229,7 @@ def merge(summaries: Sequence[Findings]) -> Findings:
     """
     patches = [summary.patches for summary in summaries if summary.patches is not None]
     to_used = [summary.fake_to_used for summary in summaries if summary.fake_to_used is not None]
-    lost = np.concatenate([summary.lost for summary in summaries])
-    failed = [failure for summary in summaries for failure in summary.failed]
-    order = np.argsort(lost)
+    failed, lost = failures.merged(summaries)
     nearest = Best.merge([summary.nearest for summary in summaries])
     return Findings(
         summaries[0].scales,
@@ -241,8 +239,8 @@ def merge(summaries: Sequence[Findings]) -> Findings:
         np.sum([summary.copies for summary in summaries], axis=0),
         Best.merge([summary.closest for summary in summaries]),
         _nearest_two(*(summary.windows for summary in summaries)),
-        tuple(failed[i] for i in order),
-        lost[order],
+        failed,
+        lost,
         gains.merge(patches) if patches else None,
         np.sort(np.concatenate(to_used)) if to_used else None,
     )

@@ -159,10 +159,14 @@ class Block(Slices):
     lost: tuple[int, ...] = ()
 
 
-def lost(found: Slices) -> Array:
-    """Return the places, (n_failed,) int64, of the failures among images and failures; at the end unless known."""
-    places = found.lost if isinstance(found, Block) else range(len(found), len(found) + len(found.failed))
-    return np.array(places, np.int64)
+def places_of(found: Slices) -> tuple[Array, Array]:
+    """Return where the images and the failures of a block stand, (n,) and (n_failed,) int64.
+
+    Where that is not known, the failures come last.
+    """
+    total = len(found) + len(found.failed)
+    lost = np.array(found.lost if isinstance(found, Block) else range(len(found), total), np.int64)
+    return np.delete(np.arange(total), lost), lost
 
 
 @dataclass(frozen=True)

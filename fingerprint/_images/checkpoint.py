@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from fingerprint._base import packing, sealed
 from fingerprint._base.checks import InputError
-from fingerprint._base.failures import Failure
+from fingerprint._base.failures import Failure, Kept
 from fingerprint._base.version import __version__
 from fingerprint._images.record import Reading, Record, moving
 
@@ -28,34 +28,6 @@ _SHARE = 20  # times as long as it takes to write, so that writing costs a twent
 _JOINED_AT_ONCE = 16  # parts: each join copies all that is kept
 HELD = 2**26  # bytes of parts that wait to be joined, unless two are larger
 _SCHEMA = 1  # of the file; counts up when a reader of the last one would fail
-
-
-class Kept(Protocol):
-    """What is kept of images: by their places among images and failures."""
-
-    @property
-    def failed(self) -> tuple[Failure, ...]:
-        """Return what could not be used, in the order of the stream."""
-        ...
-
-    @property
-    def lost(self) -> Array:
-        """Return the places of these, (n_failed,) int64."""
-        ...
-
-    @property
-    def n_places(self) -> int:
-        """Return the number of images and failures seen."""
-        ...
-
-    @property
-    def nbytes(self) -> int:
-        """Return the bytes of all arrays."""
-        ...
-
-    def placed(self, place: Callable[[Array], Array]) -> Any:
-        """Return the same for images and failures that stand elsewhere; `place` keeps their order."""
-        ...
 
 
 K = TypeVar("K", bound=Kept)

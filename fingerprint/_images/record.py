@@ -94,6 +94,11 @@ class Record:
         return Record(names, self.states[keep], self.counts[keep], self.whole[keep])
 
 
+def positions(lost: Array) -> Callable[[Array], Array]:
+    """Return a function from places to positions among usable images, by the places of the failures."""
+    return lambda places: places - np.searchsorted(lost, places)
+
+
 def moving(starts: Array, to: Array) -> Callable[[Array], Array]:
     """Return a function that moves places: those of an entry that began at `starts` begin at `to`."""
 

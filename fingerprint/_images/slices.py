@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
@@ -136,6 +138,13 @@ class Slices:
     def format(self) -> PixelFormat | None:
         """Return size and depth; None where there is no image."""
         return format_of(self.pixels, self.names[0]) if self.names else None
+
+
+def digest_of(images: Slices) -> str:
+    """Return what tells the pixels and names of images from those of others."""
+    found = hashlib.sha256(json.dumps([images.pixels.shape, images.pixels.dtype.str, images.names]).encode())
+    found.update(images.pixels.data)
+    return found.hexdigest()
 
 
 def agree(first: PixelFormat | None, part: Slices, *, argument: str = "source") -> PixelFormat | None:

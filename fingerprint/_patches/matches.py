@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from fingerprint._base import checks, concurrency, naming
+from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
 from fingerprint._images import loading
+from fingerprint._images.checkpoint import Pass
+from fingerprint._images.record import positions
+from fingerprint._images.slices import digest_of
+from fingerprint._patches.found import Found, better, found_in, merged, placed
 from fingerprint._patches.match_search import MatchPatches, PatchSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
+    from os import PathLike
 
     from fingerprint._base.types import Array, Grey, OnError
-    from fingerprint._images.loading import Slices, Source
+    from fingerprint._images.loading import Slices, Source, Task
 
 Measure: TypeAlias = Literal["rmse", "ncc"]
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
@@ -171,20 +176,10 @@ class NearestPatches(ListResult[MatchedPatches]):
         """
         if (self.search, self.names) != (other.search, other.names):
             raise InputError("other: expected the same real images and the same search, got different ones")
-        mine, theirs = self.indices, np.where(other.indices >= 0, other.indices + self.n_fake, -1)
-        names = {**self.fakes, **{image + self.n_fake: name for image, name in other.fakes.items()}}
-        take = other.distances < self.distances
-        tied = (other.distances == self.distances) & (mine >= 0) & (theirs >= 0)
-        left, right = np.split(naming.ranks(np.concatenate([mine[tied], theirs[tied]]), names), 2)
-        take[tied] = right < left
-        indices = np.where(take, theirs, mine)
+        best = better(self, placed(other, lambda positions: positions + self.n_fake))
         return replace(
             self,
-            fakes=_referenced(names, indices),
-            indices=indices,
-            distances=np.where(take, other.distances, self.distances),
-            offsets=np.where(take[..., None], other.offsets, self.offsets),
-            mirrored=np.where(take, other.mirrored, self.mirrored),
+            **best,
             n_fake=self.n_fake + other.n_fake,
             provenance=None,  # it has none that says how to make the whole
             failed={side: (*self.failed[side], *other.failed[side]) for side in self.failed},
@@ -316,6 +311,7 @@ def nearest_patches(
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> NearestPatches:
     """Find the best match of every patch of every real image among all synthetic images.
@@ -337,6 +333,8 @@ def nearest_patches(
         What to do about a file that cannot be used: list it in `NearestPatches.failed`, or raise.
     threads : int, optional
         One per available core by default. Never changes the result.
+    checkpoint : path, optional
+        File to go on from where it stopped, as for `fingerprint.rank`.
     progress : bool
         Show a bar on stderr.
 
@@ -371,59 +369,43 @@ def nearest_patches(
     search = _search(slices, patch_size, stride, radius, measure, flat, mirror)
     patches = MatchPatches.of(slices.pixels, search)
     limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
+    about = {
+        "the real images": digest_of(slices),
+        "number of real images": len(slices),
+        "search": output.plain(search),
+        "size": [slices.height, slices.width],
+    }
+    onto = Pass(found_in(patches, slices[:0], limits)[0], merged, about, checkpoint, (Found,))
+    listed = loading.listing(fake, expect=slices, argument="fake", **files)
+    tasks = listed.plan(_BLOCK, None if checkpoint is None else onto.reading)
 
-    def step(task: Callable[[], Slices]) -> NearestPatches:
-        return _nearest(patches, slices.names, task(), limits)
+    def step(task: Task) -> tuple[Found, Array]:
+        return found_in(patches, task(), limits)
 
-    found = replace(_nearest(patches, slices.names, slices[:0], limits), failed={"real": slices.failed, "fake": ()})
-    tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake", **files)
+    def parts() -> Iterator[Found]:
+        for part, best in concurrency.map_ordered(step, tasks, threads=workers):
+            np.maximum(limits, best, out=limits)  # of what is kept alone: a checkpoint may end here
+            yield part
+
     with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
-        for part in concurrency.map_ordered(step, tasks, threads=workers):
-            found = found.merge(part)
-            advance(part.n_fake + len(part.failed["fake"]))
+        found = onto.over(parts(), advance).kept
     if not found.n_fake:
-        raise InputError(
-            f"fake: expected at least one usable image, got none; {len(found.failed['fake'])} files failed"
-        )
-    return found
-
-
-def _nearest(patches: MatchPatches, names: tuple[str, ...], part: Slices, limits: Array) -> NearestPatches:
-    """Return the best matches in one block of synthetic images, possibly none, unless worse than `limits`.
-
-    These are raised to what was found. Threads may share them: one that sees an older number searches more.
-    """
-    search, offsets = patches.search, patches.search.offsets
-    order = naming.in_order(part.names)  # of equally good matches the search keeps the first
-    in_order = order == list(range(len(part)))
-    best, which, where = patches.best(part.pixels if in_order else part.pixels[order], limits)
-    np.maximum(limits, best, out=limits)
-    found = which >= 0
-    if search.measure == "ncc":
-        distances = np.where(found, 1 - np.minimum(best, 1.0), np.inf)
-    else:
-        distances = np.sqrt(np.where(found, np.abs(best), np.inf) / search.patch_size**2)
-    shape = patches.informative.shape
-    indices = np.where(found, np.array([*order, -1])[which], -1).reshape(shape)
+        raise loading.none_usable(fake, found.failed, argument="fake")
+    found = found.placed(positions(found.lost))
     return NearestPatches(
+        names=slices.names,
         search=search,
-        names=names,
-        fakes=_referenced(part.names, indices),
+        fakes=found.fakes,
         rows=patches.rows,
         columns=patches.columns,
         informative=patches.informative,
-        distances=distances.reshape(shape),
-        indices=indices,
-        offsets=np.where(found[..., None], offsets[where % len(offsets)], 0).reshape(*shape, 2),
-        mirrored=(found & (where >= len(offsets))).reshape(shape),
-        n_fake=len(part),
-        failed={"real": (), "fake": part.failed},
+        distances=found.distances,
+        indices=found.indices,
+        offsets=found.offsets,
+        mirrored=found.mirrored,
+        n_fake=found.n_fake,
+        failed={"real": slices.failed, "fake": found.failed},
     )
-
-
-def _referenced(names: Sequence[str] | Mapping[int, str], indices: Array) -> dict[int, str]:
-    """Return the names of the images that are referred to."""
-    return {image: names[image] for image in np.unique(indices[indices >= 0]).tolist()}
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------
