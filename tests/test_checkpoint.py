@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -84,6 +85,19 @@ def test_a_stopped_call_goes_on(fake, tmp_path, number) -> None:
     assert (tmp_path / "kept").exists() == (number > 4)
     assert rank(fake, tmp_path / "kept").to_json() == expected
     assert rank(fake, tmp_path / "kept").to_json() == expected
+
+
+def test_an_executor_goes_on_too(fake, tmp_path, decoded) -> None:
+    expected = rank(fake).to_json()
+    with ThreadPoolExecutor(2) as pool:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("fingerprint._evidence.engine._SHARD", 2)
+            stop_at(patched, 20)
+            with pytest.raises(MemoryError):
+                rank(fake, tmp_path / "kept", block=2, executor=pool)
+        decoded.clear()
+        assert rank(fake, tmp_path / "kept", executor=pool).to_json() == expected
+    assert 0 < len(decoded) < len(FAKE)
 
 
 def test_what_is_known_is_not_read_again(fake, tmp_path, decoded) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 import fingerprint
 from fingerprint import Summary
+from fingerprint._base import sealed
 from fingerprint._cli.main import main
 from fingerprint._images import checkpoint
 
@@ -149,6 +150,8 @@ def test_what_does_not_go_together_is_refused(folders, tmp_path) -> None:
             fingerprint.summarise(folders / "real", folders / "fake", part=part)
     with pytest.raises(fingerprint.InputError, match="expected files of which to take a part"):
         fingerprint.summarise(REAL, FAKE, part=(1, 2))
+    with pytest.raises(fingerprint.InputError, match="checkpoint: expected none with a Summary"):
+        fingerprint.rank(folders / "real", whole, checkpoint=tmp_path / "kept")
     none = fingerprint.summarise(folders / "real", folders / "fake" / "f4b.png")
     assert none.n_fake == 0
     with pytest.raises(fingerprint.InputError, match="fake: expected at least one usable image, got none; 1 failed"):
@@ -194,3 +197,30 @@ def test_the_command_goes_on_and_writes_a_merged_summary(folders, tmp_path, caps
     assert run("rank", folders / "real", folders / "fake", "--checkpoint", tmp_path / "other") == 1
     assert run("merge", tmp_path / "other") == 2
     assert "expected what summarise wrote" in capsys.readouterr().err
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_forged_parts_end_in_one_line(folders, tmp_path_factory, data) -> None:
+    path = tmp_path_factory.getbasetemp() / "part"
+    if not path.exists():
+        fingerprint.summarise(REAL, FAKE[:5], groups=lambda name: name).save(path.with_name("first"))
+        fingerprint.summarise(REAL, FAKE[5:], groups=lambda name: name).save(path)
+    header, arrays = sealed.read(path, argument="path")
+    where, key = data.draw(st.sampled_from(list(_places(header))))
+    where[key] = data.draw(st.sampled_from([None, -1, 2**70, "x", [], {}, {"array": "3"}, {"array": "0"}, True]))
+    sealed.write(path.with_name("forged"), header, arrays)
+    message = ""
+    try:
+        whole = fingerprint.merge([path.with_name("first"), path.with_name("forged")])
+        fingerprint.rank(REAL, whole, groups=lambda name: name)
+    except fingerprint.InputError as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+def _places(tree):
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        yield tree, key
+        if isinstance(value, dict | list):
+            yield from _places(value)

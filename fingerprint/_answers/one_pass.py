@@ -243,7 +243,12 @@ class RealSide:
         if path is not None and argument != "fake":  # there are two collections
             path = f"{os.fspath(path)}.{argument}"
         if isinstance(fake, Summary):
-            summary = findings_of(fake, self.about(k), argument).settled()
+            if path is not None:
+                raise InputError(
+                    "checkpoint: expected none with a Summary, which has nothing left to read; leave it out"
+                )
+            model = engine.begin(engine.Summariser(self.real, k)).model
+            summary = findings_of(fake, self.about(k), model, argument).settled()
         else:
             summary = self.held(fake, k=k, argument=argument, path=path).kept.settled()
         if not summary.n_fake:

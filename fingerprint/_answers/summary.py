@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fingerprint._base import checks, output
+from fingerprint._base import checks, output, packing
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
 from fingerprint._base.frozen import Frozen
@@ -133,8 +133,11 @@ def _is_provenance(made: object) -> bool:
     return made is None or (known and isinstance(made, dict) and {"fake", "real"} <= {*made["sources"]})
 
 
-def findings_of(summary: Summary, about: Mapping[str, Any], argument: str) -> Findings:
-    """Return what was found, once it is known to be of all images and about what is asked for."""
+def findings_of(summary: Summary, about: Mapping[str, Any], model: Findings, argument: str) -> Findings:
+    """Return what was found, once it is known to be of all images and about what is asked for.
+
+    `model` is what is found in no image.
+    """
     held = _whole(summary, argument)
     if "part" in held.about:
         raise InputError(f"{argument}: expected a Summary of all parts, got {summary}; merge them")
@@ -142,6 +145,8 @@ def findings_of(summary: Summary, about: Mapping[str, Any], argument: str) -> Fi
         raise InputError(
             f"{argument}: the Summary was made of something else: {differ}; pass the same arguments to both calls"
         )
+    if not packing.like(held.kept, model):
+        raise InputError(f"{argument}: expected a Summary of these images, got one of other shape; make it again")
     return held.kept
 
 
@@ -218,7 +223,12 @@ def merge(summaries: Sequence[Summary | str | PathLike[str]]) -> Summary:
         order = _in_order([about["part"] for about, _, _ in heads], count)
     first = _loaded(given[order[0]])
     rest = (_held(_loaded(given[i])) for i in order[1:])
-    held = checkpoint.joined(_held(first), rest, join)
+    try:
+        held = checkpoint.joined(_held(first), rest, join)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"summaries: expected parts of one comparison, got other contents ({error!r:.100})") from None
     about = {name: value for name, value in held.about.items() if name not in _OF_A_PART}
     made = _made([heads[i][2] for i in order], cut=count is not None)
     return Summary(replace(held, about=about), first.patients, made)

@@ -194,7 +194,7 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
     places, lost = places_of(block)
     none = np.zeros(0, np.int64)
     summary = Findings(scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used)
-    return replace(summary.placed(places.__getitem__), lost=lost)
+    return replace(summary.placed(places.__getitem__), lost=lost) if len(lost) else summary
 
 
 def _nearest_two(*parts: Array) -> Array:

@@ -151,8 +151,7 @@ class Pass(Generic[K]):
         if self.path is None:
             return
         if not Path(self.path).exists():
-            with_file = Path(self.path).resolve().parent
-            if not os.access(with_file, os.W_OK):
+            if not os.access(Path(self.path).resolve().parent, os.W_OK):
                 raise InputError(f"checkpoint: expected a file in a folder to write into, got {os.fspath(self.path)}")
             return
         held = load(self.path, self.classes)
