@@ -198,6 +198,8 @@ def nearest(
         "metric": metric,
         "k": k,
         "size": [slices.height, slices.width],
+        "window": window and list(window),
+        "grey": grey,
     }
     none = _Found(Best.of(np.zeros((len(slices), 0)), (), k), (), np.zeros(0, np.int64))
     onto = Pass(none, _merged, about, checkpoint, (_Found, Best))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
     from fingerprint._images.loading import Failure, Slices
     from fingerprint._patches.match_search import MatchPatches
-    from fingerprint._patches.matches import NearestPatches
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Found:
         return replace(placed(self, place), lost=place(self.lost))
 
 
-Matches = TypeVar("Matches", "Found", "NearestPatches")
+T = TypeVar("T")  # `Found`, or a result that has its arrays
 
 
 def found_in(patches: MatchPatches, part: Slices, limits: Array) -> tuple[Found, Array]:
@@ -94,7 +93,7 @@ def merged(parts: Sequence[Found]) -> Found:
     return replace(best, n_fake=sum(part.n_fake for part in parts), failed=failed, lost=lost)
 
 
-def better(one: Matches, other: Matches) -> dict[str, Any]:
+def better(one: Any, other: Any) -> dict[str, Any]:
     """Return the better of two matches of every patch, and of equally good ones that in the image of the lower name."""
     mine, theirs, names = one.indices, other.indices, {**one.fakes, **other.fakes}
     take = other.distances < one.distances
@@ -111,11 +110,13 @@ def better(one: Matches, other: Matches) -> dict[str, Any]:
     }
 
 
-def placed(found: Matches, place: Callable[[Array], Array]) -> Matches:
+def placed(found: T, place: Callable[[Array], Array]) -> T:
     """Return the same matches with images that stand elsewhere in the stream: `place` keeps their order."""
-    numbers = place(np.fromiter(found.fakes, np.int64, len(found.fakes))).tolist()
-    indices = np.where(found.indices >= 0, place(found.indices), -1)
-    return replace(found, indices=indices, fakes=dict(zip(numbers, found.fakes.values(), strict=True)))
+    matches: Any = found
+    numbers = place(np.fromiter(matches.fakes, np.int64, len(matches.fakes))).tolist()
+    indices = np.where(matches.indices >= 0, place(matches.indices), -1)
+    moved: T = replace(matches, indices=indices, fakes=dict(zip(numbers, matches.fakes.values(), strict=True)))
+    return moved
 
 
 def _referenced(names: Mapping[int, str], indices: Array) -> dict[int, str]:

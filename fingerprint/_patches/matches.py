@@ -374,6 +374,8 @@ def nearest_patches(
         "number of real images": len(slices),
         "search": output.plain(search),
         "size": [slices.height, slices.width],
+        "window": window and list(window),
+        "grey": grey,
     }
     onto = Pass(found_in(patches, slices[:0], limits)[0], merged, about, checkpoint, (Found,))
     listed = loading.listing(fake, expect=slices, argument="fake", **files)
