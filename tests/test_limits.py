@@ -1,6 +1,8 @@
 """What a process may use: cores and memory, from files of a system that the tests write."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -100,6 +102,22 @@ def test_the_limit_of_address_space_counts(tmp_path, monkeypatch):
     assert limits.available_memory(tmp_path) == 500 * page
     bounds[resource.RLIMIT_DATA] = 600
     assert limits.available_memory(tmp_path) == 100 * page
+
+
+def test_too_little_address_space_for_the_compiler_is_one_line():
+    pytest.importorskip("resource")
+    code = """
+import resource, fingerprint
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+try:
+    fingerprint.rank("no real", "no fake")
+except fingerprint.InputError as error:
+    assert str(error).startswith("memory: expected at least 1024 MiB of address space"), error
+    assert "found a limit of 512 MiB" in str(error)
+    raise SystemExit(7)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (7, "")
 
 
 def test_this_machine_has_cores_and_memory():

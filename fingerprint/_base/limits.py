@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fingerprint._base.checks import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT = Path("/")
 _V2, _V1 = "sys/fs/cgroup", "sys/fs/cgroup/{controller}"  # where the two versions of control groups are mounted
+_LEAST = 2**30  # bytes of address space in which the compiler and the libraries fit
 _UNLIMITED = 2**60  # the first version says a number as large where there is no limit
 
 
@@ -59,6 +62,20 @@ def available_memory(root: Path = _ROOT) -> int | None:
     """
     found = [_machine(root), *_containers(root), *_limits(root)]
     return min((max(0, left) for left in found if left is not None), default=None)
+
+
+def check_address_space() -> None:
+    """Raise InputError where the limit of this process is too small to load the compiler, which would abort."""
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST:
+        raise InputError(
+            f"memory: expected at least {_LEAST >> 20} MiB of address space for the compiler and libraries, found a "
+            f"limit of {limit >> 20} MiB; raise it (ulimit -v), or bound what is used by memory= instead"
+        )
 
 
 def _machine(root: Path) -> int | None:

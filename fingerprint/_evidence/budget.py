@@ -97,20 +97,11 @@ def plan(
     InputError
         If `memory` is not enough for any way to work; it says how much would be.
     """
-    needs = _Needs.of(pixels, scales, patches=patches, k=k)
+    found = ways(pixels, scales, patches=patches, k=k, block=block, threads=threads)
     there = limits.available_memory() if memory is None else None
     most = memory if there is None else _PROCESS + pixels.nbytes + int(_SHARE * there)
-    largest = max(1, min(block, max(_GROUP, _PIXELS // (pixels.nbytes // len(pixels)))))
-    blocks = sorted({largest, *(size for size in (64, 32, _GROUP, 4, 1) if size < largest)}, reverse=True)
-    # large blocks before few threads; threads before packed images, which save a tenth of the time
-    ways = [
-        Plan(packed, size, workers, needs.most(packed=packed, block=size, threads=workers))
-        for workers in dict.fromkeys((threads, *(count for count in (8, 4, 2, 1) if count < threads)))
-        for packed, size in product((True, False), blocks)
-        if size >= min(_GROUP, largest) or workers == 1
-    ]
-    fitting = next((way for way in ways if most is None or way.peak <= most), None)
-    least = min(ways, key=lambda way: (way.peak, way.block))
+    fitting = next((way for way in found if most is None or way.peak <= most), None)
+    least = min(found, key=lambda way: (way.peak, way.block))
     if fitting is None and memory is not None:
         count, (height, width) = len(pixels), pixels.shape[1:]
         raise InputError(
@@ -118,6 +109,22 @@ def plan(
             f"{memory // 10**6} MB; allow more, or give fewer real images"
         )
     return fitting or least
+
+
+def ways(pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int) -> list[Plan]:
+    """Return all ways to work on real images, the fastest first; arguments as for `plan`.
+
+    Images that are kept packed come before large blocks, and threads before both.
+    """
+    needs = _Needs.of(pixels, scales, patches=patches, k=k)
+    largest = max(1, min(block, max(_GROUP, _PIXELS // (pixels.nbytes // len(pixels)))))
+    blocks = sorted({largest, *(size for size in (64, 32, _GROUP, 4, 1) if size < largest)}, reverse=True)
+    return [
+        Plan(packed, size, workers, needs.most(packed=packed, block=size, threads=workers))
+        for workers in dict.fromkeys((threads, *(count for count in (8, 4, 2, 1) if count < threads)))
+        for packed, size in product((True, False), blocks)
+        if size >= min(_GROUP, largest) or workers == 1
+    ]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from fingerprint._base import checks, concurrency
+from fingerprint._base import checks, concurrency, limits
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
@@ -481,6 +481,7 @@ def _options(
     mask: Mask | None = None,
 ) -> Options:
     """Return the arguments of a public function, checked."""
+    limits.check_address_space()
     choice = checks.choice("on_error", on_error, get_args(OnError))
     shape = view = None
     if size is not None:
