@@ -179,6 +179,21 @@ def test_challenge_run_does_the_whole_task(parts, capsys) -> None:
     assert "run.csv: no fault" in capsys.readouterr().out
 
 
+def test_challenge_run_knows_patients_and_writes_probabilities(parts, capsys) -> None:
+    folders = [parts / "dev" / "used", parts / "dev" / "not_used", parts / "test" / "real_unknown_1"]
+    patients = {
+        path.name: f"{folder.name}{i // 2}" for folder in folders for i, path in enumerate(sorted(folder.iterdir()))
+    }
+    (parts / "groups.json").write_text(json.dumps(patients))
+    files = "--out", parts / "run.csv", "--probabilities", parts / "p.csv", "--groups", parts / "groups.json"
+    assert run("challenge", "run", parts / "dev", parts / "test", *files, "--threads", 1) == 0
+    assert f"Wrote {parts / 'p.csv'}" in capsys.readouterr().out
+    answer = challenge.answer(parts / "dev", parts / "test", parts / "other.csv", groups=patients, threads=1)
+    assert (parts / "p.csv").read_text() == answer.to_csv()
+    assert (parts / "run.csv").read_text() == (parts / "other.csv").read_text()
+    assert answer.predictions != challenge.answer(parts / "dev", parts / "test", parts / "other.csv").predictions
+
+
 def test_challenge_check_names_every_fault(parts, capsys) -> None:
     (parts / "run.csv").write_text("real_unknown_0000,1\n\nreal_unknown_0001,2\n")
     assert run("challenge", "check", parts / "run.csv", parts / "test") == 1

@@ -423,6 +423,8 @@ def _run_arguments(command: ArgumentParser) -> None:
     command.add_argument("development", metavar="DEV_DIR", help="folder with generated, used and not_used images")
     command.add_argument("test", metavar="TEST_DIR", help="folder with generated and unknown real images")
     command.add_argument("--out", dest="run_file", required=True, metavar="FILE", help="run file to write")
+    command.add_argument("--probabilities", metavar="FILE", help="also write the probabilities, as CSV; - = to stdout")
+    shared.add_groups(command)
     command.add_argument("--share", type=float, metavar="P", help="share of used images among the unknown, if known")
     shared.add_threads(command)
 
@@ -432,12 +434,13 @@ def _run(options: Namespace) -> Outcome:
         options.development,
         options.test,
         options.run_file,
+        groups=shared.groups(options),
         share=options.share,
         threads=options.threads,
         progress=shared.progress(),
     )
     text = f"{answer}\nRun file of {answer.edition}: {printable(options.run_file)}"
-    return Outcome(text, failed=any(answer.predictions.failed.values()))
+    return Outcome(text, answer, failed=any(answer.predictions.failed.values()))
 
 
 def _check_run_arguments(command: ArgumentParser) -> None:

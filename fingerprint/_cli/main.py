@@ -91,6 +91,19 @@ def _run(options: argparse.Namespace) -> int:
     return _SOME_FAILED if outcome.failed else _OK
 
 
+class _Completion(argparse.Action):
+    """Print what a shell needs to complete the command line, by shtab, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: object, values: object, __: str | None = None) -> NoReturn:
+        """Print it."""
+        try:
+            import shtab
+        except ImportError:
+            parser.error('--completion: needs shtab; pip install "synthetic-fingerprint[completion]"')
+        _say(shtab.complete(parser, shell=str(values)), sys.stdout)
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors have one line, whatever the arguments hold."""
 
@@ -108,6 +121,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     found.add_argument("--version", action="version", version=f"fingerprint {fingerprint.__version__}")
+    found.add_argument(
+        "--completion", action=_Completion, choices=("bash", "zsh", "tcsh"), help="print the completion of a shell"
+    )
     commands = {"": found.add_subparsers(required=True, metavar="COMMAND")}
     for command in COMMANDS:
         *group, name = command.name.split()

@@ -197,7 +197,7 @@ class Outputs:
     @classmethod
     def of(cls, options: Namespace) -> Outputs:
         """Return the files that the options name."""
-        known = ("out", "json", "report", "withhold")
+        known = ("out", "probabilities", "json", "report", "withhold")
         return cls({name: path for name in known if (path := getattr(options, name, None)) is not None}, options)
 
     @property
@@ -250,7 +250,7 @@ class Outputs:
         """Write what one option asks for to a path, or return it as text."""
         if name == "withhold":
             return result.withhold(false_discovery_rate=self.options.rate).to_csv(*path)
-        if name == "out":
+        if name in ("out", "probabilities"):
             return getattr(result, getattr(self.options, "out_method", "to_csv"))(*path)
         return self._report(result, *path) if name == "report" else result.to_json(*path)
 

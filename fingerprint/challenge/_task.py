@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fingerprint._answers.detector import Detector, Predictions
+    from fingerprint._answers.one_pass import Groups
     from fingerprint._statistics.evaluation import Evaluation
 
 
@@ -257,6 +258,7 @@ def answer(
     test: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
+    groups: Groups | None = None,
     share: float | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -272,6 +274,8 @@ def answer(
         Folders of the two parts, of one edition, see `layout`.
     path : path
         Run file to write; what was there is replaced.
+    groups : mapping or callable, optional
+        Patient of every real image of both parts by its name, see `fingerprint.rank`.
     share : float, optional
         Share of used images among those of the test, where it is known, see `fingerprint.Detector.predict`.
     seed, threads, progress
@@ -317,6 +321,7 @@ def answer(
         _folder(known.not_used),
         known.generated,
         population=_folder(unknown.unknown),
+        groups=groups,
         n_fake=min(n_known, n_unknown) if n_known and n_unknown else None,
         seed=seed,
         threads=threads,
@@ -327,6 +332,7 @@ def answer(
         unknown.generated,
         share=share,
         population=[_folder(known.used), _folder(known.not_used)],
+        groups=groups,
         threads=threads,
         progress=progress,
     )
