@@ -5,7 +5,10 @@ The tests of the kernels, images and patches hold rules 1, 3, 4 and 6 in detail;
 
 import ast
 import io
+import json
 import logging
+import re
+import tomllib
 import tracemalloc
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -124,3 +127,12 @@ def test_rule_8_scores_say_their_direction_and_what_a_low_one_means(demo) -> Non
         fingerprint._patches.gains.GainSummary.scores,
     ):
         assert "higher = more likely" in " ".join(statistic.__doc__.split())
+
+
+def test_the_conda_package_needs_what_the_wheel_needs() -> None:
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = (root / ".github" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    (run,) = re.findall(r"^  run: (\[.*\])$", recipe, flags=re.MULTILINE)
+    needed = [f"python {project['requires-python']}", *project["dependencies"]]
+    assert json.loads(run) == [re.sub(r"\s*(>=)", r" \1", each) for each in needed]
