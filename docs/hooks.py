@@ -1,9 +1,12 @@
-"""Hooks of the documentation site: pages that stand elsewhere in the repository, and the help of every command."""
+"""Hooks of the documentation site: pages that stand elsewhere, the help of every command, and code that is run."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import posixpath
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +28,7 @@ PAGES = {  # where a page of the repository goes on the site
     "benchmarks/kinds.md": "kinds.md",
     "benchmarks/patches.md": "patches.md",
 }
+RUN = "tutorial.md"  # the page whose code runs, and whose pictures and printed lines are those of the build
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -34,7 +38,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, target, content=_moved(text, posixpath.dirname(source))))
     files.append(File.generated(config, "commands.md", content=_commands()))
+    text, pictures = run((ROOT / "docs" / RUN).read_text(encoding="utf-8"))
+    files.append(File.generated(config, RUN, content=text))
+    for name, picture in pictures.items():
+        files.append(File.generated(config, name, content=picture))
     return files
+
+
+def run(page: str) -> tuple[str, dict[str, bytes]]:
+    """Run the Python code of a page; return it with what each block prints, and the pictures that it saves."""
+    names: dict[str, object] = {}
+
+    def with_output(block: re.Match[str]) -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(block[1], names)
+        shown = printed.getvalue().rstrip()
+        return f"{block[0]}\n\n```text\n{shown}\n```" if shown else block[0]
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        text = re.sub(r"^```python\n(.*?)^```", with_output, page, flags=re.DOTALL | re.MULTILINE)
+        return text, {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.png"))}
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
