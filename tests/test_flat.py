@@ -16,6 +16,7 @@ REAL = phantoms.thorax(60, seed=1, size=SIDE)
 FAKE = phantoms.generate(REAL[:30], 80, seed=1, leak=0)[0]
 FAKE[10:16] = REAL[40:46]
 DOWN, ACROSS = np.mgrid[:SIDE, :SIDE]
+PATTERN = RNG.normal(0, 1, (SIDE, SIDE))  # the same in all images
 FLAT = {
     "black": lambda: np.zeros((SIDE, SIDE)),
     "grey": lambda: np.full((SIDE, SIDE), 77),
@@ -23,6 +24,7 @@ FLAT = {
     "a square": lambda: 77 + ((ACROSS > 30) & (DOWN > 30)),
     "dust": lambda: 77 + (RNG.random((SIDE, SIDE)) < 0.01),
     "noise": lambda: 77 + RNG.normal(0, 0.6, (SIDE, SIDE)),
+    "noise of a sensor": lambda: 9 + 1.7 * PATTERN + RNG.normal(0, 0.4, (SIDE, SIDE)),
 }
 
 

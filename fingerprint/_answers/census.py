@@ -35,6 +35,8 @@ class Census:
         (n,) equal for equal pixels.
     contrasts : list of float
         (n,) standard deviation of the pixels.
+    lowest, highest : int
+        Pixels of all images.
     formats : Counter
         How many images there are of each size and depth.
     patients : list of str or None
@@ -50,6 +52,8 @@ class Census:
     names: list[str] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     contrasts: list[float] = field(default_factory=list)
+    lowest: int = 65535
+    highest: int = 0
     formats: Counter[PixelFormat] = field(default_factory=Counter)
     patients: list[str] | None = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
@@ -84,6 +88,7 @@ class Census:
         for position, image in enumerate(part.pixels, start):
             self.digests.append(digest(image))
             self.contrasts.append(float(image.std()))
+            self.lowest, self.highest = min(self.lowest, int(image.min())), max(self.highest, int(image.max()))
             if position % self._every == 0:
                 self.sample[position] = image.copy()
             if len(self.sample) > _SAMPLE:

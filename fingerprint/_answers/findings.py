@@ -15,7 +15,7 @@ from fingerprint._answers.one_pass import patients_of
 from fingerprint._answers.trial import processed
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
-from fingerprint._evidence.reals import FLAT
+from fingerprint._evidence.reals import least_contrast
 from fingerprint._images.slices import concatenate
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ class Sides:
     @cached_property
     def least(self) -> float:
         """Return the standard deviation of pixels at or below which an image is flat."""
-        return float(np.median([contrast for one in self.reals.values() for contrast in one.contrasts])) / FLAT
+        held = self.reals.values()
+        deep = any(kind.dtype != "uint8" for one in held for kind in one.formats)
+        level = (max(one.highest for one in held) - min(one.lowest for one in held)) / 255 if deep else 1.0
+        return least_contrast(np.array([contrast for one in held for contrast in one.contrasts]), level)
 
     @cached_property
     def patients(self) -> list[str] | InputError | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COPIED = Scale(1, "euclidean")  # where images are looked at for copies
 NEAR_COPY = 2.0  # grey levels of 255 (RMS): a synthetic image that differs by no more is a near copy
-FLAT = 64  # an image varies that many times less than the median real image, and is flat
+_FLAT = 64  # an image varies that many times less than the median real image, and is flat
 _SAME, _APART = 10, 2  # a near copy differs that many times less than the image varies, and than other images differ
 _OTHERS = 50  # nearest other real images that are kept for the statistics
 
@@ -92,6 +92,7 @@ class Reals:
         prepared = prepare_scales(pixels, tuple(self.sides))
         compared = compare_scales(self.sides, prepared)
         flat = [_flat(prepared[scale], scale, least) for scale, least in zip(self.scales, self.least, strict=True)]
+        flat = [one | flat[0] for one in flat]
         copied = compared[COPIED]
         found = [
             _whitened(compared.pop(scale), *about)
@@ -165,9 +166,12 @@ def prepare_reals(
     whitenings: list[Whitening | None] = [None] * len(scales)
     varied = _varied(sides, scales)
     least = np.array(
-        [np.median(each) / FLAT if scale.whitened else -1.0 for scale, each in zip(scales, varied, strict=True)]
+        [np.median(each) / _FLAT if scale.whitened else -1.0 for scale, each in zip(scales, varied, strict=True)]
     )
+    if scales[0].whitened:  # of whole images at full resolution
+        least[0] = least_contrast(varied[0], _grey_level(pixels))
     flat = varied <= least[:, None]
+    flat |= flat[0]
     rest = np.delete(np.arange(count), chosen)
     for columns in (chosen, *(rest[start : start + len(chosen)] for start in range(0, len(rest), len(chosen)))):
         for compared in _compared(sides, pixels, every, columns, threads):
@@ -230,10 +234,37 @@ def _near(pixels: Array, apart: Array) -> Array:
     pixel), a tenth of the standard deviation of the image, and half the distance to the nearest image of another
     patient, `apart`. -1 for flat images, whose copies say nothing.
     """
-    level = 1.0 if pixels.dtype == np.uint8 else (int(pixels.max()) - int(pixels.min())) / 255
+    level = _grey_level(pixels)
     deviations = np.array([image.std() for image in pixels])
     near = np.minimum(np.minimum(NEAR_COPY * level, deviations / _SAME), apart / _APART)
-    return np.where(deviations > np.median(deviations) / FLAT, near, -1.0)
+    return np.where(deviations > least_contrast(deviations, level), near, -1.0)
+
+
+def _grey_level(pixels: Array) -> float:
+    """Return what counts as one of 255 grey levels."""
+    return 1.0 if pixels.dtype == np.uint8 else (int(pixels.max()) - int(pixels.min())) / 255
+
+
+def least_contrast(deviations: Array, level: float) -> float:
+    """Return the standard deviation at or below which an image is flat.
+
+    Such an image varies 64 times less than the median one, or is a near copy of a single grey: it differs from that by
+    at most 2 grey levels of 255, and by at most a tenth of what the median image varies.
+
+    Parameters
+    ----------
+    deviations : ndarray
+        (n,) float64 standard deviations of the real images.
+    level : float
+        One of 255 grey levels.
+
+    Returns
+    -------
+    float
+        In the units of the pixels.
+    """
+    median = float(np.median(deviations))
+    return max(median / _FLAT, min(NEAR_COPY * level, median / _SAME))
 
 
 def without_flat(pixels: Array, flat: Array) -> Array:
