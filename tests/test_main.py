@@ -213,7 +213,7 @@ def test_what_was_found_is_printed_even_if_a_file_cannot_be_written(folders, cap
     assert run("rank", folders / "real", folders / "fake", "--out", folders / "r.csv") == 2
     out, err = capsys.readouterr()
     assert out.startswith(expected)
-    assert err == "fingerprint: [Errno 28] No space left on device\n"
+    assert err == f"fingerprint: {folders / 'r.csv'}: No space left on device\n"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -10,9 +11,8 @@ import threading
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import fingerprint
-from fingerprint._base.output import printable
-from fingerprint._cli.commands import COMMANDS
-from fingerprint._cli.options import Outputs, in_words
+
+# what imports much is imported inside functions, once `program` minds signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,10 @@ exit status: 0 = done, 1 = done, but some files could not be used, or check foun
 
 def program() -> None:
     """Run the command line as a process of its own, which ends at once when it is interrupted."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed: a file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, "r+b" if number == 0 else "w"))  # noqa: PTH123, SIM115
     _end_at_once()
     sys.exit(main())
 
@@ -56,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the console cannot show must not lose the result
             stream.reconfigure(errors="backslashreplace")
+    from fingerprint._cli.options import in_words
+
     options = parser().parse_args(arguments)
     try:
         return _run(options)
@@ -65,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (fingerprint.InputError, OSError) as error:
         _say(f"fingerprint: {in_words(error)}", sys.stderr)
         return _WRONG_USE
+    except MemoryError as error:
+        _say(f"fingerprint: not enough memory: {error}", sys.stderr)
+        return _WRONG_USE
     except KeyboardInterrupt:
         _say("fingerprint: interrupted", sys.stderr)
         return 128 + signal.SIGINT
@@ -72,16 +81,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Run a command, write and print what it found."""
+    from fingerprint._cli.options import Outputs
+
     outputs = Outputs.of(options)
     outputs.check()
     outcome = options.run(options)
     faults = outputs.write(outcome.result)
-    if not options.quiet:
-        text = "\n".join([outcome.text, *outputs.written])
-        _say(text, sys.stderr if outputs.to_stdout else sys.stdout)
+    try:
+        if not options.quiet:
+            text = "\n".join([outcome.text, *outputs.written])
+            _say(text, sys.stderr if outputs.to_stdout else sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        faults.append(f"stdout: {error.strerror}")
     for fault in faults:  # what was found is printed all the same
         _say(f"fingerprint: {fault}", sys.stderr)
-    sys.stdout.flush()
     if faults:
         return _WRONG_USE
     if outcome.alarm:
@@ -109,11 +125,15 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and leave."""
+        from fingerprint._base.output import printable
+
         super().error(printable(message))
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
+    from fingerprint._cli.commands import COMMANDS
+
     found = _Parser(
         prog="fingerprint",
         description=fingerprint.__doc__,
@@ -138,7 +158,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _say(text: str, stream: TextIO) -> None:
-    print(text, file=stream)
+    with contextlib.suppress(OSError) if stream is sys.stderr else contextlib.nullcontext():  # nobody can be told
+        print(text, file=stream)
 
 
 def _end_at_once() -> None:

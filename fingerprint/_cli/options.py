@@ -242,7 +242,11 @@ class Outputs:
                 else:
                     self._write(name, result, target)
                     self.written.append(printable(f"Wrote {target}"))
-            except (fingerprint.InputError, OSError) as error:
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                faults.append(printable(f"{'stdout' if target == STDOUT else target}: {error.strerror}"))
+            except fingerprint.InputError as error:
                 faults.append(in_words(error))
         return faults
 

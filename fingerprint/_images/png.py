@@ -22,12 +22,10 @@ _RATIO = 1032  # bytes that a byte of a deflate stream can unpack to
 
 def plain(data: bytes) -> Array | None:
     """Return the pixels of a PNG file, of which every part is found whole; None if it is not plain."""
-    from fingerprint._kernels import compiler
-
     stream = _stream(data)
     header = data[16:29]
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-    if data[8:16] != b"\0\0\0\rIHDR" or header[8:] not in (b"\x08\0\0\0\0", b"\x10\0\0\0\0") or not compiler.compiles():
+    if data[8:16] != b"\0\0\0\rIHDR" or header[8:] not in (b"\x08\0\0\0\0", b"\x10\0\0\0\0") or not _compiles():
         return None
     step = header[8] // 8
     size = height * (1 + width * step)
@@ -42,6 +40,16 @@ def plain(data: bytes) -> Array | None:
     if not unfilter(np.frombuffer(packed, np.uint8).reshape(height, -1), rows):
         raise UnusableError("damaged: a row is filtered in an unknown way")
     return rows.view(f">u{step}")
+
+
+@functools.cache
+def _compiles() -> bool:
+    """Say whether kernels are compiled here; not where too little memory is left for Numba, which blames no file."""
+    try:
+        from fingerprint._kernels import compiler
+    except (ImportError, OSError):
+        return False
+    return compiler.compiles()
 
 
 def _stream(data: bytes) -> bytes | memoryview | None:
