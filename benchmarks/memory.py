@@ -66,7 +66,12 @@ def plot(path: Path, peaks: dict[str, list[int]]) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for name, values in peaks.items():
         axes.plot(COUNTS, [value / 1e6 for value in values], "o-", label=name)
-    axes.set(xscale="log", xlabel="synthetic images", ylabel="peak memory, MB", ylim=(0, None))
+    axes.set(
+        xscale="log",
+        xlabel="synthetic images",
+        ylabel="peak memory, MB",
+        ylim=(0, 1.2e-6 * max(map(max, peaks.values()))),
+    )
     axes.set_xticks(COUNTS, [f"{count:,}" for count in COUNTS])
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120, metadata={"Software": None})

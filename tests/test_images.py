@@ -969,3 +969,14 @@ def test_four_channels_and_unknown_ways_to_grey_are_refused() -> None:
         loading.load(np.zeros((2, 9, 7, 4), np.uint8), grey="luminance")
     with pytest.raises(InputError, match="grey: expected"):
         loading.load(RGB, grey="red")  # type: ignore[arg-type]
+
+
+def test_blocks_of_large_images_are_smaller():
+    def sizes(side, block, count=300):
+        expect = loading.PixelFormat(side, side, "uint8")
+        pixels = np.broadcast_to(np.zeros(1, np.uint8), (count, side, side))
+        tasks = loading.plan(pixels, block=block, expect=expect)
+        return {len(task.parts[0].pixels) for task in itertools.islice(tasks, 2)}
+
+    assert [sizes(side, 128) for side in (64, 256, 1024, 2048)] == [{128}, {128}, {64}, {16}]
+    assert sizes(2048, 5) == {5}

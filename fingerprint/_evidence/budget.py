@@ -15,6 +15,7 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.representatives import representatives
 from fingerprint._evidence.scales import at_once, prepare_scales
 from fingerprint._images.checkpoint import HELD
+from fingerprint._images.loading import block_of
 from fingerprint._patches.gain_reals import CUT_AT_ONCE
 from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _UNITS = {"MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
 _SHARE = 0.5  # of the memory that is there, where nobody says how much to take
 _PROCESS = 240 * 2**20  # Python, the libraries and the compiled kernels
-_PIXELS = 2**26  # bytes of pixels of a block: larger ones are no faster
 _GROUP = 16  # images that are packed together
 _FLOAT = 8  # bytes
 _OTHERS = 100  # nearest other real images of each, and those of a representative that is looked at
@@ -117,7 +117,7 @@ def ways(pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block
     Images that are kept packed come before large blocks, and threads before both.
     """
     needs = _Needs.of(pixels, scales, patches=patches, k=k)
-    largest = max(1, min(block, max(_GROUP, _PIXELS // (pixels.nbytes // len(pixels)))))
+    largest = block_of(block, pixels.nbytes // len(pixels))
     blocks = sorted({largest, *(size for size in (64, 32, _GROUP, 4, 1) if size < largest)}, reverse=True)
     return [
         Plan(packed, size, workers, needs.most(packed=packed, block=size, threads=workers))

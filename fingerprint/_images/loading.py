@@ -51,7 +51,13 @@ __all__ = [
 
 
 BLOCK = 128  # images that are read and compared at a time
+_BLOCK_BYTES, _FEWEST = 2**26, 16  # pixels of a block, unless its fewest images have more: larger ones are no faster
 _LOAD_BLOCK = 32  # images one thread decodes at a time in `read`
+
+
+def block_of(most: int, image: int) -> int:
+    """Return how many images of so many bytes to read at a time, at most `most`."""
+    return min(most, max(_FEWEST, _BLOCK_BYTES // max(1, image)))
 
 
 @public
@@ -303,7 +309,9 @@ class Listing:
         return Listing(files[start:stop], self.options)
 
     def plan(self, block: int, reading: Reading | None = None) -> Plan:
-        """Cut it into blocks, see `plan`, without what was read before."""
+        """Cut it into blocks, see `plan`, without what was read before; they are smaller where images are large."""
+        if self.options.expect is not None:
+            block = block_of(block, self.options.expect.nbytes)
         if reading is not None:
             reading.begin(self.entries, listed=not any(map(sources.is_stream, self.entries)))
         return Plan(sources.tasks_of(self.entries, self.options, block, reading), sources.count_of(self.entries))

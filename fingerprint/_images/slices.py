@@ -41,6 +41,11 @@ class PixelFormat:
     dtype: str
     origin: str = field(default="", compare=False)
 
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of an image."""
+        return self.height * self.width * np.dtype(self.dtype).itemsize
+
     def __str__(self) -> str:
         """Return height, width and depth."""
         return f"{self.height}x{self.width} {8 * np.dtype(self.dtype).itemsize}-bit"
