@@ -137,7 +137,7 @@ def test_added_images_cost_only_themselves_even_if_that_is_stopped(fake, tmp_pat
     assert rank(fake, kept).to_json() == rank(fake).to_json()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.data())
 def test_positions_are_those_of_one_pass(data) -> None:
     """Whatever was there at first, in whatever order the rest came, and whatever fails."""
@@ -319,7 +319,7 @@ def _saved(factory) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_other_contents_under_a_right_checksum_end_in_one_line(tmp_path_factory, data) -> None:
     """Whoever makes the checksum anew may forge numbers, but neither structure nor sizes."""
@@ -389,8 +389,7 @@ def test_audit_fit_compare_and_predict_go_on(fake, tmp_path) -> None:
             stop_at(patched, 17)
             with pytest.raises(MemoryError):
                 call(checkpoint=tmp_path / f"{i}")
-        for _ in range(2):
-            assert call(checkpoint=tmp_path / f"{i}").to_json() == expected
+        assert call(checkpoint=tmp_path / f"{i}").to_json() == expected
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1", "2.fake_a", "2.fake_b", "3", "fake"}
     with pytest.raises(fingerprint.InputError, match="distances for the data-copying statistic True, now False"):
         fingerprint.fit(used, unused, fake, checkpoint=tmp_path / "0")

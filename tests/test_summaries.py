@@ -59,7 +59,7 @@ def test_parts_in_any_order_rank_as_the_whole(folders, tmp_path, more) -> None:
     assert here.fake.tobytes() == there.fake.tobytes()
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, len(FAKE)), max_size=5))
 def test_shards_rank_as_their_list(places) -> None:
     fake = fingerprint.load(FAKE)
@@ -69,6 +69,10 @@ def test_shards_rank_as_their_list(places) -> None:
     found = fingerprint.rank(REAL, fingerprint.merge(parts), threads=1)
     assert replace(found, provenance=None) == replace(fingerprint.rank(REAL, shards, threads=1), provenance=None)
     assert found.to_csv() == fingerprint.rank(REAL, fake).to_csv()
+    step_by_step = parts[0]
+    for part in parts[1:]:  # as images come, one after the other
+        step_by_step = fingerprint.merge([step_by_step, part])
+    assert replace(step_by_step, provenance=None) == replace(fingerprint.merge(parts), provenance=None)
 
 
 def test_a_summary_comes_back_as_it_was(folders, tmp_path) -> None:
@@ -199,7 +203,7 @@ def test_the_command_goes_on_and_writes_a_merged_summary(folders, tmp_path, caps
     assert "expected what summarise wrote" in capsys.readouterr().err
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.data())
 def test_forged_parts_end_in_one_line(folders, tmp_path_factory, data) -> None:
     path = tmp_path_factory.getbasetemp() / "part"
