@@ -60,6 +60,11 @@ def images(path: str) -> None:
         task()
 
 
+def merged(path: str) -> None:
+    str(fingerprint.Summary.load(path))
+    fingerprint.merge([path])
+
+
 def as_is(data: bytes) -> bytes:
     return data
 
@@ -185,6 +190,8 @@ def kinds() -> dict[str, Kind]:
         path = Path(folder) / "x"
         sealed.write(path, {"a": [1, "b"]}, {"x": np.arange(6.0).reshape(2, 3), "y": np.arange(4)})
         parts = path.read_bytes()
+        fingerprint.summarise(real[:4], real[4:9], k=2).save(path)
+        summary = path.read_bytes()
 
     def run_file(path: str) -> None:
         challenge.check_run(path, ["real_unknown_0001"])
@@ -221,6 +228,8 @@ def kinds() -> dict[str, Kind]:
         "groups": Kind(".json", [groups], as_is, tables.read_groups),
         "groups, csv": Kind(".csv", [table], as_is, tables.read_groups),
         "truth": Kind(".csv", [table, run], as_is, numbers),
+        "summary": Kind("", [summary], as_is, merged),
+        "summary below checksum": Kind("", [summary], sealed_again, merged),
         "sealed": Kind("", [parts], as_is, lambda path: sealed.read(path, argument="path")),
         "sealed below checksum": Kind("", [parts], sealed_again, lambda path: sealed.read(path, argument="path")),
     }
