@@ -270,6 +270,8 @@ def test_the_command_line_writes_both_reports(folders, tmp_path, capsys) -> None
     assert text.startswith("Thorax <1> Thorax <1> Made")
     assert "Seen." in text
     assert "false discovery rate of 20 %" in text
+    assert "What the images are like" in text
+    assert "Synthetic images that are identical to one of real: 1 of 81" in text
     assert "stolenx.png" in listed.read_text()
     shown = parser().parse_args(shlex.split(re.search(r"fingerprint (audit .*?) fingerprint\.audit\(", text)[1]))
     assert (shown.used, shown.unused, shown.fake) == (used, unused, fake)
@@ -282,6 +284,32 @@ def test_the_command_line_writes_both_reports(folders, tmp_path, capsys) -> None
     assert main(["rank", used, fake, "--report", str(page), "--no-images", "--salt", "mine"]) == 1
     assert "salt" not in capsys.readouterr().out
     assert code("stolenx.png", "mine") in page.read_text()
+
+
+def test_the_report_of_merged_parts_says_where_they_are_from(folders, tmp_path, capsys) -> None:
+    used, fake = str(folders / "mueller_used"), str(folders / "generated_q")
+    assert main(["summarise", used, fake, "--out", str(tmp_path / "part")]) == 0
+    assert main(["merge", str(tmp_path / "part"), "--report", str(tmp_path / "page.html"), "--title", "Merged"]) == 1
+    text = text_of(tmp_path / "page.html")
+    assert text.startswith("Merged")
+    assert "stolenx.png" in text
+    assert "What the images are like" not in text
+
+
+def test_what_was_found_before_is_part_of_the_report(folders, tmp_path) -> None:
+    used, fake = folders / "mueller_used", folders / "generated_q"
+    found = fingerprint.check(used, fake)
+    ranking = fingerprint.rank(used, fake)
+    assert "stolenx.png" in " ".join(found.found)
+    ranking.report(tmp_path / "page.html", top=0, check=found)
+    text = text_of(tmp_path / "page.html")
+    for severity, _, said, remedy in found:
+        assert f"{severity.capitalize()}: {said} {remedy}".strip() in text
+    ranking.report(tmp_path / "page.html", check=found, images=False)
+    text = text_of(tmp_path / "page.html")
+    assert "Warning: copies real. That is a leak, unless fake holds real images." in text
+    assert "stolenx" not in text
+    assert "xq" not in text
 
 
 def test_hashes_differ_by_name_and_salt_and_take_any_name() -> None:

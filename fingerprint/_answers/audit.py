@@ -226,6 +226,7 @@ class Audit(Result):
         false_discovery_rate: float = 0.1,
         images: bool = True,
         salt: str | None = None,
+        check: Sequence[tuple[str, str, str, str]] = (),
     ) -> str | None:
         """Write one HTML page by which a release is decided: the verdict, what to withhold, control and power, limits.
 
@@ -233,7 +234,7 @@ class Audit(Result):
 
         Parameters
         ----------
-        path, top, title, notes, false_discovery_rate, images, salt
+        path, top, title, notes, false_discovery_rate, images, salt, check
             As for `Ranking.report`.
 
         Returns
@@ -247,7 +248,7 @@ class Audit(Result):
             As `Ranking.report`.
         """
         report = import_module("fingerprint._answers.report")  # which imports this file for its types
-        wanted = report.Wanted(title, notes, false_discovery_rate, top, images, salt)
+        wanted = report.Wanted(title, notes, false_discovery_rate, top, images, salt, check)
         origin = None if self.ranking is None else self.ranking.origin
         used: str | None = report.write(path, self.ranking, self, self.provenance, wanted, lambda: origin)
         return used

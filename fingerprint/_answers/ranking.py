@@ -23,7 +23,7 @@ from fingerprint._statistics import decisions, methods, p_values
 from fingerprint._statistics.copies import Copy, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
     from fingerprint._answers.evidence import Evidence
@@ -346,6 +346,7 @@ class Ranking(ListResult[Row]):
         false_discovery_rate: float = 0.1,
         images: bool = True,
         salt: str | None = None,
+        check: Sequence[tuple[str, str, str, str]] = (),
     ) -> str | None:
         """Write one HTML page by which a release is decided: the verdict, what to withhold, the evidence, all images.
 
@@ -373,6 +374,8 @@ class Ranking(ListResult[Row]):
         salt : str, optional
             Secret text from which, and the name, each hash follows: the first 12 digits of HMAC-SHA256. A random one by
             default. Without it nobody can guess the name behind a hash, so keep it where the names are.
+        check : Check
+            What `fingerprint.check` found in the same images, to be shown too.
 
         Returns
         -------
@@ -396,7 +399,7 @@ class Ranking(ListResult[Row]):
         2
         """
         report = import_module("fingerprint._answers.report")  # which imports this file for its types
-        wanted = report.Wanted(title, notes, false_discovery_rate, top, images, salt)
+        wanted = report.Wanted(title, notes, false_discovery_rate, top, images, salt, check)
         used: str | None = report.write(path, self, None, self.provenance, wanted, self._ranked_images)
         return used
 

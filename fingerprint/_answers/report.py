@@ -54,7 +54,7 @@ class Wanted:
 
     Parameters
     ----------
-    title, notes, rate, top, images, salt
+    title, notes, rate, top, images, salt, check
         As in `fingerprint.Ranking.report`, where `rate` is called `false_discovery_rate`.
     """
 
@@ -64,6 +64,7 @@ class Wanted:
     top: int
     images: bool
     salt: str | None
+    check: Sequence[tuple[str, str, str, str]]
 
 
 class Line(NamedTuple):
@@ -206,7 +207,7 @@ def _page(
         "warnings": _warnings(ranking, audit),
         "images": wanted.images,
         "rate": wanted.rate,
-        "checked": (),
+        "checked": list(_checked(wanted)),
     }
     decided = None if ranking is None else ranking.decide(false_discovery_rate=wanted.rate)
     content |= {"decided": decided, "verdict": _verdict(ranking, audit, decided), "headline": _headline(audit, decided)}
@@ -370,6 +371,13 @@ def _interval(one: Estimate, factor: float, digits: int) -> str:
         return "not defined"
     value, low, high = (f"{factor * number:.{digits}f}" for number in one)
     return f"{value} ({low} to {high})"
+
+
+def _checked(wanted: Wanted) -> Iterator[Line]:
+    """Yield what was found before anything was computed; without images what it is about, as sentences name images."""
+    for severity, name, found, remedy in wanted.check:
+        said = found if wanted.images else f"{name.replace('_', ' ')}."
+        yield Line(severity, f"{said} {remedy}".strip())
 
 
 # --- What was compared ------------------------------------------------------------------------------------------------

@@ -268,9 +268,21 @@ class Outputs:
             false_discovery_rate=chosen.rate,
             images=not chosen.no_images,
             salt=chosen.salt,
+            check=_checked(chosen),
         )
         if salt is not None and chosen.salt is None:
             self.written.append(f"Names in {path} are hashed with the salt {salt}. Keep it where the names are")
+
+
+def _checked(options: Namespace) -> Any:
+    """Return what `fingerprint.check` finds in the images of a command; nothing where they are not at hand."""
+    if "fake" not in options:
+        return ()
+    real: Any = getattr(options, "real", getattr(options, "used", None))
+    known = reading(options)
+    known = {name: known[name] for name in ("groups", "size", "window", "grey", "recursive", "threads", "progress")}
+    reference = getattr(options, "reference", getattr(options, "unused", None))
+    return fingerprint.check(real, options.fake, reference=reference, **known)
 
 
 def in_words(error: Exception) -> str:
