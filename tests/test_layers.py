@@ -93,6 +93,11 @@ def test_kernels_import_numba_llvmlite_and_numpy_alone() -> None:
         assert roots - sys.stdlib_module_names <= {"llvmlite", "numba", "numpy"}
 
 
+def test_names_of_numba_that_are_not_public_stand_in_one_file() -> None:
+    private = {path for path in PACKAGE.rglob("*.py") if any(name.startswith("numba.core") for name in modules(path))}
+    assert private == {PACKAGE / "_kernels" / "compiler.py"}
+
+
 def test_import_loads_next_to_nothing() -> None:
     code = "import sys; before = set(sys.modules); import fingerprint; print(*sorted(set(sys.modules) - before))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

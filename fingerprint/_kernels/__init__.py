@@ -49,9 +49,4 @@ def __getattr__(name: str) -> Any:
 
 def _prepare() -> None:  # pragma: no cover  (not without a compiler)
     """Import Numba, and what it leaves to the first function that is compiled."""
-    import numba
-    from numba.core.registry import cpu_target
-
-    if not numba.config.DISABLE_JIT:
-        cpu_target.typing_context.refresh()
-        cpu_target.target_context.refresh()
+    importlib.import_module(f"{__name__}.compiler").prepare()

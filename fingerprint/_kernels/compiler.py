@@ -1,7 +1,7 @@
 """How functions are compiled, for which processor, and which form of a kernel runs; what every kernel file shares.
 
-All names of Numba and llvmlite that are not public stand here: `cgutils`, the cache of a kernel, and what `features`
-asks the target.
+All names of Numba and llvmlite that are not public stand here: `cgutils`, the cache of a kernel, and what is asked of
+the target. The bounds of Numba in pyproject.toml are the oldest and the newest version that the tests ran with.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ def has(*names: str) -> bool:
 def compiles() -> bool:
     """Return whether kernels are compiled, which Numba can be told not to do."""
     return not numba.config.DISABLE_JIT
+
+
+def prepare() -> None:
+    """Load what Numba leaves to the first function that is compiled."""
+    if compiles():  # pragma: no cover  (not without a compiler)
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
 
 
 def chosen(compiled: Callable[..., Any], interpreted: Callable[..., Any]) -> Callable[..., Any]:
