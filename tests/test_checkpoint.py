@@ -438,7 +438,7 @@ def test_a_command_killed_at_any_moment_goes_on(tmp_path) -> None:
         "from fingerprint._images import checkpoint, formats\n"
         "checkpoint._SECONDS = checkpoint._SHARE = 0\n"
         "decode = formats.decoded\n"
-        "formats.decoded = lambda *given: (time.sleep(0.004), decode(*given))[1]\n"
+        "formats.decoded = lambda *given: (time.sleep(0.1), decode(*given))[1]\n"
         "import fingerprint\n"
         "real, fake, kept, out = sys.argv[1:]\n"
         "fingerprint.rank(real, fake, block=4, threads=2, checkpoint=kept).to_csv(out)\n"
