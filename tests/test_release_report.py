@@ -226,8 +226,8 @@ def test_what_the_command_line_cannot_do_is_said() -> None:
     assert drawn.missing == "The command line has no option for mask=MASK."
     assert again.again("rank", folder.also(recursive=True), shown=True).command.endswith("--recursive")
     assert again.again("rank", folder.also(size=(32, 64)), shown=True).command == ""
-    seen = again.again("rank", folder.also(window=[40.0, 400.0], grey="luminance"), shown=False)
-    assert seen.command.endswith("--population POPULATION --window 40.0 400.0 --grey luminance")
+    seen = again.again("rank", folder.also(window=[40.0, 400.0], grey="luminance", memory="2GiB"), shown=False)
+    assert seen.command.endswith("--population POPULATION --window 40.0 400.0 --grey luminance --memory 2GiB")
     array = replace(folder, sources={"real": "a", "fake": "f", "reference": 20})
     assert again.again("rank", array, shown=True).missing == "The command line takes reference from a folder."
     listed = again.again("rank", folder.also(groups=["p"] * 32), shown=True)
@@ -308,6 +308,7 @@ def test_what_was_found_before_is_part_of_the_report(folders, tmp_path) -> None:
     ranking.report(tmp_path / "page.html", check=found, images=False)
     text = text_of(tmp_path / "page.html")
     assert "Warning: copies real. That is a leak, unless fake holds real images." in text
+    assert "Note: counts" not in text
     assert "stolenx" not in text
     assert "xq" not in text
 

@@ -19,17 +19,8 @@ _POSITIONAL = {"rank": ("real", "fake"), "audit": ("used", "unused", "fake")}
 _LONGEST = 4  # a list that is written out
 _OPTIONS = {"k": "neighbours"}  # settings that the command line calls otherwise
 _ON_THE_COMMAND_LINE = {
-    "reference",
-    "population",
-    "groups",
-    "method",
-    "k",
-    "seed",
-    "mask",
-    "size",
-    "window",
-    "grey",
-    "recursive",
+    *("reference", "population", "groups", "method", "k", "seed"),
+    *("mask", "size", "window", "grey", "recursive", "memory"),
 }
 
 
@@ -155,7 +146,7 @@ def _word(name: str, value: Any, shown: bool) -> str:
 
 def _secret(name: str, value: Any) -> bool:
     """Whether a setting may hold a name or a path."""
-    return isinstance(value, str) and name not in ("method", "grey", "on_error")
+    return isinstance(value, str) and name not in ("method", "grey", "on_error", "memory")
 
 
 def _plain(value: Any) -> Any:

@@ -376,6 +376,8 @@ def _interval(one: Estimate, factor: float, digits: int) -> str:
 def _checked(wanted: Wanted) -> Iterator[Line]:
     """Yield what was found before anything was computed; without images what it is about, as sentences name images."""
     for severity, name, found, remedy in wanted.check:
+        if not wanted.images and severity == "note":
+            continue
         said = found if wanted.images else f"{name.replace('_', ' ')}."
         yield Line(severity, f"{said} {remedy}".strip())
 
