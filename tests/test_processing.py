@@ -95,6 +95,9 @@ def test_scores_that_follow_the_processing_of_some_images_are_recognised(kind, c
     assert told.auc > 0.85
     assert abs(told.n_first - count) <= 10
     assert followed(mixed, -scores).trace == "more fine detail"
+    assert followed(mixed, scores, fake=mixed[:count]) == told
+    assert followed(mixed, scores, fake=mixed[count:]) is None  # those with high scores are unlike the synthetic ones
+    assert followed(mixed, -scores, fake=mixed[count:]).trace == "more fine detail"
     assert followed(mixed, rng.permutation(scores)) is None
     assert followed(mixed, scores, shown=np.arange(80) >= count) is None
 

@@ -57,7 +57,7 @@ def processed(
     )
     scores = np.empty(len(pixels))
     scores[ranking.order] = ranking.scores
-    told = followed(pixels, scores, groups=of)
+    told = followed(pixels, scores, fake=fake, groups=of)
     if told:
         yield "processing", *follows_processing(told, by_patient=of is not None)
 

@@ -118,7 +118,12 @@ def _at_lines(differences: Array) -> float:
 
 
 def followed(
-    pixels: Array, scores: Array, *, shown: Array | None = None, groups: Sequence[str] | None = None
+    pixels: Array,
+    scores: Array,
+    *,
+    fake: Array | None = None,
+    shown: Array | None = None,
+    groups: Sequence[str] | None = None,
 ) -> Told | None:
     """Return the images with the least, or most, fine detail if they have higher scores than the others.
 
@@ -132,6 +137,8 @@ def followed(
         (n, h, w) uint8 or uint16. Of more than 1,024 images as many are looked at, evenly spread.
     scores : ndarray
         (n,) float64, higher = more likely used.
+    fake : ndarray, optional
+        (m, h, w) synthetic images; the images then also have to be nearer to these than the others are, in the median.
     shown : ndarray, optional
         (n,) bool: which images to look at; all by default.
     groups : sequence of str, optional
@@ -172,6 +179,11 @@ def followed(
     if auc < _HALF_WAY or not _rare(best.max(), lambda rng: np.abs(leads(rng.permutation(ranks)) / spread).max()):
         return None
     first = below_cut if lead > 0 else total - below_cut  # those with the higher scores
+    if fake is not None:
+        parts = np.split(rising[:, step], [below_cut])
+        gaps = [abs(float(np.median(part) - np.median(fall_off(fake)[:, step]))) for part in parts]
+        if gaps[int(lead < 0)] >= gaps[int(lead > 0)]:
+            return None
     return Told(auc, first, total, _DETAIL[int(lead < 0)])
 
 
