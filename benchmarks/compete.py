@@ -24,13 +24,15 @@ def compete(
     peer: str = "",
     share: float = 1,
     rounds: int = ROUNDS,
+    warm: bool = False,
 ) -> None:
     """Time both by turns, and keep the ratio of the medians.
 
     `peer` is what the table calls theirs; by default what follows "against" in the name of the benchmark. `share` is
-    the part of our work that theirs does, so that a slow peer need not do all of it.
+    the part of our work that theirs does, so that a slow peer need not do all of it. What is `warm` has run before.
     """
-    ours(), theirs()
+    if not warm:
+        ours(), theirs()
     times = []
 
     def setup() -> None:

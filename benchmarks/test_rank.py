@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from compete import compete
+from compete import ROUNDS, compete
 from PIL import Image
 
 import fingerprint
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 THREADS = concurrency.resolve(None)
-ROUNDS = 3
 
 
 def decode(files: list[Path]) -> int:
@@ -53,7 +52,14 @@ def results_agree(collection: Path) -> None:
 def test_blocks_against_pillow(benchmark, collection):
     files = sorted((collection / "fake").iterdir())
     benchmark.extra_info.update(work="read 10,000 PNG slices in blocks", images=len(files))
-    compete(benchmark, lambda: stream(collection / "fake"), lambda: decode(files), peer="Pillow", rounds=ROUNDS)
+    compete(
+        benchmark,
+        lambda: stream(collection / "fake"),
+        lambda: decode(files),
+        peer="Pillow",
+        rounds=min(3, ROUNDS),
+        warm=True,
+    )
 
 
 def test_rank_against_pillow(benchmark, collection):
@@ -64,5 +70,6 @@ def test_rank_against_pillow(benchmark, collection):
         lambda: fingerprint.rank(collection / "real", collection / "fake"),
         lambda: decode(files),
         peer="Pillow, decoding alone",
-        rounds=ROUNDS,
+        rounds=min(3, ROUNDS),
+        warm=True,
     )
