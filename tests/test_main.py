@@ -60,7 +60,8 @@ def test_rank_writes_the_report(folders, capsys, monkeypatch) -> None:
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
     assert run("rank", folders / "real", folders / "fake", "--report", folders / "r.html") == 0
-    fingerprint.rank(folders / "real", folders / "fake").report(folders / "expected.html")
+    found = fingerprint.check(folders / "real", folders / "fake")
+    fingerprint.rank(folders / "real", folders / "fake").report(folders / "expected.html", check=found)
     assert (folders / "r.html").read_bytes() == (folders / "expected.html").read_bytes()
     capsys.readouterr()
     monkeypatch.setitem(sys.modules, "jinja2", None)
