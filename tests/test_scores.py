@@ -223,10 +223,10 @@ WHOLE = {name: method for name, method in METHODS.items() if method.statistic}
 
 @pytest.mark.parametrize("method", WHOLE.values(), ids=WHOLE)
 def test_every_method_gives_one_finite_score_an_image_and_its_views_combine(method) -> None:
-    one = total(method, [[SEEN]])
+    one = total(method, [[[SEEN]]])
     assert one.shape == (N,)
     assert np.isfinite(one).all()
-    np.testing.assert_allclose(total(method, [[SEEN, SEEN], [SEEN]]), one, rtol=1e-12)
+    np.testing.assert_allclose(total(method, [[[SEEN], [SEEN, SEEN]], [[SEEN]]]), one, rtol=1e-12)
 
 
 def test_what_is_within_chance_has_no_tail_score() -> None:
@@ -240,16 +240,16 @@ def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     parts = RNG.normal(size=N)
     whole = default.nearness(SEEN)
     both, patches = METHODS["default"], METHODS["patches"]
-    assert methods.kinds(both, [[SEEN]], parts).tolist() == [whole.tolist(), parts.tolist()]
+    assert methods.kinds(both, [[[SEEN]]], parts).tolist() == [whole.tolist(), parts.tolist()]
     tails = default.tail_scores(np.stack([whole, parts]), default.CHANCE, default.HIGHEST)
-    assert total(both, [[SEEN]], parts).tolist() == default.add_kinds(tails).tolist()
-    assert total(both, [[SEEN]]).tolist() == whole.tolist()
+    assert total(both, [[[SEEN]]], parts).tolist() == default.add_kinds(tails).tolist()
+    assert total(both, [[[SEEN]]]).tolist() == whole.tolist()
     assert methods.score(np.stack([whole, parts]))[1].tolist() == (tails[1] > tails[0]).tolist()
     assert not methods.score(parts[None])[1].any()
     alone = neighbours(FAKE[:1], REAL[:1, :1])
-    assert 0 <= total(both, [[alone]], np.array([30.0])) < 5
-    assert total(patches, [[SEEN]], parts).tolist() == parts.tolist()
-    assert total(METHODS["nearness"], [[SEEN]], parts).tolist() == whole.tolist()
+    assert 0 <= total(both, [[[alone]]], np.array([30.0])) < 5
+    assert total(patches, [[[SEEN]]], parts).tolist() == parts.tolist()
+    assert total(METHODS["nearness"], [[[SEEN]]], parts).tolist() == whole.tolist()
 
 
 @pytest.mark.parametrize("method", [m for name, m in WHOLE.items() if "votes" not in name and name != "authenticity"])
@@ -258,3 +258,10 @@ def test_a_nearer_synthetic_image_never_lowers_a_score(method) -> None:
     fake = np.append(FAKE, np.where(np.arange(N) == 4, 0.01, 100.0)[:, None], axis=1)
     after = method.statistic(neighbours(fake))
     assert after[4] > before[4]
+
+
+def test_the_whole_image_weighs_as_much_as_all_of_its_windows_and_scales_weigh_alike() -> None:
+    seen = [neighbours(FAKE * factor, REAL) for factor in (1, 2, 4, 8)]
+    whole, first, second, coarse = (default.nearness(one) for one in seen)
+    found = methods.kinds(METHODS["nearness"], [[[seen[0]], [seen[1], seen[2]]], [[seen[3]]]])
+    np.testing.assert_allclose(found[0], ((whole + (first + second) / 2) / 2 + coarse) / 2, rtol=1e-12)

@@ -262,7 +262,7 @@ class RealSide:
             real=self.real,
             summary=summary,
             neighbours=neighbourhood.neighbourhoods(self.real, summary),
-            windows=neighbourhood.windows(self.real, summary),
+            scales=neighbourhood.scales(self.real, summary),
             failed=self.failed | {argument: summary.failed},
             ignored=self.ignored,
         )
@@ -326,8 +326,8 @@ class Compared:
         What the pass left behind about those that are known.
     neighbours : list of Neighbourhood
         What the statistics see of whole images, one entry for each scale.
-    windows : list of list of Neighbourhood
-        What they see of the windows at each scale, see `neighbourhood.windows`.
+    scales : list of list of list of Neighbourhood
+        What they see at each scale of the whole image and of its windows, see `neighbourhood.scales`.
     failed, ignored : dict
         As for `RealImages`, with the failures of the synthetic images.
     """
@@ -338,7 +338,7 @@ class Compared:
     real: Reals
     summary: Findings
     neighbours: list[Neighbourhood]
-    windows: list[list[Neighbourhood]]
+    scales: list[list[list[Neighbourhood]]]
     failed: dict[str, tuple[Failure, ...]]
     ignored: dict[str, int]
 
@@ -349,7 +349,7 @@ class Compared:
 
     def kinds(self, method: Method) -> Array:
         """Return (1 or 2, n) float64 statistics of all real images, see `methods.score`; higher = more likely used."""
-        found = methods.kinds(method, self.windows, self.patches)
+        found = methods.kinds(method, self.scales, self.patches)
         if len(found) > 1:
             found[:, self.real.flat[0, : found.shape[1]]] = -np.inf
         return found

@@ -82,16 +82,16 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def kinds(method: Method, seen: Sequence[Sequence[Neighbourhood]], patches: Array | None = None) -> Array:
+def kinds(method: Method, seen: Sequence[Sequence[Sequence[Neighbourhood]]], patches: Array | None = None) -> Array:
     """Return the statistic of each kind of evidence that a method uses, whole images first, then patches.
 
     Parameters
     ----------
     method : Method
         What to compute.
-    seen : sequence of sequence of Neighbourhood
-        For each scale the whole image, or its windows. Their statistics are averaged: log2 ratios where there are
-        several.
+    seen : sequence of sequence of sequence of Neighbourhood
+        For each scale the whole image, alone or beside its windows, which together weigh as much. Statistics are
+        averaged: log2 ratios where there are several.
     patches : ndarray, optional
         (n,) float64 statistic of patches; without it, whole images alone count.
 
@@ -102,8 +102,8 @@ def kinds(method: Method, seen: Sequence[Sequence[Neighbourhood]], patches: Arra
     """
     rows = []
     if method.statistic is not None:
-        by_scale = [np.mean([method.statistic(part) for part in scale], axis=0) for scale in seen]
-        rows.append(np.mean(by_scale, axis=0))
+        found = [[np.mean([method.statistic(one) for one in part], axis=0) for part in scale] for scale in seen]
+        rows.append(np.mean([np.mean(parts, axis=0) for parts in found], axis=0))
     if method.patches and patches is not None:
         rows.append(patches)
     return np.stack(rows)

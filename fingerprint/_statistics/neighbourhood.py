@@ -70,8 +70,8 @@ def neighbourhoods(real: Reals, summary: Findings) -> list[Neighbourhood]:
     return [Neighbourhood(*column, summary.n_fake, real.grouped) for column in columns]
 
 
-def windows(real: Reals, summary: Findings) -> list[list[Neighbourhood]]:
-    """Return what the statistics see of the windows at each scale; of the whole image where windows were too small.
+def scales(real: Reals, summary: Findings) -> list[list[list[Neighbourhood]]]:
+    """Return what the statistics see at each scale: of the whole image, and of its windows where there are any.
 
     Arguments as for `neighbourhoods`. Of windows, only the two nearest synthetic images are known.
     """
@@ -82,7 +82,7 @@ def windows(real: Reals, summary: Findings) -> list[list[Neighbourhood]]:
         Neighbourhood(nearest, near, counts, none, none, summary.n_fake, real.grouped)
         for nearest, near in zip(summary.windows, others, strict=True)
     ]
-    return [parts[9 * s : 9 * s + 9] or [seen] for s, seen in enumerate(whole)]
+    return [[part for part in ([seen], parts[9 * s : 9 * s + 9]) if part] for s, seen in enumerate(whole)]
 
 
 def log2(distances: Array) -> Array:
