@@ -182,7 +182,7 @@ class _Needs:
         return cls(
             count=len(pixels),
             chosen=len(representatives(len(pixels))),
-            some=min(len(pixels), at_once(pixels)),
+            some=max(_GROUP, min(len(pixels), at_once(pixels))),
             image=pixels.nbytes // len(pixels),
             side=2 * packed // _GROUP,  # as the second side of dot products, too
             cut=cut,
@@ -198,7 +198,8 @@ class _Needs:
     def most(self, *, packed: bool, block: int, threads: int) -> int:
         """Return what a process takes at most that works in this way."""
         scales = self.whole + self.windows
-        kept = _PROCESS + self.count * (self.image + self.side * packed + scales * _OTHERS * _FLOAT)
+        padded = -(-self.count // _GROUP) * _GROUP
+        kept = _PROCESS + self.count * (self.image + scales * _OTHERS * _FLOAT) + padded * self.side * packed
         matrix = self.count * self.chosen * _FLOAT  # of all and the representatives
         learnt = self.whitened * matrix
         working = min(threads, self.shared) * (5 * matrix + 3 * self.chosen**2 * _FLOAT)
