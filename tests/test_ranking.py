@@ -406,5 +406,5 @@ def test_real_images_of_16_bits_are_ranked_through_a_window() -> None:
     expected = fingerprint.rank(seen, FAKE)
     found = fingerprint.rank(deep, FAKE, window=(1336, 1024))
     assert found.scores.tolist() == expected.scores.tolist()
-    assert found.provenance.settings["window"] == [1336, 1024]
-    assert np.array_equal(found.evidence(found[0].name).real, seen[[*seen.names].index(found[0].name)])
+    assert found.provenance.settings["window"] == (1336, 1024)
+    assert np.array_equal(found.evidence(0).real, seen[int(found.order[0])])

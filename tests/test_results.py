@@ -151,7 +151,7 @@ def test_csv_and_frame_hold_the_same_table(result, tmp_path) -> None:
     header, *lines = csv.reader(io.StringIO(text))
     frame = result.to_frame()
     assert isinstance(frame, pd.DataFrame)
-    assert list(frame.columns) == header
+    assert list(frame.columns) == [from_cell(cell) for cell in header]
     assert len(frame) == len(lines)
     assert len(lines) > 0
     _, rows = result.table()
