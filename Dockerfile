@@ -6,6 +6,6 @@ USER fingerprint
 WORKDIR /home/fingerprint
 # compiled kernels are kept in the image, so that no container compiles them again
 ENV NUMBA_CACHE_DIR=/home/fingerprint/kernels
-RUN fingerprint demo && rm -r demo
+RUN fingerprint warm-up
 ENTRYPOINT ["fingerprint"]
 CMD ["--help"]

@@ -170,6 +170,17 @@ def test_audit_prints_the_verdict_and_lists_what_failed(parts, capsys) -> None:
     assert (parts / "a.json").read_text() == found.to_json()
 
 
+@pytest.mark.slow
+def test_warm_up_leaves_nothing_to_compile(capsys, caplog) -> None:
+    assert run("warm-up") == 0
+    assert capsys.readouterr().out.startswith("Compiled for this processor")
+    with caplog.at_level("INFO", logger="fingerprint"):
+        demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=20, size=96)
+        fingerprint.rank(demo.real, demo.fake)
+    assert not [record for record in caplog.records if "compiling" in record.message]
+    assert [record.message.split()[0] for record in caplog.records] == ["read", "prepared", "compared"]
+
+
 def test_challenge_run_does_the_whole_task(parts, capsys) -> None:
     assert run("challenge", "run", parts / "dev", parts / "test", "--out", parts / "run.csv", "--threads", 1) == 0
     assert f"Run file of 2023: {parts / 'run.csv'}" in capsys.readouterr().out

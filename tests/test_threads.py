@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -136,6 +137,16 @@ def test_bar_is_silent_unless_asked_for(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "3/3" in err
+
+
+def test_a_bar_shows_itself_where_somebody_looks_and_work_takes_long(capsys, monkeypatch):
+    monkeypatch.setattr(concurrency, "_PATIENCE", 0.2)
+    for terminal, work, shown in ((True, 0.5, True), (True, 0.0, False), (False, 0.5, False)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
+        with concurrency.bar(None, unit="image", total=3, phase="comparing") as advance:
+            time.sleep(work)
+            advance(3)
+        assert ("comparing" in capsys.readouterr().err) == shown
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals here")

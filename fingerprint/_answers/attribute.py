@@ -129,7 +129,7 @@ def attribute(
     memory: str | int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Attribution:
     """Tell for synthetic images which of several training sets their generator was trained on.
 
@@ -208,7 +208,7 @@ def attribute(
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]
-    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         for part_names, part_failed, part_scores in done:
             names += part_names
             failed += part_failed

@@ -316,7 +316,7 @@ def audit(
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Audit:
     """Test whether a generator leaks which real images it was trained on, and how much.
 

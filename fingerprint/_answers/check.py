@@ -113,7 +113,7 @@ def check(
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Check:
     """Look at collections of images before anything is computed: what is wrong with them, and what to do.
 
@@ -172,7 +172,7 @@ def check(
     }
     totals = [plan.total for plan in plans.values()]
     total = None if None in totals else sum(one or 0 for one in totals)
-    with concurrency.bar(progress, unit="image", total=total) as advance:
+    with concurrency.bar(progress, unit="image", total=total, phase="checking") as advance:
         seen = {
             name: Census.of(plan, given[name], threads=workers, advance=advance, argument=name)
             for name, plan in plans.items()

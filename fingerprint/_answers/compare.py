@@ -105,7 +105,7 @@ def compare(
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Comparison:
     """Tell which of two generators, trained on the same real images, leaks more of them.
 

@@ -176,7 +176,7 @@ class Detector(Result):
         threads: int | None = None,
         executor: Executor | None = None,
         checkpoint: str | PathLike[str] | None = None,
-        progress: bool = False,
+        progress: bool | None = None,
     ) -> Predictions:
         """Tell for real images whether the generator of the synthetic ones was trained on them.
 
@@ -311,7 +311,7 @@ def fit(
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Detector:
     """Learn from labelled real images how to tell used from unused ones.
 

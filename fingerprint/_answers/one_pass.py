@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import PurePosixPath
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -43,6 +45,8 @@ Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 _UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
 
 # options that change neither pixels nor what is made of them; which files there are is recorded file by file
+_log = logging.getLogger("fingerprint")
+
 _WITHOUT_EFFECT = {"recursive", "on_error", "block", "memory", "threads", "executor", "checkpoint", "progress"}
 
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
@@ -69,11 +73,11 @@ class ReadingOptions:
     threads: int | None = None
     executor: Executor | None = None
     checkpoint: str | PathLike[str] | None = None
-    progress: bool = False
+    progress: bool | None = None
 
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
-        return loading.read(source, threads=self.threads, argument=argument, **self._files)
+        return loading.read(source, threads=self.threads, progress=self.progress, argument=argument, **self._files)
 
     def plan(self, source: Source, *, expect: Slices, argument: str) -> Plan:
         """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
@@ -210,8 +214,11 @@ class RealSide:
         synthetic images. With `copying`, the distances of the data-copying statistic are kept.
         `called` is what the messages call the other two collections.
         """
+        began = perf_counter()
         found = read_reals(real, options, reference=reference, population=population, groups=groups, called=called)
         images, patients, known = found.images, found.groups, found.images[: found.n_known]
+        _log.info("read %d real images in %.1f s", len(images), perf_counter() - began)
+        began = perf_counter()
         whole = tuple(Scale(1, metric) for metric in metrics) or pyramid(images.height, images.width)
         parts = () if metrics or fixed_count else windows(whole, images.height, images.width)
         cut = patches and min(images.height, images.width) >= LEAST_SIDE
@@ -225,6 +232,7 @@ class RealSide:
             packed=way.packed,
             threads=way.threads,
         )
+        _log.info("prepared them in %.1f s", perf_counter() - began)
         return cls(
             known=known,
             n_real=found.n_real,
@@ -242,6 +250,7 @@ class RealSide:
         path = self.options.checkpoint
         if path is not None and argument != "fake":  # there are two collections
             path = f"{os.fspath(path)}.{argument}"
+        began = perf_counter()
         if isinstance(fake, Summary):
             if path is not None:
                 raise InputError(
@@ -253,6 +262,7 @@ class RealSide:
             summary = self.held(fake, k=k, argument=argument, path=path).kept.settled()
         if not summary.n_fake:
             raise loading.none_usable(() if isinstance(fake, Summary) else fake, summary.failed, argument=argument)
+        _log.info("compared them with %d synthetic images in %.1f s", summary.n_fake, perf_counter() - began)
         if len(self.known) < len(self.real.groups):  # the population has no result
             summary = summary.first(len(self.known))
         return Compared(
@@ -286,7 +296,7 @@ class RealSide:
             listing = listing.part(*part)
         onto = engine.begin(summariser, about, path)
         blocks = listing.plan(self.options.block, onto.reading if about else None)
-        with concurrency.bar(self.options.progress, unit="image", total=blocks.total) as advance:
+        with concurrency.bar(self.options.progress, unit="image", total=blocks.total, phase="comparing") as advance:
             return engine.summarise(
                 summariser,
                 blocks,

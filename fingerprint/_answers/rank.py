@@ -58,7 +58,7 @@ def rank(
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Ranking:
     """Rank real images by the evidence that the generator of the synthetic ones was trained on them.
 
@@ -112,8 +112,8 @@ def rank(
         File to go on from where it stopped: what is known so far is written there every half minute and at the end. The
         same call then gives the same result, bit for bit, whatever ended the one before. Synthetic images that have
         come since are all that is read. See the page on large collections.
-    progress : bool
-        Show a progress bar on stderr.
+    progress : bool, optional
+        Show a bar on stderr: always or never; None = in a terminal or a notebook, after two seconds.
 
     Returns
     -------

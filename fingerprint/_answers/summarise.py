@@ -46,7 +46,7 @@ def summarise(
     threads: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Summary:
     """Compare real images with some synthetic ones, and keep what `rank` needs to know of them.
 

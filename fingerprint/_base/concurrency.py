@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+_PATIENCE = 2.0  # seconds of work without a bar
+
 _PATIENCE = 0.3  # seconds to wait for threads when a call is interrupted
 
 
@@ -179,12 +181,20 @@ def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T
 
 
 @contextmanager
-def bar(progress: bool, *, unit: str, total: int | None = None) -> Iterator[Callable[[int], object]]:
-    """Give a function that advances a progress bar on stderr by a number of units; silent unless asked for."""
-    if not progress:
+def bar(
+    progress: bool | None, *, unit: str, total: int | None = None, phase: str | None = None
+) -> Iterator[Callable[[int], object]]:
+    """Give a function that advances a progress bar on stderr by a number of units.
+
+    With None there is a bar where somebody looks, in a terminal or a notebook, if the work takes more than two seconds.
+    """
+    if progress is None and not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        progress = False
+    if progress is False:
         yield lambda _: None
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
-    with tqdm(total=total, unit=unit, file=sys.stderr) as shown:
+    delay = _PATIENCE if progress is None else 0
+    with tqdm(total=total, unit=unit, file=sys.stderr, desc=phase, delay=delay) as shown:
         yield shown.update

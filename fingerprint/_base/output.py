@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ def replaced(path: str | PathLike[str]) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         if not special:
             written.replace(target)
+        logging.getLogger("fingerprint").info("wrote %s", printable(str(target)))
     except BaseException:
         if not special:
             written.unlink(missing_ok=True)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 import fingerprint
 from fingerprint import challenge
@@ -173,7 +177,7 @@ def _merge(options: Namespace) -> Outcome:
         groups=whole.patients if groups is None else groups,
         **settings,
         threads=options.threads,
-        progress=shared.progress(),
+        progress=shared.progress(options),
     )
     return _decided(ranking, options)
 
@@ -437,7 +441,7 @@ def _run(options: Namespace) -> Outcome:
         groups=shared.groups(options),
         share=options.share,
         threads=options.threads,
-        progress=shared.progress(),
+        progress=shared.progress(options),
     )
     text = f"{answer}\nRun file of {answer.edition}: {printable(options.run_file)}"
     return Outcome(text, answer, failed=any(answer.predictions.failed.values()))
@@ -475,7 +479,9 @@ def _demo_arguments(command: ArgumentParser) -> None:
 def _demo(options: Namespace) -> Outcome:
     folder = Path(options.folder)
     truth = fingerprint.phantoms.write_demo(folder, seed=options.seed)
-    ranking = fingerprint.rank(folder / "real", folder / "fake", threads=options.threads, progress=shared.progress())
+    ranking = fingerprint.rank(
+        folder / "real", folder / "fake", threads=options.threads, progress=shared.progress(options)
+    )
     ranking.to_csv(folder / "ranking.csv")
     used = dict(zip(truth.real.names, truth.used.tolist(), strict=True))
     leaked = {truth.real.names[i] for i in truth.source if i >= 0}
@@ -497,6 +503,26 @@ def _demo(options: Namespace) -> Outcome:
     return Outcome("\n".join(lines))
 
 
+def _no_arguments(_: ArgumentParser) -> None:
+    pass
+
+
+def _warm_up(_: Namespace) -> Outcome:
+    """Compare a few drawn images in each depth: what is compiled for that is all that there is."""
+    began = perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = fingerprint.phantoms.write_demo(Path(folder) / "demo", n_used=4, n_unused=4, n_fake=20, size=64)
+        fingerprint.rank(Path(folder) / "demo" / "real", Path(folder) / "demo" / "fake")
+    for depth in (np.uint8, np.uint16):
+        real, fake = (images.pixels.astype(depth) for images in (drawn.real, drawn.fake))
+        fingerprint.audit(real[:4], real[4:], fake, n_permutations=99)
+        for measure in ("rmse", "ncc"):
+            fingerprint.nearest_patches(real, fake, measure=measure, flat=2)
+        for metric in ("euclidean", "manhattan", "correlation", "tiles", "ssim"):
+            fingerprint.distances(real, fake, metric=metric)
+    return Outcome(f"Compiled for this processor, and kept for later runs, in {perf_counter() - began:.0f} s.")
+
+
 COMMANDS = (
     Command("check", "find what is wrong with the images, before anything is computed", _check_arguments, _check),
     Command("rank", "rank real images by the evidence that they were used for training", _rank_arguments, _rank),
@@ -512,5 +538,6 @@ COMMANDS = (
     Command("evaluate", "measure decisions or scores against the truth", _evaluate_arguments, _evaluate),
     Command("challenge run", "do the whole task: learn, decide, write the run file", _run_arguments, _run),
     Command("challenge check", "find every fault of a run file", _check_run_arguments, _check_run),
+    Command("warm-up", "compile all that the other commands use, once for this processor", _no_arguments, _warm_up),
     Command("demo", "draw images and a generator that leaks, and rank them", _demo_arguments, _demo),
 )

@@ -112,12 +112,12 @@ def reading(options: Namespace) -> dict[str, Any]:
     found = {"size": options.size, "recursive": options.recursive, "threads": options.threads, "grey": options.grey}
     found["window"] = None if options.window is None else tuple(options.window)
     found |= {name: getattr(options, name) for name in ("mask", "memory", "checkpoint") if name in options}
-    return found | {"progress": progress()} | ({"groups": groups(options)} if "groups" in options else {})
+    return found | {"progress": progress(options)} | ({"groups": groups(options)} if "groups" in options else {})
 
 
-def progress() -> bool:
-    """Say whether somebody looks at a progress bar."""
-    return sys.stderr.isatty()
+def progress(options: Namespace) -> bool | None:
+    """Return whether to show a bar: not where nothing is to be printed, else where somebody looks."""
+    return False if options.quiet else None
 
 
 def groups(options: Namespace) -> Mapping[str, object] | Callable[[str], object] | None:

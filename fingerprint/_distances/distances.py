@@ -32,7 +32,7 @@ def distances(
     on_error: OnError = "raise",
     block: int = BLOCK,
     threads: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Array:
     """Return the distance of every real to every synthetic image.
 
@@ -63,8 +63,8 @@ def distances(
         Synthetic images to compare at a time. Never changes the result.
     threads : int, optional
         One per available core by default. Never changes the result.
-    progress : bool
-        Show a bar on stderr.
+    progress : bool, optional
+        Show a bar on stderr: always or never; None = in a terminal or a notebook, after two seconds.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def distances(
         return part, matrix(left, prepare_side(b[part], metric))
 
     out = np.empty((len(a), len(b)))
-    with concurrency.bar(progress, total=len(b), unit="image") as advance:
+    with concurrency.bar(progress, total=len(b), unit="image", phase="comparing") as advance:
         for part, found in concurrency.map_ordered(step, parts, threads=workers):
             out[:, part] = found
             advance(found.shape[1])

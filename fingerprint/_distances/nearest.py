@@ -125,7 +125,7 @@ def nearest(
     block: int = BLOCK,
     threads: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Nearest:
     """Return the k nearest synthetic images of every real image, without holding all distances or all images.
 
@@ -151,8 +151,8 @@ def nearest(
         One per available core by default. Never changes the result.
     checkpoint : path, optional
         File to go on from where it stopped, as for `fingerprint.rank`.
-    progress : bool
-        Show a bar on stderr.
+    progress : bool, optional
+        Show a bar on stderr: always or never; None = in a terminal or a notebook, after two seconds.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def nearest(
     onto = Pass(none, _merged, about, checkpoint, (_Found, Best))
     listed = loading.listing(fake, expect=slices, argument="fake", **files)
     tasks = listed.plan(block, None if checkpoint is None else onto.reading)
-    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         found = onto.over(concurrency.map_ordered(step, tasks, threads=workers), advance).kept
     best = found.best.placed(positions(found.lost))
     if not best.n_seen:

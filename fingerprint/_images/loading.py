@@ -70,7 +70,7 @@ def load(
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Slices:
     """Read a collection of grey images into memory.
 
@@ -115,8 +115,8 @@ def load(
         What to do about a file that cannot be used: list it in `Slices.failed`, or raise.
     threads : int, optional
         Threads to decode on; one for each available core by default. Never changes the result.
-    progress : bool
-        Show a bar on stderr.
+    progress : bool, optional
+        Show a bar on stderr: always or never; None = in a terminal or a notebook, after two seconds.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def read(
     recursive: bool = False,
     on_error: OnError = "collect",
     threads: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
     argument: str,
 ) -> Slices:
     """Do what `load` does, through a mask; `argument` is what error messages call the source."""
@@ -168,7 +168,7 @@ def read(
         return source
     whole = getattr(source, "ndim", 0) > 2 and size is None
     planned = _listing(source, options).plan(sys.maxsize if whole else _LOAD_BLOCK)
-    with concurrency.bar(progress, unit="image", total=planned.total) as advance:
+    with concurrency.bar(progress, unit="image", total=planned.total, phase=f"reading {argument}") as advance:
         found = joined(_uniform(planned, options, workers, advance), None if whole else planned.total)
     if not len(found):
         raise none_usable(source, found.failed, argument=argument)

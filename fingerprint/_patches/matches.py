@@ -204,7 +204,7 @@ def patch_matches(
     recursive: bool = False,
     on_error: OnError = "raise",
     threads: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Array:
     """Count the patches of every real image that match in every synthetic one, moved by a few pixels at most.
 
@@ -239,8 +239,8 @@ def patch_matches(
         What to do about a file that cannot be used: raise, or leave it out; `load` lists it then.
     threads : int, optional
         One per available core by default. Never changes the result.
-    progress : bool
-        Show a bar on stderr.
+    progress : bool, optional
+        Show a bar on stderr: always or never; None = in a terminal or a notebook, after two seconds.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def patch_matches(
 
     columns = [np.empty((len(slices), 0), np.int32)]
     tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake", **files)
-    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             columns.append(part)
             advance(part.shape[1])
@@ -312,7 +312,7 @@ def nearest_patches(
     on_error: OnError = "collect",
     threads: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> NearestPatches:
     """Find the best match of every patch of every real image among all synthetic images.
 
@@ -335,8 +335,8 @@ def nearest_patches(
         One per available core by default. Never changes the result.
     checkpoint : path, optional
         File to go on from where it stopped, as for `fingerprint.rank`.
-    progress : bool
-        Show a bar on stderr.
+    progress : bool, optional
+        Show a bar on stderr: always or never; None = in a terminal or a notebook, after two seconds.
 
     Returns
     -------
@@ -389,7 +389,7 @@ def nearest_patches(
             np.maximum(limits, best, out=limits)  # of what is kept alone: a checkpoint may end here
             yield part
 
-    with concurrency.bar(progress, unit="image", total=tasks.total) as advance:
+    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         found = onto.over(parts(), advance).kept
     if not found.n_fake:
         raise loading.none_usable(fake, found.failed, argument="fake")

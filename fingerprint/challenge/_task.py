@@ -262,7 +262,7 @@ def answer(
     share: float | None = None,
     seed: int = 0,
     threads: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Answer:
     """Do the whole task: learn from the development part, decide on the test part, write the run file.
 
