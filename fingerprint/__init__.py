@@ -22,6 +22,7 @@ _EXPORTS = {
     "_answers.rows": ("Group", "Match", "Rectangle", "Row"),
     "_answers.withheld": ("GivenAway", "Withheld", "WithheldImage"),
     "_answers.summarise": ("summarise",),
+    "_answers.stream": ("Stream",),
     "_answers.summary": ("Summary", "merge"),
     "_base.checks": ("InputError",),
     "_base.failures": ("Failure",),
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.rows import Match as Match
     from fingerprint._answers.rows import Rectangle as Rectangle
     from fingerprint._answers.rows import Row as Row
+    from fingerprint._answers.stream import Stream as Stream
     from fingerprint._answers.summarise import summarise as summarise
     from fingerprint._answers.summary import Summary as Summary
     from fingerprint._answers.summary import merge as merge

@@ -263,6 +263,10 @@ class RealSide:
         if not summary.n_fake:
             raise loading.none_usable(() if isinstance(fake, Summary) else fake, summary.failed, argument=argument)
         _log.info("compared them with %d synthetic images in %.1f s", summary.n_fake, perf_counter() - began)
+        return self.compared(summary, argument=argument)
+
+    def compared(self, summary: Findings, *, argument: str = "fake") -> Compared:
+        """Return the real images with what a pass found of them."""
         if len(self.known) < len(self.real.groups):  # the population has no result
             summary = summary.first(len(self.known))
         return Compared(

@@ -160,9 +160,17 @@ def rank(
         patches=chosen.patches,
     )
     seen = side.compare(fake, k=max(k, chosen.k))
+    source = source_of(fake) if isinstance(fake, Summary) else fake
+    return ranking_of(side, seen, method=method, k=k, source=source, population=population)
+
+
+def ranking_of(
+    side: RealSide, seen: Compared, *, method: MethodName, k: int, source: Source, population: Source | None
+) -> Ranking:
+    """Return the ranking of real images that were compared with those of a source; arguments as for `rank`."""
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.format}")
-    patients, scored = seen.groups, methods.score(seen.kinds(chosen))
+    patients, scored = seen.groups, methods.score(seen.kinds(methods.METHODS[method]))
     only_patient = None if patients is None or len(np.unique(seen.real.groups)) > 1 else patients[0]
     said = notes(
         seen.known.pixels,
@@ -172,7 +180,6 @@ def rank(
         groups=patients,
         only_patient=only_patient,
     )
-    source = source_of(fake) if isinstance(fake, Summary) else fake
     origin = Origin(seen.known, seen.real.patches, source, side.options.of_pixels, population)
     return ranked(seen, scored, method=method, k=k, notes=said, origin=origin)
 

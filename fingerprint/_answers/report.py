@@ -74,7 +74,7 @@ class Line(NamedTuple):
     text: str
 
 
-class Source(NamedTuple):
+class Collection(NamedTuple):
     """One collection that was compared.
 
     Parameters
@@ -397,7 +397,7 @@ def _sources(
     contents: Mapping[str, Content],
     *,
     shown: bool,
-) -> Iterator[Source]:
+) -> Iterator[Collection]:
     """Yield the collections."""
     result = audit or ranking
     assert result is not None
@@ -414,7 +414,7 @@ def _sources(
         if count is None:
             continue
         content = contents.get(called.get(name, name))
-        yield Source(
+        yield Collection(
             _KINDS[name],
             again.place(made.sources[name], shown=shown) if made and name in made.sources else "not recorded",
             count,
