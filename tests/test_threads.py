@@ -140,7 +140,7 @@ def test_bar_is_silent_unless_asked_for(capsys):
 
 
 def test_a_bar_shows_itself_where_somebody_looks_and_work_takes_long(capsys, monkeypatch):
-    monkeypatch.setattr(concurrency, "_PATIENCE", 0.2)
+    monkeypatch.setattr(concurrency, "_UNSEEN", 0.2)
     for terminal, work, shown in ((True, 0.5, True), (True, 0.0, False), (False, 0.5, False)):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
         with concurrency.bar(None, unit="image", total=3, phase="comparing") as advance:
@@ -153,12 +153,12 @@ def test_a_bar_shows_itself_where_somebody_looks_and_work_takes_long(capsys, mon
 @pytest.mark.parametrize("way", [concurrency.run, lambda *items, **more: list(concurrency.map_ordered(*items, **more))])
 def test_an_interrupt_waits_for_nothing_that_stalls(way):
     stalled = threading.Event()  # as a read of a share that does not answer
-    main = threading.main_thread().ident
+    main, before = threading.main_thread().ident, threading.enumerate()
     threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         way(lambda _: stalled.wait(60), range(50), threads=3)
     assert time.monotonic() - begin < 10
-    left = [thread for thread in threading.enumerate() if thread not in (threading.main_thread(),)]
+    left = [thread for thread in threading.enumerate() if thread not in before]
     assert all(thread.daemon for thread in left if not isinstance(thread, threading.Timer))
     stalled.set()

@@ -75,6 +75,9 @@ class ReadingOptions:
     checkpoint: str | PathLike[str] | None = None
     progress: bool | None = None
 
+    def __post_init__(self) -> None:
+        checks.executor(self.executor)
+
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
         return loading.read(source, threads=self.threads, progress=self.progress, argument=argument, **self._files)

@@ -86,6 +86,14 @@ def choice(argument: str, value: object, allowed: Collection[str]) -> str:
     raise InputError(f"{argument}: expected one of {', '.join(map(repr, allowed))}, got {describe(value)}")
 
 
+def executor(value: Any) -> None:
+    """Raise `InputError` if a value is no executor."""
+    if value is not None and not callable(getattr(value, "submit", None)):
+        raise InputError(
+            f"executor: expected a concurrent.futures.Executor, such as ProcessPoolExecutor(4), got {describe(value)}"
+        )
+
+
 # --- One value, or one name, for each image ---------------------------------------------------------------------------
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import deque
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PATIENCE = 2.0  # seconds of work without a bar
+_RETRIES = 2  # new pools after one whose worker was killed
+_UNSEEN = 2.0  # seconds of work without a bar
 
 _PATIENCE = 0.3  # seconds to wait for threads when a call is interrupted
 
@@ -165,19 +167,66 @@ def map_ordered(task: Callable[[T], R], items: Iterable[T], *, threads: int) -> 
 def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
     """Yield `task(item)` in the order of the items from an executor, with up to `ahead` of them under way.
 
-    What is under way is cancelled when the iteration is abandoned or fails.
+    Where a worker process was killed, which breaks its whole pool, what has no result yet is computed again in a new
+    pool of the same kind, twice at most. What is under way is cancelled when the iteration is abandoned or fails.
     """
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    pools = [executor]  # the last one works
+
+    def next_result() -> R:
+        while True:
+            try:
+                result = waiting[0][1].result()
+            except BrokenExecutor as error:
+                pools.append(_renewed(pools, error))
+                for i, (item, future) in enumerate(waiting):
+                    if not future.done() or future.cancelled() or future.exception() is not None:
+                        waiting[i] = item, _submitted(pools[-1], task, item)
+            else:
+                waiting.popleft()
+                return result
+
     try:
         for item in items:
-            waiting.append(executor.submit(task, item))
+            waiting.append((item, _submitted(pools[-1], task, item)))
             if len(waiting) == ahead:
-                yield waiting.popleft().result()
+                yield next_result()
         while waiting:
-            yield waiting.popleft().result()
+            yield next_result()
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()
+        for pool in pools[1:]:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _submitted(executor: Executor, task: Callable[[T], R], item: T) -> Future[R]:
+    """Return the future of a task; of a pool that broke, one that says so at its turn."""
+    try:
+        return executor.submit(task, item)
+    except BrokenExecutor as error:
+        failed: Future[R] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _renewed(pools: list[Executor], error: BrokenExecutor) -> Executor:
+    """Return a new pool like the first, which broke; raise the error where none can be had, or two broke too."""
+    first: Any = pools[0]
+    if len(pools) > _RETRIES:
+        raise error
+    pool: Executor
+    if issubclass(type(first), ProcessPoolExecutor):
+        about = first._max_workers, first._mp_context, first._initializer, first._initargs  # noqa: SLF001
+        pool = ProcessPoolExecutor(*about)
+    elif type(first).__module__.startswith("loky"):
+        from loky import get_reusable_executor
+
+        pool = get_reusable_executor(first._max_workers)  # noqa: SLF001
+    else:
+        raise error
+    logging.getLogger("fingerprint").warning("a worker process was killed; what it had is computed again in a new pool")
+    return pool
 
 
 @contextmanager
@@ -195,6 +244,6 @@ def bar(
         return
     from tqdm.auto import tqdm
 
-    delay = _PATIENCE if progress is None else 0
+    delay = _UNSEEN if progress is None else 0
     with tqdm(total=total, unit=unit, file=sys.stderr, desc=phase, delay=delay) as shown:
         yield shown.update

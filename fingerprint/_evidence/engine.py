@@ -132,7 +132,8 @@ def map_blocks(
     """
     if executor is None:
         return concurrency.map_ordered(one, blocks, threads=threads)
-    return concurrency.submit_ordered(executor, several, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
+    workers = getattr(executor, "_max_workers", _SHARDS_IN_FLIGHT)
+    return concurrency.submit_ordered(executor, several, _shards(blocks), ahead=min(_SHARDS_IN_FLIGHT, 2 * workers + 1))
 
 
 def _shards(blocks: Iterable[Read]) -> Iterator[tuple[Read, ...]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
 
+_SMALL = 48  # rows of a matrix that fits the first-level cache
 _DEPENDENT = 3  # representatives that count as one independent image
 _LEAST = 1e-9  # mean squared length of the representatives below which they are alike but for rounding
 _ROUNDING = 1e-6  # squared length, in parts of the mean one, that rounding may leave
@@ -131,8 +132,12 @@ def _product(a: Array, b: Array) -> Array:
 
 def _inverse(matrix: Array) -> Array:
     """Return the inverse of a symmetric positive definite matrix, by that of one half and of its Schur complement."""
-    if len(matrix) == 1:
-        return np.asarray(1 / matrix)
+    if len(matrix) <= _SMALL:
+        from fingerprint._kernels import whitening as kernels
+
+        small = np.array(matrix, order="C")
+        kernels.invert(small)
+        return small
     half = len(matrix) // 2
     first = _inverse(matrix[:half, :half])
     shared = _product(first, matrix[:half, half:])

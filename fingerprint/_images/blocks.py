@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -56,6 +57,10 @@ class File:
     data: bytes | None = None  # of a file in an archive
     size: int = -1
     latest: int = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        """Say where the file is to a worker whose folder is another."""
+        return vars(self) | {"path": os.path.abspath(self.path)}  # noqa: PTH100 - keeps links
 
     @property
     def count(self) -> int:

@@ -52,6 +52,22 @@ def multiply(a, b, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def invert(a):  # type: ignore[no-untyped-def]
+    """Put the inverse of a small symmetric positive definite matrix (n, n) in its place, by Gauss and Jordan."""
+    for k in range(a.shape[0]):
+        pivot = 1.0 / a[k, k]
+        a[k, k] = 1.0
+        for j in range(a.shape[1]):
+            a[k, j] *= pivot
+        for i in range(a.shape[0]):
+            if i != k:
+                factor = a[i, k]
+                a[i, k] = 0.0
+                for j in range(a.shape[1]):
+                    a[i, j] -= factor * a[k, j]
+
+
+@kernel
 def project(known, solved, squares):  # type: ignore[no-untyped-def]
     """Take from the squared lengths (m,) what the population explains, the products known (p, m) times solved."""
     for i in range(known.shape[0]):
