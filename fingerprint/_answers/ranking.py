@@ -336,6 +336,63 @@ class Ranking(ListResult[Row]):
         )
         return header, rows
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the scores in their order, over those of the reference where there is one.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of its own by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            To be changed or saved: ``ranking.plot().figure.savefig("scores.png")``.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing; it comes with the extra ``report``.
+
+        Examples
+        --------
+        >>> import fingerprint
+        >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+        >>> fingerprint.rank(demo.real, demo.fake).plot().get_ylabel()
+        'score (higher = more likely used)'
+        """
+        return import_module("fingerprint._answers.plots").scores(self, ax)
+
+    def plot_roc(self, truth: Mapping[str, object] | Sequence[object], ax: Any = None) -> Any:
+        """Draw the ROC curve against the truth, with its AUC and the interval, by patient where these are known.
+
+        Parameters
+        ----------
+        truth : mapping or sequence
+            Whether each image was used: by its name, or in the order of the ranking.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of its own by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            To be changed or saved.
+
+        Raises
+        ------
+        InputError
+            As `fingerprint.evaluate`; if an image has no entry, or matplotlib is missing.
+
+        Examples
+        --------
+        >>> import fingerprint
+        >>> demo = fingerprint.phantoms.demo(n_used=4, n_unused=4, n_fake=40, size=64)
+        >>> truth = dict(zip(demo.real.names, demo.used))
+        >>> fingerprint.rank(demo.real, demo.fake).plot_roc(truth).get_xlabel()
+        'share of unused images called used'
+        """
+        return import_module("fingerprint._answers.plots").roc(self, truth, ax)
+
     def report(
         self,
         path: str | PathLike[str],
