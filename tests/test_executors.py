@@ -30,6 +30,7 @@ def doubled(item: int, *, deadly: int, flags: str, deaths: int) -> int:
     return 2 * item
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signals here")
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_what_a_killed_worker_had_is_computed_again(tmp_path, caplog, deaths) -> None:
@@ -42,6 +43,7 @@ def test_what_a_killed_worker_had_is_computed_again(tmp_path, caplog, deaths) ->
     ) == deaths
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signals here")
 def test_a_task_that_always_kills_its_worker_ends_the_call(tmp_path) -> None:
     task = partial(doubled, deadly=1, flags=str(tmp_path), deaths=99)
