@@ -34,6 +34,7 @@ All give the same bits.
 """
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from fingerprint._base.importing import in_thread
@@ -41,7 +42,7 @@ from fingerprint._base.importing import in_thread
 
 def __getattr__(name: str) -> Any:
     """Load a file of kernels at its first use, once all that compiling imports is there."""
-    if name.startswith("_"):
+    if find_spec(f"{__name__}.{name}") is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     in_thread(_prepare)
     return importlib.import_module(f"{__name__}.{name}")
