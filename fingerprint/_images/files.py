@@ -79,6 +79,8 @@ def attempted(read: Any, *arguments: Any) -> Any:
         except MemoryError:  # says something about the machine, not about the file
             raise
         except Exception as error:  # decoders raise whatever a broken file makes them raise
+            if type(error).__module__.partition(".")[0] in ("numba", "llvmlite"):  # no property of the file either
+                raise
             if getattr(error, "errno", None) not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 return reason(error)
             if wait > _PATIENCE:

@@ -17,6 +17,7 @@ import numba
 from llvmlite import ir
 from numba.core import cgutils as cgutils
 from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
@@ -69,10 +70,11 @@ def compiles() -> bool:
 
 
 def prepare() -> None:
-    """Load what Numba leaves to the first function that is compiled."""
+    """Load what Numba leaves to the first function that is compiled; no other thread may see a part of it."""
     if compiles():  # pragma: no cover  (not without a compiler)
-        cpu_target.typing_context.refresh()
-        cpu_target.target_context.refresh()
+        with global_compiler_lock:
+            cpu_target.typing_context.refresh()
+            cpu_target.target_context.refresh()
 
 
 def chosen(compiled: Callable[..., Any], interpreted: Callable[..., Any]) -> Callable[..., Any]:
