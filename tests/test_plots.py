@@ -60,6 +60,9 @@ def test_axes_that_are_given_are_drawn_on() -> None:
 def test_what_is_wrong_is_said(monkeypatch) -> None:
     with pytest.raises(InputError, match="truth: expected an entry for every image, found none for 'real_"):
         ranking().plot_roc({})
+    for truth in ([True] * 16, [True, False]):
+        with pytest.raises(InputError, match="truth: expected one entry for each of 16 images, of used and of unused"):
+            ranking().plot_roc(truth)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r'plot: needs matplotlib; pip install "synthetic-fingerprint\[report\]"'):
         ranking().plot()

@@ -55,6 +55,11 @@ def roc(ranking: Ranking, truth: Mapping[str, object] | Sequence[object], ax: An
             raise InputError(f"truth: expected an entry for every image, found none for {lacking[0]!r}")
         truth = [truth[name] for name in ranking.names]
     labels = np.asarray(list(truth))
+    if len(labels) != len(ranking) or len(np.unique(labels)) < 2:
+        raise InputError(
+            f"truth: expected one entry for each of {len(ranking)} images, of used and of unused ones, got {len(labels)}"
+            f" of {len(np.unique(labels))} kinds"
+        )
     found = evaluate(labels, ranking.scores, groups=ranking.groups)
     ax, used = axes_of(ax), labels.astype(bool)
     last = np.append(np.flatnonzero(np.diff(ranking.scores)), len(used) - 1)  # equal scores are called together
