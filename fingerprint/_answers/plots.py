@@ -57,8 +57,8 @@ def roc(ranking: Ranking, truth: Mapping[str, object] | Sequence[object], ax: An
     labels = np.asarray(list(truth))
     if len(labels) != len(ranking) or len(np.unique(labels)) < 2:
         raise InputError(
-            f"truth: expected one entry for each of {len(ranking)} images, of used and of unused ones, got {len(labels)}"
-            f" of {len(np.unique(labels))} kinds"
+            f"truth: expected one entry for each of {len(ranking)} images, of used and of unused ones, got "
+            f"{len(labels)} of {len(np.unique(labels))} kinds"
         )
     found = evaluate(labels, ranking.scores, groups=ranking.groups)
     ax, used = axes_of(ax), labels.astype(bool)
