@@ -53,6 +53,24 @@ def test_a_task_that_always_kills_its_worker_ends_the_call(tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signals here")
+@pytest.mark.parametrize("deaths", [1, 2, 99])
+def test_loky_computes_again_what_a_killed_worker_had(tmp_path, deaths) -> None:
+    loky = pytest.importorskip("loky")
+    flags = tmp_path / "flags"
+    flags.mkdir()
+    task = partial(doubled, deadly=3, flags="flags", deaths=deaths)
+    pool = loky.get_reusable_executor(2, initializer=os.chdir, initargs=(str(tmp_path),))
+    found = concurrency.submit_ordered(pool, task, range(9), ahead=4)
+    if deaths > 2:
+        with pytest.raises(BrokenExecutor):
+            list(found)
+    else:
+        assert list(found) == [2 * item for item in range(9)]
+    assert len(list(flags.iterdir())) == min(deaths, 3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_ranking_survives_a_killed_worker(method) -> None:
     expected = fingerprint.rank(REAL, FAKE)

@@ -88,7 +88,7 @@ def choice(argument: str, value: object, allowed: Collection[str]) -> str:
 
 def executor(value: Any) -> None:
     """Raise `InputError` if a value is no executor."""
-    if value is not None and not callable(getattr(value, "submit", None)):
+    if value is not None and (isinstance(value, type) or not callable(getattr(value, "submit", None))):
         raise InputError(
             f"executor: expected a concurrent.futures.Executor, such as ProcessPoolExecutor(4), got {describe(value)}"
         )

@@ -197,7 +197,7 @@ def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T
         for _, future in waiting:
             future.cancel()
         for pool in pools[1:]:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False)
 
 
 def _submitted(executor: Executor, task: Callable[[T], R], item: T) -> Future[R]:
@@ -222,7 +222,8 @@ def _renewed(pools: list[Executor], error: BrokenExecutor) -> Executor:
     elif type(first).__module__.startswith("loky"):
         from loky import get_reusable_executor
 
-        pool = get_reusable_executor(first._max_workers)  # noqa: SLF001
+        begin = {"initializer": first._initializer, "initargs": first._initargs}  # noqa: SLF001
+        pool = get_reusable_executor(first._max_workers, **begin)  # noqa: SLF001
     else:
         raise error
     logging.getLogger("fingerprint").warning("a worker process was killed; what it had is computed again in a new pool")
