@@ -35,7 +35,7 @@ def normal_sum(statistics: np.ndarray) -> np.ndarray:
 def measures(real: fingerprint.Slices, fake: object, used: np.ndarray) -> np.ndarray:
     """Return AUC and TPR at 1 % FPR of default, whole images, patches and the sum of normal tail scores."""
     options = ReadingOptions(on_error="raise")
-    kinds = RealSide.of(real, options, patches=True).compare(fake, k=2).kinds(methods.METHODS["default"])
+    kinds = RealSide.of(real, options, method="default").compare(fake, k=2).kinds(methods.METHODS["default"])
     found = []
     for scores in (methods.score(kinds)[0], *kinds, normal_sum(kinds)):
         strict = np.sort(scores[~used])[::-1][int(0.01 * (~used).sum())]

@@ -143,7 +143,7 @@ def test_iterators_and_threads_give_the_same(threads) -> None:
 
 def test_the_pixels_of_a_sample_alone_are_kept() -> None:
     images = np.random.default_rng(0).integers(0, 255, (1500, 8, 8), dtype=np.uint8)
-    plan = loading.plan(images, block=100)
+    plan = loading.listing(images).plan(100)
     census = Census.of(plan, images, threads=1, advance=lambda _: None, argument="real")
     assert len(census) == 1500
     assert list(census.sample) == list(range(0, 1500, 4))

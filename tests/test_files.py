@@ -40,7 +40,7 @@ def one(path: Path) -> Array:
 
 def reasons(folder: Path) -> tuple[Failure, ...]:
     """Return the failures of a folder without any usable image."""
-    return tuple(failure for task in loading.plan(folder, block=9) for failure in task().failed)
+    return tuple(failure for task in loading.listing(folder).plan(9) for failure in task().failed)
 
 
 def reason(path: Path) -> str:
@@ -571,7 +571,7 @@ def test_npy_with_objects_or_noise_or_missing_bytes(tmp_path: Path) -> None:
 
 def test_npy_cut_after_the_plan_fails_image_by_image(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", stack(3))
-    tasks = loading.plan(tmp_path, block=3)
+    tasks = loading.listing(tmp_path).plan(3)
     task = next(tasks)
     (tmp_path / "x.npy").write_bytes(b"")
     assert task().failed == tuple(Failure(f"x.npy[{i}]", "empty file (0 bytes)") for i in range(3))
@@ -598,7 +598,7 @@ def test_npz(tmp_path: Path) -> None:
     assert [failure.name for failure in found.failed] == ["x.npz[real]", "x.npz[bad][0]"]
     assert found.failed[1].reason == "values from 70000 to 70000, outside 0 to 65535; scale them"
     assert found.ignored == 1
-    assert sum(task().ignored for task in loading.plan(tmp_path, block=1)) == 1
+    assert sum(task().ignored for task in loading.listing(tmp_path).plan(1)) == 1
 
 
 def test_tables_of_labels_are_no_images(tmp_path: Path) -> None:

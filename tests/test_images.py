@@ -258,7 +258,7 @@ def test_missing_and_empty_folders_raise_at_the_call(tmp_path: Path) -> None:
     def readers(source: Any) -> Iterator[Any]:
         yield lambda: loading.load(source)
         yield lambda: loading.blocks(source)
-        yield lambda: loading.plan(source, block=4)
+        yield lambda: loading.listing(source).plan(4)
 
     for folder, message in {
         missing: f"source: expected an existing folder or file, got {missing!r}",
@@ -277,7 +277,7 @@ def test_the_argument_can_be_named() -> None:
     with raises("fake: expected an existing folder or file, got 'nowhere'"):
         loading.read("nowhere", argument="fake")
     with raises("real: expected an existing folder or file, got 'nowhere'"):
-        loading.plan("nowhere", block=2, argument="real")
+        loading.listing("nowhere", argument="real").plan(2)
 
 
 def test_a_missing_file_among_others_fails(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_missing_file_among_others_fails(tmp_path: Path) -> None:
 
 def test_a_file_that_vanishes_after_listing_fails(tmp_path: Path) -> None:
     write(tmp_path, stack(3))
-    tasks = loading.plan(tmp_path, block=8)
+    tasks = loading.listing(tmp_path).plan(8)
     (tmp_path / "1.png").unlink()
     found = next(tasks)()
     assert found.names == ("0.png", "2.png")
@@ -309,7 +309,7 @@ def test_a_file_that_changes_after_listing_fails(tmp_path: Path) -> None:
     failed = [failure for part in blocks for failure in part.failed]
     why = "changed after it was listed; read it again once nothing writes to it"
     assert failed == [Failure(f"3.npy[{i}]", why) for i in range(5, 40)]
-    tasks = loading.plan([tmp_path / "0.png", tmp_path / "1.png", tmp_path / "2.png"], block=3)
+    tasks = loading.listing([tmp_path / "0.png", tmp_path / "1.png", tmp_path / "2.png"]).plan(3)
     task = next(tasks)
     with (tmp_path / "1.png").open("ab") as file:
         file.write(b"more")
@@ -332,7 +332,7 @@ def test_a_folder_where_every_file_fails(tmp_path: Path) -> None:
     assert len(next(stream)) == len(next(stream)) == 0
     with raises(message):
         next(stream)
-    assert [len(task().failed) for task in loading.plan(tmp_path, block=1)] == [1, 1]
+    assert [len(task().failed) for task in loading.listing(tmp_path).plan(1)] == [1, 1]
 
 
 def test_rows_are_conserved(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_slices_come_back_as_they_are() -> None:
     held = Slices(stack(3), ("a", "b", "c"), (Failure("d", "broken"), Failure("e", "broken")), 4)
     assert loading.load(held) is held
     for on_error in ("collect", "raise"):
-        parts = [task() for task in loading.plan(held, block=2, on_error=on_error)]
+        parts = [task() for task in loading.listing(held, on_error=on_error).plan(2)]
         assert [(len(part), len(part.failed), part.ignored) for part in parts] == [(0, 2, 4), (2, 0, 0), (1, 0, 0)]
     again = loading.load([held, held])
     assert (again.names, again.failed, again.ignored) == (held.names * 2, held.failed * 2, 8)
@@ -632,25 +632,25 @@ def test_a_stream_is_held_against_its_first_image(block: int) -> None:
 def test_a_plan_is_held_against_what_is_expected() -> None:
     real = Slices(stack(1), ("real 1.png",))
     for expect in (real, real.format):
-        good, bad = loading.plan([stack(2), stack(2, 7)], block=2, expect=expect, argument="fake")
+        good, bad = loading.listing([stack(2), stack(2, 7)], expect=expect, argument="fake").plan(2)
         assert len(good()) == 2
         with raises(
             "fake: expected height x width 8x6 8-bit like real 1.png, got 7x6 8-bit (2); pass size=(8, 6) to resample"
         ):
             bad()
-    (task,) = loading.plan(stack(2, 7), block=2, expect=real, size=(8, 6))
+    (task,) = loading.listing(stack(2, 7), expect=real, size=(8, 6)).plan(2)
     assert task().format == real.format
     empty = Slices(np.empty((0, 4, 4), np.uint8), ())
-    (task,) = loading.plan(stack(2), block=2, expect=empty)
+    (task,) = loading.listing(stack(2), expect=empty).plan(2)
     assert len(task()) == 2
 
 
 def test_a_block_without_images_has_the_expected_shape(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
-    (task,) = loading.plan(tmp_path, block=2, expect=PixelFormat(8, 6, "uint16"))
+    (task,) = loading.listing(tmp_path, expect=PixelFormat(8, 6, "uint16")).plan(2)
     assert task().pixels.shape == (0, 8, 6)
     assert task().pixels.dtype == np.uint16
-    (task,) = loading.plan(tmp_path, block=2)
+    (task,) = loading.listing(tmp_path).plan(2)
     assert task().pixels.shape == (0, 0, 0)
 
 
@@ -720,7 +720,7 @@ def test_other_wrong_arguments() -> None:
     with raises("on_error: expected one of 'collect', 'raise', got 'ignore' (str)"):
         loading.load(stack(), on_error="ignore")
     with raises("on_error: expected one of 'collect', 'raise', got 'ignore' (str)"):
-        loading.plan(stack(), block=2, on_error="ignore")
+        loading.listing(stack(), on_error="ignore").plan(2)
     with raises("block: expected an integer of at least 1, got 0"):
         loading.blocks(stack(), block=0)
     with raises("threads: expected an integer of at least 1, got 0"):
@@ -770,7 +770,7 @@ def test_an_iterator_is_consumed_as_slowly_as_its_blocks() -> None:
     assert 0 < taken <= 20
     stream.close()
     assert taken <= 20
-    tasks = loading.plan(source(), block=4)
+    tasks = loading.listing(source()).plan(4)
     next(tasks)
     assert taken <= 22
 
@@ -828,7 +828,7 @@ def test_an_empty_iterator_has_no_image() -> None:
         loading.load(iter([]))
     with raises("source: expected at least one usable image, got none"):
         list(loading.blocks(iter([])))
-    assert list(loading.plan(iter([]), block=2)) == []
+    assert list(loading.listing(iter([])).plan(2)) == []
 
 
 def test_threads_end_when_a_stream_is_abandoned(tmp_path: Path) -> None:
@@ -847,7 +847,7 @@ def test_threads_end_when_a_stream_is_abandoned(tmp_path: Path) -> None:
 def test_tasks_can_be_pickled(tmp_path: Path) -> None:
     write(tmp_path, stack(5))
     for source in (tmp_path, stack(5), Slices(stack(5), tuple("abcde"))):
-        for task in loading.plan(source, block=2):
+        for task in loading.listing(source).plan(2):
             again = pickle.loads(pickle.dumps(task))()
             np.testing.assert_array_equal(again.pixels, task().pixels)
             assert again.names == task().names
@@ -855,13 +855,13 @@ def test_tasks_can_be_pickled(tmp_path: Path) -> None:
 
 def test_tasks_of_npy_hold_paths_only(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((100, 64, 64), np.uint8))
-    tasks = list(loading.plan(tmp_path / "x.npy", block=50))
+    tasks = list(loading.listing(tmp_path / "x.npy").plan(50))
     assert [len(task()) for task in tasks] == [50, 50]
     assert all(len(pickle.dumps(task)) < 1000 for task in tasks)
 
 
 def test_errors_can_be_pickled() -> None:
-    (task,) = loading.plan([stack(1), stack(1, 7)], block=4)
+    (task,) = loading.listing([stack(1), stack(1, 7)]).plan(4)
     with pytest.raises(InputError) as caught:
         task()
     again = pickle.loads(pickle.dumps(caught.value))
@@ -888,7 +888,7 @@ def test_a_plan_tells_how_many_images_there_are_without_reading_them(tmp_path) -
     array = np.zeros((4, 8, 8), np.uint8)
 
     def total(source: Any) -> int | None:
-        return loading.plan(source, block=2).total
+        return loading.listing(source).plan(2).total
 
     assert total(tmp_path) == 3
     assert total([tmp_path, array, Slices(array, tuple("abcd"), failed=(Failure("e", "empty"),))]) == 12
@@ -975,7 +975,7 @@ def test_blocks_of_large_images_are_smaller():
     def sizes(side, block, count=300):
         expect = loading.PixelFormat(side, side, "uint8")
         pixels = np.broadcast_to(np.zeros(1, np.uint8), (count, side, side))
-        tasks = loading.plan(pixels, block=block, expect=expect)
+        tasks = loading.listing(pixels, expect=expect).plan(block)
         return {len(task.parts[0].pixels) for task in itertools.islice(tasks, 2)}
 
     assert [sizes(side, 128) for side in (64, 256, 1024, 2048)] == [{128}, {128}, {64}, {16}]

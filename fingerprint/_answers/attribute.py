@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -203,7 +203,7 @@ def attribute(
         prepare_reals(real.pixels, scales, packed=way.packed, threads=way.threads),
         tuple(len(part) for part in known.values()),
     )
-    tasks = replace(options, block=way.block).plan(fake, expect=real, argument="fake")
+    tasks = options.listing(fake, expect=real, argument="fake").plan(way.block)
     done = engine.map_blocks(explainer, explainer.shard, tasks, threads=way.threads, executor=executor)
     names: list[str] = []
     failed: list[Failure] = []

@@ -362,7 +362,6 @@ def audit(
     >>> found.leaks, found.auc.value > 0.5
     (True, True)
     """
-    chosen = methods.METHODS[checks.choice("method", method, methods.METHODS)]
     side = RealSide.of(
         used,
         ReadingOptions(
@@ -381,11 +380,11 @@ def audit(
         ),
         reference=unused,
         groups=groups,
-        metrics=chosen.metrics,
-        patches=chosen.patches,
+        method=method,
         copying=True,
         called=("used", "unused"),
     )
+    chosen = methods.METHODS[method]
     seen = side.compare(fake, k=max(_SHOWN, chosen.k))
     scored, n_used = methods.score(seen.kinds(chosen)), seen.n_real
     found = scored[0]

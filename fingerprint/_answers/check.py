@@ -158,16 +158,15 @@ def check(
     given = {"real": real, "fake": fake} | ({} if reference is None else {"reference": reference})
     workers = concurrency.resolve(threads)
     plans = {
-        name: loading.plan(
+        name: loading.listing(
             source,
-            block=BLOCK,
             size=size,
             window=window,
             grey=grey,
             on_error=on_error,
             recursive=recursive,
             argument=name,
-        )
+        ).plan(BLOCK)
         for name, source in given.items()
     }
     totals = [plan.total for plan in plans.values()]

@@ -166,7 +166,7 @@ def compare(
         checkpoint=checkpoint,
         progress=progress,
     )
-    side = RealSide.of(used, options, reference=unused, groups=groups, fixed_count=True, called=("used", "unused"))
+    side = RealSide.of(used, options, reference=unused, groups=groups, called=("used", "unused"))
     both = [
         side.compare(fake, k=fixed_count.KEPT, argument=name) for name, fake in (("fake_a", fake_a), ("fake_b", fake_b))
     ]

@@ -222,9 +222,7 @@ class Detector(Result):
             checkpoint=checkpoint,
             progress=progress,
         )
-        seen = RealSide.of(real, options, population=population, groups=groups, fixed_count=True).compare(
-            fake, k=fixed_count.KEPT
-        )
+        seen = RealSide.of(real, options, population=population, groups=groups).compare(fake, k=fixed_count.KEPT)
         names = fixed_count.input_names(seen.summary.scales)
         if names != self.inputs:
             raise InputError(
@@ -381,7 +379,6 @@ def fit(
         reference=unused,
         population=population,
         groups=groups,
-        fixed_count=True,
         called=("used", "unused"),
     )
     seen = side.compare(fake, k=fixed_count.KEPT)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from fingerprint._evidence.reals import Reals
     from fingerprint._evidence.summary import Findings
     from fingerprint._images.checkpoint import Held
-    from fingerprint._images.loading import Failure, Listing, Plan, Source
-    from fingerprint._statistics.methods import Method
+    from fingerprint._images.loading import Failure, Listing, Source
+    from fingerprint._statistics.methods import Method, MethodName
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 MaskLike: TypeAlias = "str | PathLike[str] | Array"
@@ -44,9 +44,9 @@ Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
 
 _UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
 
-# options that change neither pixels nor what is made of them; which files there are is recorded file by file
 _log = logging.getLogger("fingerprint")
 
+# options that change neither pixels nor what is made of them; which files there are is recorded file by file
 _WITHOUT_EFFECT = {"recursive", "on_error", "block", "memory", "threads", "executor", "checkpoint", "progress"}
 
 LEAST_SIDE = 8  # of an image in pixels, for patches to be cut
@@ -76,15 +76,12 @@ class ReadingOptions:
     progress: bool | None = None
 
     def __post_init__(self) -> None:
+        checks.integer("block", self.block, minimum=1)
         checks.executor(self.executor)
 
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
         return loading.read(source, threads=self.threads, progress=self.progress, argument=argument, **self._files)
-
-    def plan(self, source: Source, *, expect: Slices, argument: str) -> Plan:
-        """Cut a collection into blocks of images like those of `expect`, to be read elsewhere."""
-        return self.listing(source, expect=expect, argument=argument).plan(self.block)
 
     def listing(self, source: Source, *, expect: Slices, argument: str) -> Listing:
         """Return what a collection consists of, of images like those of `expect`."""
@@ -115,7 +112,7 @@ class ReadingOptions:
             scales,
             patches=patches,
             k=k,
-            block=checks.integer("block", self.block, minimum=1),
+            block=self.block,
             threads=concurrency.resolve(self.threads),
             memory=budget.in_bytes(self.memory),
         )
@@ -204,31 +201,31 @@ class RealSide:
         reference: Source | None = None,
         population: Source | None = None,
         groups: Groups | None = None,
-        metrics: tuple[str, ...] = (),
-        patches: bool = False,
+        method: MethodName | None = None,
         copying: bool = False,
-        fixed_count: bool = False,
         called: tuple[str, str] = ("real", "reference"),
     ) -> RealSide:
         """Read and prepare real images; arguments as for `fingerprint.rank`.
 
-        Images of the `population` have no result. `metrics` are compared at full resolution; none = the scales of
-        `fingerprint._evidence.scales.pyramid`, also in windows unless it is for the statistics of a `fixed_count` of
-        synthetic images. With `copying`, the distances of the data-copying statistic are kept.
-        `called` is what the messages call the other two collections.
+        Images of the `population` have no result. Without a `method`, whole images are compared alone, for the
+        statistics of `fixed_count`. With `copying`, the distances of the data-copying statistic are kept. `called` is
+        what the messages call the other two collections.
         """
+        chosen = None if method is None else methods.METHODS[checks.choice("method", method, methods.METHODS)]
         began = perf_counter()
         found = read_reals(real, options, reference=reference, population=population, groups=groups, called=called)
         images, patients, known = found.images, found.groups, found.images[: found.n_known]
         _log.info("read %d real images in %.1f s", len(images), perf_counter() - began)
         began = perf_counter()
-        whole = tuple(Scale(1, metric) for metric in metrics) or pyramid(images.height, images.width)
-        parts = () if metrics or fixed_count else windows(whole, images.height, images.width)
-        cut = patches and min(images.height, images.width) >= LEAST_SIDE
-        way = options.way(images, (*whole, *parts), patches=cut)
+        scales = pyramid(images.height, images.width)
+        if chosen is not None:
+            named = tuple(Scale(1, metric) for metric in chosen.metrics)
+            scales = named or (*scales, *windows(scales, images.height, images.width))
+        cut = chosen is not None and chosen.patches and min(images.height, images.width) >= LEAST_SIDE
+        way = options.way(images, scales, patches=cut)
         prepared = prepare_reals(
             images.pixels,
-            (*whole, *parts),
+            scales,
             groups=None if patients is None else np.unique(patients, return_inverse=True)[1],
             patches=cut,
             n_used=found.n_real if copying else None,
@@ -293,8 +290,12 @@ class RealSide:
         path: str | PathLike[str] | None = None,
         part: tuple[int, int] | None = None,
         recorded: bool = False,
+        first: int = 0,
     ) -> Held[Findings]:
-        """Summarise synthetic images onto what is at `path`; what was read is `recorded` there, or on request."""
+        """Summarise synthetic images onto what is at `path`; what was read is `recorded` there, or on request.
+
+        Images that are named by their position have the numbers from `first` on.
+        """
         summariser = engine.Summariser(self.real, k)
         listing = self.options.listing(fake, expect=self.known, argument=argument)
         about = self.about(k) if path is not None or recorded else {}
@@ -302,7 +303,7 @@ class RealSide:
             about |= {"part": part[0], "of how many": part[1], "the list of synthetic images": listing.digest()}
             listing = listing.part(*part)
         onto = engine.begin(summariser, about, path)
-        blocks = listing.plan(self.options.block, onto.reading if about else None)
+        blocks = listing.plan(self.options.block, onto.reading if about else None, first=first)
         with concurrency.bar(self.options.progress, unit="image", total=blocks.total, phase="comparing") as advance:
             return engine.summarise(
                 summariser,

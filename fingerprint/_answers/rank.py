@@ -133,10 +133,7 @@ def rank(
     >>> print(ranking.to_csv().splitlines()[0])
     rank,name,score,group,nearest,distance,matched,gain
     """
-    checks.choice("method", method, methods.METHODS)
     checks.integer("k", k, minimum=1)
-    checks.integer("block", block, minimum=1)
-    chosen = methods.METHODS[method]
     side = RealSide.of(
         real,
         ReadingOptions(
@@ -156,10 +153,9 @@ def rank(
         reference=reference,
         population=population,
         groups=groups,
-        metrics=chosen.metrics,
-        patches=chosen.patches,
+        method=method,
     )
-    seen = side.compare(fake, k=max(k, chosen.k))
+    seen = side.compare(fake, k=max(k, methods.METHODS[method].k))
     source = source_of(fake) if isinstance(fake, Summary) else fake
     return ranking_of(side, seen, method=method, k=k, source=source, population=population)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
@@ -10,7 +9,8 @@ from fingerprint._answers.rank import ranking_of
 from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
-from fingerprint._evidence import engine, summary
+from fingerprint._evidence import engine
+from fingerprint._evidence.summary import join
 from fingerprint._images.loading import none_usable
 from fingerprint._statistics import methods
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._answers.ranking import Ranking
     from fingerprint._base.types import Grey
-    from fingerprint._images.loading import Slices, Source
+    from fingerprint._images.loading import Source
     from fingerprint._statistics.methods import MethodName
 
 
@@ -66,20 +66,17 @@ class Stream:
         grey: Grey = "exact",
         threads: int | None = None,
     ) -> None:
-        checks.choice("method", method, methods.METHODS)
         self._k = checks.integer("k", k, minimum=1)
-        self._method, chosen = method, methods.METHODS[method]
+        self._method, self._population = method, population
         self._side = RealSide.of(
             real,
             ReadingOptions(mask=mask, size=size, window=window, grey=grey, threads=threads, progress=False),
             reference=reference,
             population=population,
             groups=groups,
-            metrics=chosen.metrics,
-            patches=chosen.patches,
+            method=method,
         )
-        self._population = population
-        self._summariser = engine.Summariser(self._side.real, max(self._k, chosen.k))
+        self._kept = max(self._k, methods.METHODS[method].k)
         self.reset()
 
     def __len__(self) -> int:
@@ -91,7 +88,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget all synthetic images; the real ones stay prepared."""
-        self._found = engine.begin(self._summariser).model
+        self._found = engine.begin(engine.Summariser(self._side.real, self._kept)).model
 
     def update(self, batch: Source) -> None:
         """Compare the real images with a batch of synthetic ones.
@@ -108,13 +105,10 @@ class Stream:
             If the batch has no usable image, or its images differ from the real ones in size or depth. What came
             before is kept.
         """
-        begin, found = len(self), self._found
-        for read in self._side.options.plan(batch, expect=self._side.known, argument="batch"):
-            images = _renamed(read(), found.n_fake - begin, begin)
-            found = summary.join([found, summary.summarise(self._side.real, images, k=self._summariser.k)])
-        if found.n_fake == begin:
-            raise none_usable(batch, found.failed[len(self._found.failed) :], argument="batch")
-        self._found = found
+        found = self._side.held(batch, k=self._kept, argument="batch", first=len(self)).kept
+        if not found.n_fake:
+            raise none_usable(batch, found.failed, argument="batch")
+        self._found = join([self._found, found])
 
     def ranking(self) -> Ranking:
         """Return the ranking by all batches so far.
@@ -136,9 +130,3 @@ class Stream:
         return ranking_of(
             self._side, seen, method=self._method, k=self._k, source=iter(()), population=self._population
         )
-
-
-def _renamed(images: Slices, place: int, begin: int) -> Slices:
-    """Return images of a batch, from a place in it on; a name that is the place, as the place in the stream."""
-    names = tuple(str(begin + i) if name == str(i) else name for i, name in enumerate(images.names, place))
-    return replace(images, names=names)

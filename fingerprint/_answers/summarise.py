@@ -84,16 +84,13 @@ def summarise(
     >>> fingerprint.summarise(demo.real, demo.fake)
     <Summary: 8 real images, 40 synthetic ones>
     """
-    checks.choice("method", method, methods.METHODS)
     checks.integer("k", k, minimum=1)
-    checks.integer("block", block, minimum=1)
     if part is not None:
         both: Any = part  # whatever was given
         if not isinstance(both, tuple | list) or len(both) != 2:
             raise InputError(f"part: expected a number and how many there are, such as (3, 10), got {both!r}")
         count = checks.integer("part", both[1], minimum=1)
         part = checks.integer("part", both[0], minimum=1, maximum=count), count
-    chosen = methods.METHODS[method]
     side = RealSide.of(
         real,
         ReadingOptions(
@@ -113,8 +110,7 @@ def summarise(
         reference=reference,
         population=population,
         groups=groups,
-        metrics=chosen.metrics,
-        patches=chosen.patches,
+        method=method,
     )
-    held = side.held(fake, k=max(k, chosen.k), path=checkpoint, part=part, recorded=True)
+    held = side.held(fake, k=max(k, methods.METHODS[method].k), path=checkpoint, part=part, recorded=True)
     return Summary(held, side.patients)

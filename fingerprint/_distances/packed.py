@@ -105,23 +105,19 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
     areas = tile_areas(a.shape)
     rows = slice(16 * groups_of(columns).start, 16 * groups_of(columns).stop)
     left, right = b.arrays["squares"][rows], a.arrays["squares"]
-    total = np.zeros((len(left), len(right)), np.int64)
-    windows = {window: np.zeros_like(total) for window in WINDOWS if window in out}
-    if windows:
+    windows = {window: np.zeros((len(left), len(right)), np.int64) for window in WINDOWS if window in out}
+    if windows or "tiles" in out:
+        total, worst = np.zeros((len(left), len(right)), np.int64), np.zeros((len(left), len(right)))
         for t in np.flatnonzero(areas):
             c = _dot_products(a, b, columns, slice(t, t + 1))
-            total += c
+            gaps.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
             for window, products in windows.items():
                 if t in WINDOWS[window]:
                     products += c
         for window, products in windows.items():
             _correlate(products, b, a, rows, WINDOWS[window], out[window][:, columns])
-    elif "tiles" in out:
-        worst = np.zeros(total.shape)
-        for t in np.flatnonzero(areas):
-            c = _dot_products(a, b, columns, slice(t, t + 1))
-            gaps.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
-        out["tiles"][:, columns] = np.sqrt(worst[: columns.stop - columns.start, : a.count].T)
+        if "tiles" in out:
+            out["tiles"][:, columns] = np.sqrt(worst[: columns.stop - columns.start, : a.count].T)
     else:
         total = _dot_products(a, b, columns, slice(0, 16))
     area = int(areas.sum())

@@ -41,11 +41,11 @@ __all__ = [
     "agree",
     "blocks",
     "concatenate",
+    "listing",
     "load",
     "natural_key",
     "none_usable",
     "pick",
-    "plan",
     "read",
 ]
 
@@ -167,7 +167,7 @@ def read(
     if isinstance(source, Slices) and size is None and window is None and mask is None and len(source):
         return source
     whole = getattr(source, "ndim", 0) > 2 and size is None
-    planned = _listing(source, options).plan(sys.maxsize if whole else _LOAD_BLOCK)
+    planned = Listing(sources.entries_of(source, options), options).plan(sys.maxsize if whole else _LOAD_BLOCK)
     with concurrency.bar(progress, unit="image", total=planned.total, phase=f"reading {argument}") as advance:
         found = joined(_uniform(planned, options, workers, advance), None if whole else planned.total)
     if not len(found):
@@ -241,8 +241,9 @@ def blocks(
     >>> [len(part) for part in fingerprint.blocks(np.zeros((5, 8, 8), np.uint8), block=2)]
     [2, 2, 1]
     """
-    tasks = plan(source, block=block, size=size, window=window, grey=grey, on_error=on_error, recursive=recursive)
-    return _read(source, tasks, concurrency.resolve(threads))
+    checks.integer("block", block, minimum=1)
+    listed = listing(source, size=size, window=window, grey=grey, on_error=on_error, recursive=recursive)
+    return _read(source, listed.plan(block), concurrency.resolve(threads))
 
 
 def _read(source: Source, tasks: Iterable[Task], threads: int) -> Iterator[Slices]:
@@ -308,70 +309,19 @@ class Listing:
         start, stop = ((number - 1) * len(files) // count, number * len(files) // count)
         return Listing(files[start:stop], self.options)
 
-    def plan(self, block: int, reading: Reading | None = None) -> Plan:
-        """Cut it into blocks, see `plan`, without what was read before; they are smaller where images are large."""
+    def plan(self, block: int, reading: Reading | None = None, *, first: int = 0) -> Plan:
+        """Cut it into blocks, which are smaller where images are large, without what was read before.
+
+        Arrays have no names: their images are numbered from `first` on. Over all tasks, images and failures are as many
+        as the images of the source.
+        """
         if self.options.expect is not None:
             block = block_of(block, self.options.expect.nbytes)
         if reading is not None:
             reading.begin(self.entries, listed=not any(map(sources.is_stream, self.entries)))
-        return Plan(sources.tasks_of(self.entries, self.options, block, reading), sources.count_of(self.entries))
-
-
-def plan(
-    source: Source,
-    *,
-    block: int,
-    size: int | tuple[int, int] | None = None,
-    window: tuple[float, float] | None = None,
-    grey: Grey = "exact",
-    mask: Mask | None = None,
-    on_error: OnError = "collect",
-    recursive: bool = False,
-    expect: PixelFormat | Slices | None = None,
-    argument: str = "source",
-) -> Plan:
-    """Cut a collection into blocks that are read later, by other threads, processes or machines.
-
-    What each task returns is uniform in size and depth. That the tasks agree with each other is certain with `expect`;
-    without it their reader calls `agree` on each, in order.
-
-    Parameters
-    ----------
-    source, size, window, grey, on_error, recursive
-        As for `blocks`.
-    mask : Mask, optional
-        What part of each image counts; the rest becomes 0.
-    block : int
-        Most images of a task.
-    expect : PixelFormat or Slices, optional
-        Size and depth that every image must have, such as those of the real images.
-    argument : str
-        What error messages call the source.
-
-    Returns
-    -------
-    Plan
-        An iterator of tasks, to be called without arguments. Over all of them, images and failures are as many as the
-        images of the source.
-
-    Raises
-    ------
-    InputError
-        At the call where the source or an argument is wrong; else by the task that comes to it.
-    """
-    checks.integer("block", block, minimum=1)
-    listed = listing(
-        source,
-        size=size,
-        window=window,
-        grey=grey,
-        mask=mask,
-        on_error=on_error,
-        recursive=recursive,
-        expect=expect,
-        argument=argument,
-    )
-    return listed.plan(block)
+        return Plan(
+            sources.tasks_of(self.entries, self.options, block, reading, first=first), sources.count_of(self.entries)
+        )
 
 
 def listing(
@@ -386,13 +336,29 @@ def listing(
     expect: PixelFormat | Slices | None = None,
     argument: str = "source",
 ) -> Listing:
-    """Return what a collection consists of; arguments as for `plan`, which cuts it into blocks."""
+    """Return what a collection consists of, which is read later, by other threads, processes or machines.
+
+    What each task of its `Listing.plan` returns is uniform in size and depth. That the tasks agree with each other is
+    certain with `expect`; without it their reader calls `agree` on each, in order.
+
+    Parameters
+    ----------
+    source, size, window, grey, on_error, recursive
+        As for `blocks`.
+    mask : Mask, optional
+        What part of each image counts; the rest becomes 0.
+    expect : PixelFormat or Slices, optional
+        Size and depth that every image must have, such as those of the real images.
+    argument : str
+        What error messages call the source.
+
+    Raises
+    ------
+    InputError
+        At the call where the source or an argument is wrong; else by the task that comes to it.
+    """
     wanted = expect.format if isinstance(expect, Slices) else expect
     options = _options(argument, size, on_error, recursive, wanted, window, grey, mask)
-    return _listing(source, options)
-
-
-def _listing(source: Source, options: Options) -> Listing:
     return Listing(sources.entries_of(source, options), options)
 
 

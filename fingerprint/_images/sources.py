@@ -195,11 +195,16 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8") if not name.isascii() else name
 
 
-def tasks_of(entries: Iterable[Entry], options: Options, block: int, reading: Reading | None = None) -> Iterator[Task]:
-    """Yield tasks of a block each, the last one of the rest, without what was read before."""
+def tasks_of(
+    entries: Iterable[Entry], options: Options, block: int, reading: Reading | None = None, *, first: int = 0
+) -> Iterator[Task]:
+    """Yield tasks of a block each, the last one of the rest, without what was read before.
+
+    Images of arrays are named by their position, from `first` on.
+    """
     parts: list[Part] = []
     room, ignored = block, 0
-    for part in _parts_of(entries, options, _Seen(reading)):
+    for part in _parts_of(entries, options, _Seen(reading, first)):
         ignored += part.ignored if isinstance(part, Unread) else 0
         start = 0
         while start < part.count:
@@ -217,9 +222,9 @@ def tasks_of(entries: Iterable[Entry], options: Options, block: int, reading: Re
 class _Seen:
     """What is known of the arrays of a source so far: their images, which are named by position, and their range."""
 
-    def __init__(self, reading: Reading | None) -> None:
+    def __init__(self, reading: Reading | None, first: int) -> None:
         self.reading = reading
-        self._count = 0
+        self._count = first
         self._range = arrays.FloatRange()
 
     def images(self, array: Array, options: Options, *, reused: bool) -> Iterator[Part]:

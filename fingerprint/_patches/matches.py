@@ -285,7 +285,7 @@ def patch_matches(
         return out
 
     columns = [np.empty((len(slices), 0), np.int32)]
-    tasks = loading.plan(fake, block=_BLOCK, expect=slices, argument="fake", **files)
+    tasks = loading.listing(fake, expect=slices, argument="fake", **files).plan(_BLOCK)
     with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             columns.append(part)

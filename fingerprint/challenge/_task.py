@@ -315,7 +315,7 @@ def answer(
             "take both from one edition"
         )
     target = to_write(path)
-    n_known, n_unknown = (loading.plan(part.generated, block=1).total for part in (known, unknown))
+    n_known, n_unknown = (loading.listing(part.generated).plan(1).total for part in (known, unknown))
     detector = fit(
         _folder(known.used),
         _folder(known.not_used),
