@@ -56,7 +56,7 @@ class Kind(NamedTuple):
 
 
 def images(path: str) -> None:
-    for task in loading.plan([path], block=64):
+    for task in loading.listing([path]).plan(64).tasks:
         task()
 
 
