@@ -11,7 +11,8 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless t
 # what is public, by the module that it comes from; a name is loaded on its first use, which keeps the import light
 _EXPORTS = {
     "_answers.attribute": ("Attributed", "Attribution", "attribute"),
-    "_answers.audit": ("Audit", "audit", "audit_scores"),
+    "_answers.audit": ("audit",),
+    "_answers.audit_scores": ("Audit", "audit_scores"),
     "_answers.check": ("Check", "check"),
     "_answers.compare": ("Comparison", "compare"),
     "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
@@ -52,9 +53,9 @@ if TYPE_CHECKING:
     from fingerprint._answers.attribute import Attributed as Attributed
     from fingerprint._answers.attribute import Attribution as Attribution
     from fingerprint._answers.attribute import attribute as attribute
-    from fingerprint._answers.audit import Audit as Audit
     from fingerprint._answers.audit import audit as audit
-    from fingerprint._answers.audit import audit_scores as audit_scores
+    from fingerprint._answers.audit_scores import Audit as Audit
+    from fingerprint._answers.audit_scores import audit_scores as audit_scores
     from fingerprint._answers.check import Check as Check
     from fingerprint._answers.check import check as check
     from fingerprint._answers.compare import Comparison as Comparison

@@ -11,7 +11,7 @@ from fingerprint._base.failures import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fingerprint._answers.audit import Audit
+    from fingerprint._answers.audit_scores import Audit
     from fingerprint._answers.ranking import Ranking
     from fingerprint._base.failures import Failures
     from fingerprint._statistics.copies import Copy

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from fingerprint._answers.audit import Audit
+    from fingerprint._answers.audit_scores import Audit
     from fingerprint._answers.evidence import Evidence
     from fingerprint._answers.origin import Content, Origin
     from fingerprint._answers.ranking import Ranking

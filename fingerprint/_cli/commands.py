@@ -1,70 +1,20 @@
-"""The commands: for each its arguments, and what it does on the public functions."""
+"""The commands, and most of them: for each its arguments, and what it does on the public functions."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 import fingerprint
-from fingerprint import challenge
 from fingerprint._base.output import printable, replaced, write_csv
+from fingerprint._cli import beginning, challenge, tables
 from fingerprint._cli import options as shared
-from fingerprint._cli import tables
+from fingerprint._cli.command import Command, Outcome
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
 
 _PREDICTED = ("score", "probability", "used")  # of a table, the first column that is there counts
-
-
-class Outcome(NamedTuple):
-    """What a command found.
-
-    Parameters
-    ----------
-    text : str
-        For people.
-    result : object
-        What writes the files; None where there are none.
-    failed : bool
-        Whether files could not be used.
-    alarm : str
-        Why the exit status is 3: what the user asked to be warned of was found. Empty where it was not.
-    """
-
-    text: str
-    result: Any = None
-    failed: bool = False
-    alarm: str = ""
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command.
-
-    Parameters
-    ----------
-    name : str
-        Its word or words.
-    help : str
-        What it does.
-    arguments : callable
-        Adds its arguments to a parser.
-    run : callable
-        From options to `Outcome`.
-    """
-
-    name: str
-    help: str
-    arguments: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], Outcome]
 
 
 # --- Real images ------------------------------------------------------------------------------------------------------
@@ -420,109 +370,6 @@ def _attribute(options: Namespace) -> Outcome:
     return Outcome(str(found), found, failed=any(found.failed.values()))
 
 
-# --- The challenge, and the demonstration -----------------------------------------------------------------------------
-
-
-def _run_arguments(command: ArgumentParser) -> None:
-    command.add_argument("development", metavar="DEV_DIR", help="folder with generated, used and not_used images")
-    command.add_argument("test", metavar="TEST_DIR", help="folder with generated and unknown real images")
-    command.add_argument("--out", dest="run_file", required=True, metavar="FILE", help="run file to write")
-    command.add_argument("--probabilities", metavar="FILE", help="also write the probabilities, as CSV; - = to stdout")
-    shared.add_groups(command)
-    command.add_argument("--share", type=float, metavar="P", help="share of used images among the unknown, if known")
-    shared.add_threads(command)
-
-
-def _run(options: Namespace) -> Outcome:
-    answer = challenge.answer(
-        options.development,
-        options.test,
-        options.run_file,
-        groups=shared.groups(options),
-        share=options.share,
-        threads=options.threads,
-        progress=shared.progress(options),
-    )
-    text = f"{answer}\nRun file of {answer.edition}: {printable(options.run_file)}"
-    return Outcome(text, answer, failed=any(answer.predictions.failed.values()))
-
-
-def _check_run_arguments(command: ArgumentParser) -> None:
-    command.add_argument("file", metavar="RUN", help="run file")
-    command.add_argument("test", nargs="?", metavar="TEST_DIR", help="the test part, to find unknown and missing ids")
-    command.add_argument("--edition", type=int, default=2023, help="2023 (default) or 2025, without TEST_DIR")
-
-
-def _check_run(options: Namespace) -> Outcome:
-    edition, names = options.edition, None
-    if options.test:
-        part = challenge.layout(options.test)
-        if part.unknown is None:
-            raise fingerprint.InputError(
-                f"TEST_DIR: expected the test part, got the {part.part} part in {options.test}"
-            )
-        unknown = fingerprint.load(part.unknown)
-        edition, names = part.edition, [*unknown.names, *(failure.name for failure in unknown.failed)]
-    faults = challenge.check_run(options.file, names, edition=edition)
-    return Outcome(
-        "\n".join(printable(str(fault)) for fault in faults) or printable(f"{options.file}: no fault"),
-        failed=bool(faults),
-    )
-
-
-def _demo_arguments(command: ArgumentParser) -> None:
-    command.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="new or empty folder (default: demo)")
-    command.add_argument("--seed", type=int, default=0, help="another draw (default: 0)")
-    shared.add_threads(command)
-
-
-def _demo(options: Namespace) -> Outcome:
-    folder = Path(options.folder)
-    truth = fingerprint.phantoms.write_demo(folder, seed=options.seed)
-    ranking = fingerprint.rank(
-        folder / "real", folder / "fake", threads=options.threads, progress=shared.progress(options)
-    )
-    ranking.to_csv(folder / "ranking.csv")
-    used = dict(zip(truth.real.names, truth.used.tolist(), strict=True))
-    leaked = {truth.real.names[i] for i in truth.source if i >= 0}
-    lines = [
-        str(ranking),
-        "",
-        "The truth, which the ranking was not told:",
-        "  from rank 1 on, + = used, . = unused: " + "".join("+" if used[name] else "." for name in ranking.names),
-        f"  {sum(used.values())} of {len(used)} images were used; the generator leaks {len(leaked)} of them",
-    ]
-    for question, wanted in (("used or not", used), ("leaked or not", {name: name in leaked for name in used})):
-        found = fingerprint.evaluate([wanted[name] for name in ranking.names], ranking.scores, n_bootstrap=200)
-        lines.append(f"  {question}: AUC {found.roc_auc.value:.3f} (chance is 0.5)")
-    lines += [
-        "",
-        printable(f"Images, truth and ranking are in {folder}{os.sep}. To look at the evidence:"),
-        printable(f"  fingerprint rank {folder / 'real'} {folder / 'fake'} --report ranking.html"),
-    ]
-    return Outcome("\n".join(lines))
-
-
-def _no_arguments(_: ArgumentParser) -> None:
-    pass
-
-
-def _warm_up(_: Namespace) -> Outcome:
-    """Compare a few drawn images in each depth: what is compiled for that is all that there is."""
-    began = perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = fingerprint.phantoms.write_demo(Path(folder) / "demo", n_used=4, n_unused=4, n_fake=20, size=64)
-        fingerprint.rank(Path(folder) / "demo" / "real", Path(folder) / "demo" / "fake")
-    for depth in (np.uint8, np.uint16):
-        real, fake = (images.pixels.astype(depth) for images in (drawn.real, drawn.fake))
-        fingerprint.audit(real[:4], real[4:], fake, n_permutations=99)
-        for measure in ("rmse", "ncc"):
-            fingerprint.nearest_patches(real, fake, measure=measure, flat=2)
-        for metric in ("euclidean", "manhattan", "correlation", "tiles", "ssim"):
-            fingerprint.distances(real, fake, metric=metric)
-    return Outcome(f"Compiled for this processor, and kept for later runs, in {perf_counter() - began:.0f} s.")
-
-
 COMMANDS = (
     Command("check", "find what is wrong with the images, before anything is computed", _check_arguments, _check),
     Command("rank", "rank real images by the evidence that they were used for training", _rank_arguments, _rank),
@@ -536,8 +383,6 @@ COMMANDS = (
     Command("fit", "learn from labelled real images how to tell used from unused", _fit_arguments, _fit),
     Command("predict", "decide with a fitted detector which real images were used", _predict_arguments, _predict),
     Command("evaluate", "measure decisions or scores against the truth", _evaluate_arguments, _evaluate),
-    Command("challenge run", "do the whole task: learn, decide, write the run file", _run_arguments, _run),
-    Command("challenge check", "find every fault of a run file", _check_run_arguments, _check_run),
-    Command("warm-up", "compile all that the other commands use, once for this processor", _no_arguments, _warm_up),
-    Command("demo", "draw images and a generator that leaks, and rank them", _demo_arguments, _demo),
+    *challenge.COMMANDS,
+    *beginning.COMMANDS,
 )
