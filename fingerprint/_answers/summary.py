@@ -225,7 +225,7 @@ def merge(summaries: Sequence[Summary | str | PathLike[str]]) -> Summary:
     rest = (_held(_loaded(given[i])) for i in order[1:])
     try:
         held = checkpoint.joined(_held(first), rest, join)
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"summaries: expected parts of one comparison, got other contents ({error!r:.100})") from None
