@@ -18,6 +18,7 @@ _EXPORTS = {
     "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
     "_answers.evidence": ("Evidence",),
     "_answers.findings": ("Finding",),
+    "_answers.planted": ("Planted",),
     "_answers.rank": ("METHODS", "rank"),
     "_answers.ranking": ("Ranking",),
     "_answers.rows": ("Group", "Match", "Rectangle", "Row"),
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.detector import load_detector as load_detector
     from fingerprint._answers.evidence import Evidence as Evidence
     from fingerprint._answers.findings import Finding as Finding
+    from fingerprint._answers.planted import Planted as Planted
     from fingerprint._answers.rank import METHODS as METHODS
     from fingerprint._answers.rank import rank as rank
     from fingerprint._answers.ranking import Ranking as Ranking

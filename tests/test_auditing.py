@@ -15,6 +15,7 @@ from scipy import stats
 
 import fingerprint
 from fingerprint import Audit, InputError, audit_scores, data_copying
+from fingerprint._answers import planted
 from fingerprint._statistics import flagged, roc
 
 NAN = math.nan
@@ -280,6 +281,59 @@ def test_a_stream_is_read_once_and_audited_like_a_collection() -> None:
     assert fingerprint.audit(USED, UNUSED, iter([LEAKS[:50], LEAKS[50:]]), n_permutations=99) == whole
 
 
+MANY = images(100, 77)  # 50 used and 50 unused; the generators of SAFE and LEAKS saw none of them
+
+
+def test_planted_copies_are_found_as_if_they_were_synthetic_images() -> None:
+    found = fingerprint.audit(MANY[:50], MANY[50:], SAFE, opacities=(1, 0.5, 0.05), n_permutations=99, seed=4)
+    copied, rest = planted._halves(np.arange(50), rng := np.random.default_rng(4))
+    rms = np.sqrt(((MANY[50:, None].astype(float) - SAFE) ** 2).mean(axis=(2, 3)))
+    hosts = SAFE[rms[rng.permutation(copied)].argmin(axis=1)]
+    for one in found.planted:
+        mixed = np.rint(one.opacity * MANY[50:][copied] + (1 - one.opacity) * hosts).astype(np.uint8)
+        ranking = fingerprint.rank(MANY, np.concatenate([SAFE, mixed]))
+        score = dict(zip(map(int, ranking.names), ranking.scores, strict=True))
+        by_place = np.array([score[i] for i in range(50, 100)])
+        threshold = np.sort(by_place[rest])[-1]  # 5 % of 25 and the one at hand
+        assert one == (one.opacity, (by_place[copied] > threshold).sum(), 25)
+    assert found.planted[0].found == 25
+    assert found.planted[-1].found < 10
+    said = (
+        "Of 25 unused images mixed into synthetic ones, this score would find, by the opacity of the copy: 25 at 100 %"
+    )
+    assert said in str(found)
+    assert "found_at_0.5," in found.to_csv()
+    assert json.loads(found.to_json())["planted"][0] == {"opacity": 1.0, "found": 25, "planted": 25}
+
+
+def test_whole_patients_are_planted_at_most_a_hundred_images() -> None:
+    unit = np.repeat(np.arange(9), 50)
+    copied, rest = planted._halves(unit, np.random.default_rng(0))
+    assert len(copied) == 100
+    assert len(rest) == 250
+    assert not set(unit[copied]) & set(unit[rest])
+
+
+def test_nothing_is_planted_where_that_cannot_be_done() -> None:
+    sides = MANY[:50], MANY[50:]
+    assert fingerprint.audit(*sides, iter([SAFE]), n_permutations=99).planted == ()
+    assert fingerprint.audit(*sides, SAFE, opacities=(), n_permutations=99).planted == ()
+    assert fingerprint.audit(USED, UNUSED, SAFE, n_permutations=99).planted == ()  # too few for a threshold
+
+
+def test_a_control_generator_tells_a_difference_from_a_leak() -> None:
+    found = fingerprint.audit(USED, UNUSED, LEAKS, control=images(90, 5), n_permutations=99)
+    alone = fingerprint.audit(USED, UNUSED, images(90, 5), n_permutations=99)
+    assert found.control == alone.auc
+    assert found.auc == fingerprint.audit(USED, UNUSED, LEAKS, n_permutations=99).auc
+    assert "Control generator: Used and unused images look alike to a generator that saw none of them" in str(found)
+    assert found.failed["control"] == ()
+    same = fingerprint.audit(USED, UNUSED, LEAKS, control=LEAKS, n_permutations=99)
+    assert "compare the AUC with this one, not with 0.5" in str(same)
+    assert alone.control is None
+    assert "Control generator" not in str(alone)
+
+
 def test_patients_stay_whole() -> None:
     patients = [f"u{i // 10}" for i in range(30)] + [f"n{i // 10}" for i in range(30)]
     found = fingerprint.audit(USED, UNUSED, LEAKS, groups=patients, n_permutations=199)
@@ -319,6 +373,9 @@ def test_failed_files_are_listed_and_sizes_brought_together(tmp_path) -> None:
     ("arguments", "message"),
     [
         ({"method": "x"}, r"method: expected one of 'default'"),
+        ({"opacities": 0.5}, r"opacities: expected a sequence of numbers from 0.01 to 1, got 0.5"),
+        ({"opacities": (0.5, 2)}, r"opacities: expected a number from 0.01 to 1, got 2"),
+        ({"control": "nowhere"}, r"control: "),
         ({"level": 2}, r"level: expected a number from 0.0001 to 0.5, got 2"),
         ({"used": "nowhere"}, r"used: "),
         ({"unused": "nowhere"}, r"unused: "),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fingerprint._answers.audit_scores import audit_scores
 from fingerprint._answers.notes import processing
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._answers.origin import Origin
+from fingerprint._answers.planted import plant
 from fingerprint._answers.rank import ranked
+from fingerprint._base import checks
+from fingerprint._base.checks import InputError
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._images.loading import BLOCK
@@ -28,7 +33,6 @@ if TYPE_CHECKING:
     from fingerprint._statistics.methods import MethodName
 
 _SHOWN = 5  # synthetic images kept for each real one, as by `fingerprint.rank`
-_COPYING = ("z", "p_value", "closer")
 
 
 @public
@@ -38,8 +42,10 @@ def audit(
     unused: Source,
     fake: Source,
     *,
+    control: Source | None = None,
     groups: Groups | None = None,
     method: MethodName = "default",
+    opacities: Sequence[float] = (0.8, 0.6, 0.4, 0.2),
     level: float = 0.05,
     false_positive_rate: float = 0.05,
     power: float = 0.8,
@@ -69,11 +75,17 @@ def audit(
     used, unused, fake
         Real images that the generator was trained on, real images of the same kind that it was not, and its synthetic
         ones; each as for `fingerprint.rank`. Best is a random split, made before training.
+    control : as `fake`, optional
+        Synthetic images of another generator, which saw none of these real ones, best of the same kind and as many. It
+        cannot leak them: where it tells used from unused images, they differ in something else.
     groups : mapping, callable or sequence, optional
         Patient of every real image, see `fingerprint.rank`; a sequence names first the used ones, then the unused ones.
         Patients stay whole in permutations and intervals; nobody may stand on both sides.
     method : str
         Score to use, see `fingerprint.rank`.
+    opacities : sequence of float
+        Strengths, from 0.01 to 1, of copies of unused images that are planted among the synthetic ones to see how many
+        are found, see `Planted`. Each costs as much as 100 synthetic images at most; none, to leave it out.
     level, false_positive_rate, power, confidence, n_permutations, seed
         As for `fingerprint.audit_scores`.
     mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
@@ -103,6 +115,9 @@ def audit(
     >>> found.leaks, found.auc.value > 0.5
     (True, True)
     """
+    if not isinstance(opacities, Sequence):
+        raise InputError(f"opacities: expected a sequence of numbers from 0.01 to 1, got {checks.describe(opacities)}")
+    strengths = [checks.number("opacities", opacity, minimum=0.01, maximum=1) for opacity in opacities]
     side = RealSide.of(
         used,
         ReadingOptions(
@@ -127,11 +142,9 @@ def audit(
     )
     chosen = methods.METHODS[method]
     seen = side.compare(fake, k=max(_SHOWN, chosen.k))
-    scored, n_used = methods.score(seen.kinds(chosen)), seen.n_real
-    found = scored[0]
-    result = audit_scores(
-        found[:n_used],
-        found[n_used:],
+    n_used = seen.n_real
+    auditing = partial(
+        audit_scores,
         groups=None if seen.groups is None else (seen.groups[:n_used], seen.groups[n_used:]),
         level=level,
         false_positive_rate=false_positive_rate,
@@ -140,6 +153,14 @@ def audit(
         n_permutations=n_permutations,
         seed=seed,
     )
+    scored = methods.score(seen.kinds(chosen))
+    found = scored[0]
+    result = auditing(found[:n_used], found[n_used:])
+    by_control, failed = None, seen.failed
+    if control is not None:
+        other = side.compare(control, k=max(_SHOWN, chosen.k), argument="control")
+        told = methods.score(other.kinds(chosen))[0]
+        by_control, failed = auditing(told[:n_used], told[n_used:]).auc, failed | other.failed
     near, far = seen.summary.fake_to_used, seen.real.unused_to_used
     assert near is not None
     assert far is not None
@@ -147,6 +168,8 @@ def audit(
     limits, total = seen.real.near, len(found)
     return replace(
         result,
+        control=by_control,
+        planted=plant(side, seen, fake, chosen, strengths, rate=result.false_positive_rate, seed=result.seed),
         copying=data_copying(far, near, groups=patients),
         copies=copies_of(seen.known.names, limits, seen.summary, range(n_used)),
         unused_copies=copies_of(seen.known.names, limits, seen.summary, range(n_used, total)),
@@ -160,7 +183,7 @@ def audit(
                 called=("used", "unused"),
             )
         ),
-        failed=seen.failed,
+        failed=failed,
         ignored=seen.ignored,
         ranking=ranked(
             seen,

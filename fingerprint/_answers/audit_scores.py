@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fingerprint._answers.planted import Planted
     from fingerprint._answers.ranking import Ranking
     from fingerprint._answers.withheld import Withheld
     from fingerprint._base.types import Floats, Ints
     from fingerprint._statistics.data_copying import Copying
 
-_SHOWN = 5  # synthetic images kept for each real one, as by `fingerprint.rank`
 _COPYING = ("z", "p_value", "closer")
 
 
@@ -76,6 +76,11 @@ class Audit(Result):
         Probability behind the detectable leak; confidence of the intervals.
     n_permutations, seed : int
         Number of permutations, seed of the random numbers.
+    control : Estimate or None
+        The AUC by the synthetic images of the control generator, where there were any; away from 0.5, used and unused
+        images differ in something other than use.
+    planted : tuple of Planted
+        How many copies of unused images, planted among the synthetic ones, would have been found at each strength.
     copying : Copying or None
         The data-copying statistic, where it was worked out.
     copies, unused_copies : tuple of Copy
@@ -84,7 +89,8 @@ class Audit(Result):
     notes : tuple of str
         What to know about these images before believing the verdict; often none.
     failed : mapping of str to tuple of Failure
-        Files of ``"used"``, ``"unused"`` and ``"fake"`` that could not be used; empty where scores were given.
+        Files of ``"used"``, ``"unused"``, ``"fake"`` and ``"control"`` that could not be used; empty where scores were
+        given.
     ignored : mapping of str to int
         The same in numbers for files that are no images; without those of ``"fake"``.
     ranking : Ranking or None
@@ -114,6 +120,8 @@ class Audit(Result):
     confidence: float
     n_permutations: int
     seed: int
+    control: Estimate | None = None
+    planted: tuple[Planted, ...] = ()
     copying: Copying | None = None
     copies: tuple[Copy, ...] = ()
     unused_copies: tuple[Copy, ...] = ()
@@ -171,6 +179,31 @@ class Audit(Result):
         return (
             f"{units} show, in {100 * self.power:g} % of cases, a leak from an AUC of {self.detectable_auc:.3f} "
             f"or from {100 * self.detectable_share:.0f} % plainly recognised used images upwards."
+        )
+
+    @property
+    def control_verdict(self) -> str:
+        """What the control generator says, in plain words; empty without one."""
+        if self.control is None:
+            return ""
+        size = f"AUC {self.control.value:.3f}, {100 * self.confidence:g} % interval {self.control.low:.3f} to "
+        size += f"{self.control.high:.3f}"
+        if self.control.low <= 0.5 <= self.control.high:
+            return f"Used and unused images look alike to a generator that saw none of them ({size})."
+        return (
+            f"Used and unused images differ to a generator that saw none of them ({size}). So they differ in something "
+            "other than use: compare the AUC with this one, not with 0.5."
+        )
+
+    @property
+    def planted_verdict(self) -> str:
+        """How many planted copies would have been found, in plain words; empty where none were planted."""
+        if not self.planted:
+            return ""
+        found = ", ".join(f"{one.found} at {100 * one.opacity:g} %" for one in self.planted)
+        return (
+            f"Of {self.planted[0].planted} unused images mixed into synthetic ones, this score would find, "
+            f"by the opacity of the copy: {found}."
         )
 
     @property
@@ -251,6 +284,7 @@ class Audit(Result):
     def table(self) -> Table:
         """Return the columns and rows of `to_csv`."""
         columns, rows = super().table()
+        rows = [*rows, *([f"found_at_{one.opacity:g}", one.found / one.planted, None, None] for one in self.planted)]
         if self.copying is not None:
             rows = [*rows, *([f"copying_{name}", getattr(self.copying, name), None, None] for name in _COPYING)]
         return columns, rows
@@ -274,6 +308,10 @@ class Audit(Result):
             f"Split control: two random halves of the used images have an AUC of {self._ends(self.split_used)}, of the "
             f"unused images of {self._ends(self.split_unused)} ({100 * self.confidence:g} % of splits)."
         )
+        if self.control is not None:
+            lines.append(f"Control generator: {self.control_verdict}")
+        if self.planted:
+            lines.append(self.planted_verdict)
         if self.copying is not None:
             lines.append(str(self.copying))
         lines.append(self.null)

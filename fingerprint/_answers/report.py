@@ -359,6 +359,10 @@ def _control(audit: Audit) -> Iterator[Line]:
     yield Line(
         "Control", f"AUC {split}: two random halves of the used, and of the unused, images ({share:g} % of splits)"
     )
+    if audit.control is not None:
+        yield Line("Control generator", audit.control_verdict)
+    if audit.planted:
+        yield Line("Planted copies", audit.planted_verdict)
     yield Line("Power", audit.sensitivity[0].upper() + audit.sensitivity[1:])
     if audit.copying is not None:
         yield Line("Data copying", str(audit.copying))

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _SOURCES = {
-    *("real", "fake", "reference", "population", "used", "unused", "fake_a", "fake_b", "training_sets"),
+    *("real", "fake", "reference", "population", "control", "used", "unused", "fake_a", "fake_b", "training_sets"),
     *("development", "test"),
     *("used_scores", "unused_scores", "truth", "predicted_or_scores"),
 }

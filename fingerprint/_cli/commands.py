@@ -303,6 +303,9 @@ def _audit_arguments(command: ArgumentParser) -> None:
     shared.add_mask(command)
     shared.add_pass(command)
     shared.add_method(command)
+    command.add_argument(
+        "--control", metavar="DIR", help="synthetic images of a generator that saw no real one of these"
+    )
     command.add_argument("--seed", type=int, default=0, help="of the permutations (default: 0)")
     command.add_argument(
         "--fail-above",
@@ -316,7 +319,13 @@ def _audit_arguments(command: ArgumentParser) -> None:
 
 def _audit(options: Namespace) -> Outcome:
     found = fingerprint.audit(
-        options.used, options.unused, options.fake, method=options.method, seed=options.seed, **shared.reading(options)
+        options.used,
+        options.unused,
+        options.fake,
+        control=options.control,
+        method=options.method,
+        seed=options.seed,
+        **shared.reading(options),
     )
     alarm = "" if options.fail_above is None else _audit_alarm(found, options.fail_above)
     return Outcome(str(found), found, failed=any(found.failed.values()), alarm=alarm)

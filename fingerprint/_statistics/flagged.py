@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array, Floats, Ints
 
 
+def allowed(n_unused: int, rate: float) -> int:
+    """Return how many of the unused images, the threshold included, a false positive rate allows above it."""
+    return math.floor(rate * (1 + n_unused) + 1e-9)
+
+
 def flag(used: Floats, unused: Floats, rate: float) -> tuple[float, Array | None]:
     """Return the threshold at the rate and which used images lie above it, or None where the unused are too few."""
-    allowed = math.floor(rate * (1 + len(unused)) + 1e-9)
-    if allowed < 1:
+    above = allowed(len(unused), rate)
+    if above < 1:
         return math.nan, None
-    threshold = float(np.sort(unused)[len(unused) - allowed])
+    threshold = float(np.sort(unused)[len(unused) - above])
     return threshold, used > threshold
 
 
