@@ -70,6 +70,10 @@ def test_measures_that_are_defined_stand_with_their_intervals(answers) -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["coin", "90 % interval"]
 
 
+def test_where_no_measure_is_defined_none_is_drawn() -> None:
+    assert fingerprint.evaluate([0, 0], [0.5, 0.1]).plot().get_yticklabels() == []
+
+
 def test_axes_that_are_given_are_drawn_on() -> None:
     ax = matplotlib.figure.Figure().subplots()
     assert ranking().plot(ax) is ax

@@ -181,9 +181,10 @@ class Evaluation(Measures):
         ax = axes_of(ax)
         shown = [name for name in MEASURES if not math.isnan(getattr(self, name).value)]
         rows = np.arange(len(shown))
-        coin = np.array([getattr(self.coin, name) for name in shown])
-        value, low, high = np.array([getattr(self, name) for name in shown]).T
-        ax.hlines(rows, coin[:, 1], coin[:, 2], color="0.85", linewidth=9, label="coin")
+        (value, low, high), (_, *coin) = (
+            np.array([getattr(measures, name) for name in shown]).reshape(-1, 3).T for measures in (self, self.coin)
+        )
+        ax.hlines(rows, *coin, color="0.85", linewidth=9, label="coin")
         ax.hlines(rows, low, high, color=BLUE, label=f"{100 * self.confidence:g} % interval")
         ax.plot(value, rows, "o", color=BLUE)
         ax.set_yticks(rows, [_label(name) for name in shown])
