@@ -16,6 +16,7 @@ _EXPORTS = {
     "_answers.check": ("Check", "check"),
     "_answers.compare": ("Comparison", "compare"),
     "_answers.detector": ("Detector", "Prediction", "Predictions", "fit", "load_detector"),
+    "_answers.estimator": ("DetectorClassifier", "statistics"),
     "_answers.evidence": ("Evidence",),
     "_answers.findings": ("Finding",),
     "_answers.planted": ("Planted",),
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from fingerprint._answers.detector import Predictions as Predictions
     from fingerprint._answers.detector import fit as fit
     from fingerprint._answers.detector import load_detector as load_detector
+    from fingerprint._answers.estimator import DetectorClassifier as DetectorClassifier
+    from fingerprint._answers.estimator import statistics as statistics
     from fingerprint._answers.evidence import Evidence as Evidence
     from fingerprint._answers.findings import Finding as Finding
     from fingerprint._answers.planted import Planted as Planted

@@ -23,7 +23,7 @@ def test_scores_stand_in_their_order() -> None:
     (points,) = ax.lines
     assert points.get_ydata().tolist() == ranking().scores.tolist()
     assert points.get_xdata().tolist() == list(range(1, 17))
-    assert [text.get_text() for text in ax.texts] == list(ranking().names[:3])
+    assert [text.get_text() for text in ax.texts] == [ranking().names[0]]
     assert ax.get_legend() is None
 
 
@@ -41,20 +41,44 @@ def test_the_roc_curve_has_the_area_that_its_legend_says(method) -> None:
     ax = found.plot_roc(TRUTH)
     chance, curve, _ = ax.lines
     assert [*chance.get_xdata()] == [*chance.get_ydata()] == [0, 1]
-    auc = fingerprint.evaluate([TRUTH[name] for name in found.names], found.scores).roc_auc
+    measured = fingerprint.evaluate([TRUTH[name] for name in found.names], found.scores)
+    auc = measured.roc_auc
     x, y = curve.get_xdata(), curve.get_ydata()
     assert (np.diff(x) * (y[1:] + y[:-1]) / 2).sum() == pytest.approx(auc.value)
-    assert f"AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})" in [
-        t.get_text() for t in ax.get_legend().get_texts()
+    tpr = measured.tpr_at_1_percent_fpr
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "chance",
+        f"AUC {auc.value:.2f} (95 %: {auc.low:.2f} to {auc.high:.2f})",
+        f"TPR at 1 % FPR {tpr.value:.2f} (95 %: {tpr.low:.2f} to {tpr.high:.2f})",
     ]
     in_order = found.plot_roc([TRUTH[name] for name in found.names])
     assert in_order.lines[1].get_ydata().tolist() == curve.get_ydata().tolist()
+
+
+@pytest.mark.parametrize("answers", [[0.9, 0.4, 0.5, 0.1], [1, 0, 1, 0]], ids=["scores", "decisions"])
+def test_measures_that_are_defined_stand_with_their_intervals(answers) -> None:
+    found = fingerprint.evaluate([1, 1, 0, 0], answers, confidence=0.9)
+    shown = [name for name in (*fingerprint.Measures.__annotations__,) if not np.isnan(getattr(found, name).value)]
+    ax = found.plot()
+    (points,) = ax.lines
+    coin, spread = ax.collections
+    assert points.get_xdata().tolist() == [getattr(found, name).value for name in shown]
+    assert len(ax.get_yticklabels()) == len(shown) in (4, 7)
+    assert [x for ((x, _), _) in spread.get_segments()] == [getattr(found, name).low for name in shown]
+    assert [x for (_, (x, _)) in spread.get_segments()] == [getattr(found, name).high for name in shown]
+    assert [x for (_, (x, _)) in coin.get_segments()] == [getattr(found.coin, name).high for name in shown]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["coin", "90 % interval"]
+
+
+def test_where_no_measure_is_defined_none_is_drawn() -> None:
+    assert fingerprint.evaluate([0, 0], [0.5, 0.1]).plot().get_yticklabels() == []
 
 
 def test_axes_that_are_given_are_drawn_on() -> None:
     ax = matplotlib.figure.Figure().subplots()
     assert ranking().plot(ax) is ax
     assert ranking().plot_roc(TRUTH, ax) is ax
+    assert fingerprint.evaluate([1, 0], [1, 0]).plot(ax) is ax
 
 
 def test_what_is_wrong_is_said(monkeypatch) -> None:

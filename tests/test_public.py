@@ -197,7 +197,8 @@ def test_the_reference_lists_every_public_name() -> None:
 
 @pytest.mark.skipif(not (ROOT / "docs").exists(), reason="needs the pages")
 def test_pages_and_examples_call_what_there_is() -> None:
-    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "examples").glob("*.py")]
+    examples = [path for path in (ROOT / "examples").iterdir() if path.suffix in (".ipynb", ".py")]
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *examples]
     texts = [path.read_text(encoding="utf-8") for path in pages if path.name != "upgrading.md"]
     for text in texts:
         assert set(re.findall(r"\bfingerprint\.([A-Za-z]\w*)", text)) <= {*fingerprint.__all__}

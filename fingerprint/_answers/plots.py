@@ -1,4 +1,4 @@
-"""Pictures of rankings and measures, as axes of matplotlib that a program can change and save."""
+"""Pictures of rankings, as axes of matplotlib that a program can change and save."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerprint._base.axes import BLUE, RED, axes_of
 from fingerprint._base.checks import InputError
 from fingerprint._statistics.evaluation import evaluate
 
@@ -14,22 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fingerprint._answers.ranking import Ranking
+    from fingerprint._statistics.intervals import Estimate
 
 _DIRECTION = "score (higher = more likely used)"
-_NAMED = 3  # images whose names stand beside their scores
-
-
-def axes_of(ax: Any) -> Any:
-    """Return the axes that were given, or those of a new figure, which no global state knows."""
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError('plot: needs matplotlib; pip install "synthetic-fingerprint[report]"') from None
-    found = Figure(figsize=(5.5, 3.6), layout="constrained").subplots()
-    found.spines[["top", "right"]].set_visible(False)
-    return found
 
 
 def scores(ranking: Ranking, ax: Any) -> Any:
@@ -40,9 +28,9 @@ def scores(ranking: Ranking, ax: Any) -> Any:
         low, high = np.quantile(ranking.null, (0.05, 0.95))
         ax.axhspan(low, high, color="0.88", label="nine of ten unused images of the reference")
         ax.legend(frameon=False)
-    ax.plot(ranks, ranking.scores, ".", color="#3b6ea8")
-    for rank, name, score in zip(ranks[:_NAMED], ranking.names, ranking.scores, strict=False):
-        ax.annotate(name, (rank, score), xytext=(6, 0), textcoords="offset points", fontsize="small", va="center")
+    ax.plot(ranks, ranking.scores, ".", color=BLUE)
+    top = (1, ranking.scores[0])
+    ax.annotate(ranking.names[0], top, xytext=(6, 0), textcoords="offset points", fontsize="small", va="center")
     ax.set(xlabel=f"rank of {len(ranking)} real images", ylabel=_DIRECTION)
     return ax
 
@@ -64,11 +52,14 @@ def roc(ranking: Ranking, truth: Mapping[str, object] | Sequence[object], ax: An
     ax, used = axes_of(ax), labels.astype(bool)
     last = np.append(np.flatnonzero(np.diff(ranking.scores)), len(used) - 1)  # equal scores are called together
     called = [np.concatenate([[0], np.cumsum(side)[last] / side.sum()]) for side in (~used, used)]
-    auc = found.roc_auc
+    auc, tpr = found.roc_auc, found.tpr_at_1_percent_fpr
     ax.plot([0, 1], [0, 1], ":", color="0.6", label="chance")
-    label = f"AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
-    ax.plot(*called, color="#3b6ea8", label=label)
-    ax.plot(0.01, found.tpr_at_1_percent_fpr.value, "o", color="#b4472e", label="at 1 % of the unused images")
+    ax.plot(*called, color=BLUE, label=f"AUC {_with_interval(auc)}")
+    ax.plot(0.01, tpr.value, "o", color=RED, label=f"TPR at 1 % FPR {_with_interval(tpr)}")
     ax.set(xlabel="share of unused images called used", ylabel="share of used images found", aspect="equal")
-    ax.legend(frameon=False, loc="lower right", fontsize="small")
+    ax.legend(edgecolor="none", framealpha=0.85, loc="lower right", fontsize="small")
     return ax
+
+
+def _with_interval(found: Estimate) -> str:
+    return f"{found.value:.2f} (95 %: {found.low:.2f} to {found.high:.2f})"

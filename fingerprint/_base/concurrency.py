@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -243,8 +244,14 @@ def bar(
     if progress is False:
         yield lambda _: None
         return
-    from tqdm.auto import tqdm
-
     delay = _UNSEEN if progress is None else 0
-    with tqdm(total=total, unit=unit, file=sys.stderr, desc=phase, delay=delay) as shown:
+    with _tqdm()(total=total, unit=unit, file=sys.stderr, desc=phase, delay=delay) as shown:
         yield shown.update
+
+
+@cache
+def _tqdm() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook without ipywidgets the bar is text, which is no fault
+        from tqdm.auto import tqdm
+    return tqdm

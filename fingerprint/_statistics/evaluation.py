@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fingerprint._base import checks
+from fingerprint._base.axes import BLUE, axes_of
 from fingerprint._base.checks import InputError
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
@@ -151,6 +152,46 @@ class Evaluation(Measures):
         elif math.isnan(self.roc_auc.value):
             lines.append("- = not defined: decisions have no order, as scores and probabilities have")
         return "\n".join(line.rstrip() for line in lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the measures that are defined, each with its interval, over that of a coin.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of its own by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            To be changed or saved. The scores are not kept, so that there is no ROC curve: `Ranking.plot_roc` draws it.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing; it comes with the extra ``report``.
+
+        Examples
+        --------
+        >>> import fingerprint
+        >>> ax = fingerprint.evaluate([1, 1, 0, 0], [0.9, 0.4, 0.5, 0.1]).plot()
+        >>> [label.get_text() for label in ax.get_yticklabels()][0]
+        'ROC AUC'
+        """
+        ax = axes_of(ax)
+        shown = [name for name in MEASURES if not math.isnan(getattr(self, name).value)]
+        rows = np.arange(len(shown))
+        (value, low, high), (_, *coin) = (
+            np.array([getattr(measures, name) for name in shown]).reshape(-1, 3).T for measures in (self, self.coin)
+        )
+        ax.hlines(rows, *coin, color="0.85", linewidth=9, label="coin")
+        ax.hlines(rows, low, high, color=BLUE, label=f"{100 * self.confidence:g} % interval")
+        ax.plot(value, rows, "o", color=BLUE)
+        ax.set_yticks(rows, [_label(name) for name in shown])
+        ax.invert_yaxis()
+        ax.set(xlabel=f"value on {self.n} images (higher = better)")
+        ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+        return ax
 
 
 _LABELS = {
