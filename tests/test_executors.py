@@ -1,9 +1,11 @@
 """Executors: a killed worker, another folder, and what is none."""
 
 import os
+import pickle
 import signal
+import tempfile
 import time
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
@@ -112,6 +114,89 @@ def test_loky_and_dask_give_the_same(tmp_path) -> None:
         distributed.Client(cluster) as client,
     ):
         assert fingerprint.rank(REAL, FAKE, executor=client.get_executor(), block=16) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signals here")
+def test_dask_goes_on_without_a_worker_that_was_killed(tmp_path) -> None:
+    distributed = pytest.importorskip("distributed")
+    expected = fingerprint.rank(REAL, FAKE)
+    with (
+        distributed.LocalCluster(
+            n_workers=3, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor()
+        begun = []
+
+        def batches():
+            for i in range(0, len(FAKE), 2):
+                if i == 200:
+                    begun.append(len(executor._futures))
+                    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+                yield FAKE[i : i + 2]
+
+        assert fingerprint.rank(REAL, batches(), executor=executor, block=2).to_csv() == expected.to_csv()
+        assert 0 < begun[0] <= 2 * 3 + 1
+
+
+class Elsewhere(Executor):
+    """An executor whose workers may be anywhere: it is sent what it works with."""
+
+    def __init__(self) -> None:
+        self.sent = []
+
+    def submit(self, task, /, *items):
+        self.sent.append(pickle.dumps(task))
+        future = Future()
+        future.set_result(pickle.loads(self.sent[-1])(*items))
+        return future
+
+
+class Here(ProcessPoolExecutor):
+    """A pool of processes that works in this one."""
+
+    def __init__(self) -> None:
+        self.sent, self._max_workers = [], 1
+
+    submit = Elsewhere.submit
+
+
+@pytest.mark.parametrize("kind", [Elsewhere, Here])
+def test_the_real_images_go_to_processes_of_this_machine_once(kind, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    executor = kind()
+    assert fingerprint.rank(REAL, FAKE, executor=executor, block=16) == fingerprint.rank(REAL, FAKE)
+    assert len(executor.sent) == 3
+    assert all((len(task) < 1000) == (kind is Here) for task in executor.sent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_file_is_left_by_an_error_or_a_stream_that_is_abandoned(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = concurrency.submit_ordered(Here(), abs, range(9), ahead=2)
+    assert next(found) == 0
+    assert len(list(tmp_path.iterdir())) == 1
+    found.close()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TypeError):
+        list(concurrency.submit_ordered(Here(), abs, ["no number"], ahead=2))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_room_for_a_file_the_task_goes_with_each_item(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    executor = Here()
+    assert list(concurrency.submit_ordered(executor, abs, [-1], ahead=2)) == [1]
+    assert pickle.loads(executor.sent[0]) is abs
+
+
+def test_a_worker_unpickles_only_what_was_written_for_it(tmp_path) -> None:
+    task = concurrency._Written.of(partial(pow, 2), tmp_path / "task")
+    (tmp_path / "task").write_bytes(pickle.dumps(partial(pow, 3)))
+    with pytest.raises(RuntimeError, match="expected what was written for the workers, found something else"):
+        task(2)
 
 
 @pytest.mark.parametrize("question", ["rank", "audit", "fit", "compare", "attribute", "summarise"])

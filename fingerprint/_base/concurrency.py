@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import pickle
 import sys
+import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -167,8 +173,10 @@ def map_ordered(task: Callable[[T], R], items: Iterable[T], *, threads: int) -> 
 def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
     """Yield `task(item)` in the order of the items from an executor, with up to `ahead` of them under way.
 
-    Where a worker process was killed, which breaks its whole pool, what has no result yet is computed again in a new
-    pool of the same kind, twice at most. What is under way is cancelled when the iteration is abandoned or fails.
+    There are no more under way than keep the workers busy, where it is known how many these are. The task itself goes
+    to a worker once, see `_sent_once`. Where a worker process was killed, which breaks its whole pool, what has no
+    result yet is computed again in a new pool of the same kind, twice at most. What is under way is cancelled when the
+    iteration is abandoned or fails.
     """
     waiting: deque[tuple[T, Future[R]]] = deque()
     pools = [executor]  # the last one works
@@ -181,33 +189,119 @@ def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T
                 pools.append(_renewed(pools, error))
                 for i, (item, future) in enumerate(waiting):
                     if not future.done() or future.cancelled() or future.exception() is not None:
-                        waiting[i] = item, _submitted(pools[-1], task, item)
+                        waiting[i] = item, _submitted(pools[-1], sent, item)
             else:
                 waiting.popleft()
                 return result
 
-    try:
-        for item in items:
-            waiting.append((item, _submitted(pools[-1], task, item)))
-            if len(waiting) == ahead:
+    with _sent_once(executor, task) as sent:
+        try:
+            for item in items:
+                waiting.append((item, _submitted(pools[-1], sent, item)))
+                if len(waiting) >= min(ahead, 2 * (_workers(executor) or ahead) + 1):
+                    yield next_result()
+            while waiting:
                 yield next_result()
-        while waiting:
-            yield next_result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
-        for pool in pools[1:]:
-            pool.shutdown(wait=False)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            for pool in pools[1:]:
+                pool.shutdown(wait=False)
 
 
-def _submitted(executor: Executor, task: Callable[[T], R], item: T) -> Future[R]:
+def _submitted(executor: Any, sent: tuple[Any, ...], item: Any) -> Future[Any]:
     """Return the future of a task; of a pool that broke, one that says so at its turn."""
     try:
-        return executor.submit(task, item)
+        future: Future[Any] = executor.submit(*sent, item)
     except BrokenExecutor as error:
-        failed: Future[R] = Future()
-        failed.set_exception(error)
-        return failed
+        future = Future()
+        future.set_exception(error)
+    return future
+
+
+def _is_local(executor: Executor) -> bool:
+    """Say whether the workers are processes of this machine, which read its files."""
+    return issubclass(type(executor), ProcessPoolExecutor) or type(executor).__module__.startswith("loky")
+
+
+def _dask(executor: Any) -> Any:
+    """Return the client of an executor of Dask; None of any other."""
+    return executor._client if type(executor).__module__.startswith("distributed.") else None  # noqa: SLF001
+
+
+def _workers(executor: Any) -> int:
+    """Return how many tasks an executor works on at once; 0 where it is not known, or nobody works yet."""
+    client = _dask(executor)  # whose workers come and go
+    return getattr(executor, "_max_workers", None) or 0 if client is None else sum(client.nthreads().values())
+
+
+@contextmanager
+def _sent_once(executor: Any, task: Callable[[T], R]) -> Iterator[tuple[Any, ...]]:
+    """Give what to submit before each item, so that a task of many bytes goes to each worker once.
+
+    Processes of this machine read it from a file, which is gone afterwards. Dask has it computed by a task, so that
+    workers fetch it from each other and it is made again if all that have it die. To any other executor it goes with
+    each item.
+    """
+    client = _dask(executor)
+    with ExitStack() as stack:
+        if client is not None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # once
+                yield _applied, client.submit(_same, task, **executor._kwargs | {"pure": False})  # noqa: SLF001
+        elif not _is_local(executor):
+            yield (task,)
+        else:
+            try:
+                folder = stack.enter_context(TemporaryDirectory(prefix="fingerprint-", ignore_cleanup_errors=True))
+                sent: Callable[[T], R] = _Written.of(task, Path(folder) / "task")
+            except OSError:  # no room for a file
+                sent = task
+            yield (sent,)
+
+
+def _same(value: R) -> R:
+    return value
+
+
+def _applied(task: Callable[[T], R], item: T) -> R:
+    return task(item)
+
+
+_LOADED: dict[str, Any] = {}  # the task that this worker process read last, by its digest
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A task in a file, for the processes of this machine.
+
+    Parameters
+    ----------
+    path : Path
+        Of its pickle.
+    digest : str
+        SHA-256 of the pickle: nothing else is unpickled.
+    """
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, task: object, path: Path) -> _Written:
+        """Write a task."""
+        pickled = pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
+        path.write_bytes(pickled)
+        return cls(path, hashlib.sha256(pickled).hexdigest())
+
+    def __call__(self, item: Any) -> Any:
+        """Call the task, read where this process has not done so yet."""
+        if self.digest not in _LOADED:
+            _LOADED.clear()  # memory is for one
+            pickled = self.path.read_bytes()
+            if hashlib.sha256(pickled).hexdigest() != self.digest:
+                raise RuntimeError(f"{self.path}: expected what was written for the workers, found something else")
+            _LOADED[self.digest] = pickle.loads(pickled)
+        return _LOADED[self.digest](item)
 
 
 def _renewed(pools: list[Executor], error: BrokenExecutor) -> Executor:
