@@ -3,11 +3,14 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,6 +18,8 @@ from PIL import Image
 import fingerprint
 from fingerprint import InputError, phantoms
 from fingerprint._base import concurrency
+from fingerprint._cli import options
+from fingerprint._cli.main import main
 
 REAL, FAKE = phantoms.thorax(8, size=32, seed=1), phantoms.thorax(300, size=32, seed=2)
 
@@ -197,6 +202,85 @@ def test_a_worker_unpickles_only_what_was_written_for_it(tmp_path) -> None:
     (tmp_path / "task").write_bytes(pickle.dumps(partial(pow, 3)))
     with pytest.raises(RuntimeError, match="expected what was written for the workers, found something else"):
         task(2)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    phantoms.write_demo(tmp_path / "demo", n_used=4, n_unused=4, n_fake=40, size=32)
+    return [str(tmp_path / "demo" / name) for name in ("real", "fake")]
+
+
+@pytest.mark.slow
+def test_commands_work_in_processes_and_in_a_cluster(folders, tmp_path) -> None:
+    distributed = pytest.importorskip("distributed")
+    tables = [str(tmp_path / name) for name in ("threads.csv", "workers.csv", "dask.csv")]
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path
+    ) as cluster:
+        for table, more in zip(tables, ([], ["--workers", "2"], ["--dask", cluster.scheduler_address]), strict=True):
+            assert main(["rank", *folders, "--out", table, *more]) == 0
+    assert len({Path(table).read_bytes() for table in tables}) == 1
+
+
+def test_an_address_where_nobody_answers_is_one_line(folders, capsys, monkeypatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(options, "_ANSWER", 0.2)
+    for address in ("tcp://127.0.0.1:9", "node1", "nothing://node1:8786", ""):
+        assert main(["rank", *folders, "--dask", address]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("fingerprint: --dask: expected the address of a scheduler that answers within 0.2 s")
+        assert error.count("\n") == 1
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["rank", *folders, "--dask", "tcp://127.0.0.1:9"]) == 2
+    assert 'pip install "synthetic-fingerprint[dask]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["rank", "summarise", "decide", "audit", "compare", "attribute", "fit", "predict"])
+def test_whatever_takes_an_executor_takes_workers_or_a_cluster(command, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "a", "b", "c", "--out", "d", "--workers", "2", "--dask", "tcp://node1:8786"])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_no_workers_are_too_few(folders, capsys) -> None:
+    assert main(["rank", *folders, "--workers", "0"]) == 2
+    assert capsys.readouterr().err == "fingerprint: --workers: expected an integer of at least 1, got 0\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals here")
+def test_a_terminated_command_leaves_neither_processes_nor_files(tmp_path) -> None:
+    phantoms.write_demo(tmp_path / "demo", n_used=4, n_unused=4, n_fake=300, size=64)
+    (tmp_path / "temporary").mkdir()
+    sides = [str(tmp_path / "demo" / name) for name in ("real", "fake")]
+    command = [sys.executable, "-m", "fingerprint", "rank", *sides, "--workers", "2"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    ) as process:
+        while not list((tmp_path / "temporary").glob("fingerprint-*/task")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        error = process.stderr.read()  # ends when no process has it any more
+    assert process.returncode == 143
+    assert error.startswith(b"fingerprint: terminated\n")
+    assert not list((tmp_path / "temporary").glob("fingerprint-*"))
+
+
+def test_what_was_written_for_workers_can_be_removed_at_any_moment(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = concurrency.submit_ordered(Here(), abs, range(9), ahead=2)
+    next(found)
+    concurrency.abandon()
+    assert not list(tmp_path.iterdir())
+    found.close()
+
+
+@pytest.mark.slow
+def test_processes_of_mpi_give_the_same() -> None:
+    futures = pytest.importorskip("mpi4py.futures")
+    with futures.MPIPoolExecutor(2) as pool:
+        assert fingerprint.rank(REAL, FAKE, executor=pool, block=16) == fingerprint.rank(REAL, FAKE)
 
 
 @pytest.mark.parametrize("question", ["rank", "audit", "fit", "compare", "attribute", "summarise"])

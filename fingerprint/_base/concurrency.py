@@ -12,8 +12,10 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from queue import SimpleQueue
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -254,6 +256,8 @@ def _sent_once(executor: Any, task: Callable[[T], R]) -> Iterator[tuple[Any, ...
         else:
             try:
                 folder = stack.enter_context(TemporaryDirectory(prefix="fingerprint-", ignore_cleanup_errors=True))
+                _FOLDERS.add(folder)
+                stack.callback(_FOLDERS.remove, folder)
                 sent: Callable[[T], R] = _Written.of(task, Path(folder) / "task")
             except OSError:  # no room for a file
                 sent = task
@@ -268,6 +272,15 @@ def _applied(task: Callable[[T], R], item: T) -> R:
     return task(item)
 
 
+def abandon() -> None:
+    """End the processes that this one began, and remove what it wrote for them: it is about to end at once."""
+    for process in active_children():
+        process.kill()
+    for folder in tuple(_FOLDERS):
+        rmtree(folder, ignore_errors=True)
+
+
+_FOLDERS: set[str] = set()  # with tasks for worker processes
 _LOADED: dict[str, Any] = {}  # the task that this worker process read last, by its digest
 
 
