@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,6 +205,19 @@ def test_a_worker_unpickles_only_what_was_written_for_it(tmp_path) -> None:
         task(2)
 
 
+MPI = """
+import fingerprint
+from fingerprint import phantoms
+from mpi4py.futures import MPIPoolExecutor
+
+if __name__ == "__main__":
+    real, fake = phantoms.thorax(8, size=32, seed=1), phantoms.thorax(300, size=32, seed=2)
+    with MPIPoolExecutor() as pool:
+        found = fingerprint.rank(real, fake, executor=pool, block=16)
+    print("the same:", found == fingerprint.rank(real, fake))
+"""
+
+
 @pytest.fixture
 def folders(tmp_path):
     phantoms.write_demo(tmp_path / "demo", n_used=4, n_unused=4, n_fake=40, size=32)
@@ -277,10 +291,13 @@ def test_what_was_written_for_workers_can_be_removed_at_any_moment(tmp_path, mon
 
 
 @pytest.mark.slow
-def test_processes_of_mpi_give_the_same() -> None:
-    futures = pytest.importorskip("mpi4py.futures")
-    with futures.MPIPoolExecutor(2) as pool:
-        assert fingerprint.rank(REAL, FAKE, executor=pool, block=16) == fingerprint.rank(REAL, FAKE)
+@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="no MPI here")
+def test_processes_of_mpi_give_the_same(tmp_path) -> None:
+    pytest.importorskip("mpi4py")
+    (tmp_path / "program.py").write_text(MPI)
+    command = ["mpiexec", "-n", "2", sys.executable, "-m", "mpi4py.futures", str(tmp_path / "program.py")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert "the same: True" in found.stdout
 
 
 @pytest.mark.parametrize("question", ["rank", "audit", "fit", "compare", "attribute", "summarise"])
