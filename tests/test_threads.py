@@ -9,7 +9,8 @@ import time
 import pytest
 
 from fingerprint import InputError
-from fingerprint._base import concurrency, limits
+from fingerprint._base import concurrency, limits, progress
+from fingerprint._base.progress import bar
 
 
 def test_resolve_takes_the_number_given():
@@ -129,10 +130,10 @@ def test_where_the_system_has_no_more_threads_fewer_work(monkeypatch, most):
 
 
 def test_bar_is_silent_unless_asked_for(capsys):
-    with concurrency.bar(False, unit="image") as advance:
+    with bar(False, unit="image") as advance:
         advance(3)
     assert capsys.readouterr() == ("", "")
-    with concurrency.bar(True, unit="image", total=3) as advance:
+    with bar(True, unit="image", total=3) as advance:
         advance(3)
     out, err = capsys.readouterr()
     assert out == ""
@@ -140,10 +141,10 @@ def test_bar_is_silent_unless_asked_for(capsys):
 
 
 def test_a_bar_shows_itself_where_somebody_looks_and_work_takes_long(capsys, monkeypatch):
-    monkeypatch.setattr(concurrency, "_UNSEEN", 0.2)
+    monkeypatch.setattr(progress, "_UNSEEN", 0.2)
     for terminal, work, shown in ((True, 0.5, True), (True, 0.0, False), (False, 0.5, False)):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
-        with concurrency.bar(None, unit="image", total=3, phase="comparing") as advance:
+        with bar(None, unit="image", total=3, phase="comparing") as advance:
             time.sleep(work)
             advance(3)
         assert ("comparing" in capsys.readouterr().err) == shown

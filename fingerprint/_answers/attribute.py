@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from fingerprint._answers.one_pass import ReadingOptions
-from fingerprint._base import checks, concurrency
+from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.output import printable
+from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
@@ -208,7 +209,7 @@ def attribute(
     names: list[str] = []
     failed: list[Failure] = []
     found = [np.empty((0, len(known)))]
-    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
+    with bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         for part_names, part_failed, part_scores in done:
             names += part_names
             failed += part_failed

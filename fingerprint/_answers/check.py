@@ -11,6 +11,7 @@ from fingerprint._answers.findings import Finding, Sides
 from fingerprint._base import concurrency
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.output import printable
+from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult
@@ -171,7 +172,7 @@ def check(
     }
     totals = [plan.total for plan in plans.values()]
     total = None if None in totals else sum(one or 0 for one in totals)
-    with concurrency.bar(progress, unit="image", total=total, phase="checking") as advance:
+    with bar(progress, unit="image", total=total, phase="checking") as advance:
         seen = {
             name: Census.of(plan, given[name], threads=workers, advance=advance, argument=name)
             for name, plan in plans.items()

@@ -18,6 +18,7 @@ from fingerprint._answers.overlap import digest, refuse_overlap
 from fingerprint._answers.summary import Summary, findings_of
 from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
+from fingerprint._base.progress import bar
 from fingerprint._evidence import budget, engine
 from fingerprint._evidence.reals import prepare_reals
 from fingerprint._evidence.scales import Scale, pyramid, windows
@@ -304,7 +305,7 @@ class RealSide:
             listing = listing.part(*part)
         onto = engine.begin(summariser, about, path)
         blocks = listing.plan(self.options.block, onto.reading if about else None, first=first)
-        with concurrency.bar(self.options.progress, unit="image", total=blocks.total, phase="comparing") as advance:
+        with bar(self.options.progress, unit="image", total=blocks.total, phase="comparing") as advance:
             return engine.summarise(
                 summariser,
                 blocks,

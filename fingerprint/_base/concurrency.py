@@ -1,28 +1,21 @@
-"""Threads: how many, and running kernels on them."""
+"""Threads: how many, running kernels on them, and working through a stream in order."""
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
-from collections import deque
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import cache, partial
+from concurrent.futures import Executor, Future
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerprint._base import checks, limits
+from fingerprint._base.executors import submit_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_RETRIES = 2  # new pools after one whose worker was killed
-_UNSEEN = 2.0  # seconds of work without a bar
 
 _PATIENCE = 0.3  # seconds to wait for threads when a call is interrupted
 
@@ -163,95 +156,3 @@ def map_ordered(task: Callable[[T], R], items: Iterable[T], *, threads: int) -> 
             yield from submit_ordered(pool, task, items, ahead=2 * threads)
         else:
             yield from map(task, items)
-
-
-def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
-    """Yield `task(item)` in the order of the items from an executor, with up to `ahead` of them under way.
-
-    Where a worker process was killed, which breaks its whole pool, what has no result yet is computed again in a new
-    pool of the same kind, twice at most. What is under way is cancelled when the iteration is abandoned or fails.
-    """
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    pools = [executor]  # the last one works
-
-    def next_result() -> R:
-        while True:
-            try:
-                result = waiting[0][1].result()
-            except BrokenExecutor as error:
-                pools.append(_renewed(pools, error))
-                for i, (item, future) in enumerate(waiting):
-                    if not future.done() or future.cancelled() or future.exception() is not None:
-                        waiting[i] = item, _submitted(pools[-1], task, item)
-            else:
-                waiting.popleft()
-                return result
-
-    try:
-        for item in items:
-            waiting.append((item, _submitted(pools[-1], task, item)))
-            if len(waiting) == ahead:
-                yield next_result()
-        while waiting:
-            yield next_result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
-        for pool in pools[1:]:
-            pool.shutdown(wait=False)
-
-
-def _submitted(executor: Executor, task: Callable[[T], R], item: T) -> Future[R]:
-    """Return the future of a task; of a pool that broke, one that says so at its turn."""
-    try:
-        return executor.submit(task, item)
-    except BrokenExecutor as error:
-        failed: Future[R] = Future()
-        failed.set_exception(error)
-        return failed
-
-
-def _renewed(pools: list[Executor], error: BrokenExecutor) -> Executor:
-    """Return a new pool like the first, which broke; raise the error where none can be had, or two broke too."""
-    first: Any = pools[0]
-    if len(pools) > _RETRIES:
-        raise error
-    pool: Executor
-    if issubclass(type(first), ProcessPoolExecutor):
-        about = first._max_workers, first._mp_context, first._initializer, first._initargs  # noqa: SLF001
-        pool = ProcessPoolExecutor(*about)
-    elif type(first).__module__.startswith("loky"):
-        from loky import get_reusable_executor
-
-        begin = {"initializer": first._initializer, "initargs": first._initargs}  # noqa: SLF001
-        pool = get_reusable_executor(first._max_workers, **begin)  # noqa: SLF001
-    else:
-        raise error
-    logging.getLogger("fingerprint").warning("a worker process was killed; what it had is computed again in a new pool")
-    return pool
-
-
-@contextmanager
-def bar(
-    progress: bool | None, *, unit: str, total: int | None = None, phase: str | None = None
-) -> Iterator[Callable[[int], object]]:
-    """Give a function that advances a progress bar on stderr by a number of units.
-
-    With None there is a bar where somebody looks, in a terminal or a notebook, if the work takes more than two seconds.
-    """
-    if progress is None and not (sys.stderr.isatty() or "ipykernel" in sys.modules):
-        progress = False
-    if progress is False:
-        yield lambda _: None
-        return
-    delay = _UNSEEN if progress is None else 0
-    with _tqdm()(total=total, unit=unit, file=sys.stderr, desc=phase, delay=delay) as shown:
-        yield shown.update
-
-
-@cache
-def _tqdm() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # in a notebook without ipywidgets the bar is text, which is no fault
-        from tqdm.auto import tqdm
-    return tqdm

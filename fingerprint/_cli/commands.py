@@ -75,7 +75,7 @@ def _summarise_arguments(command: ArgumentParser) -> None:
     shared.add_population(command)
     shared.add_reading(command)
     shared.add_mask(command)
-    shared.add_memory(command)
+    shared.add_work(command)
     shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
     command.add_argument(
@@ -368,7 +368,7 @@ def _attribute_arguments(command: ArgumentParser) -> None:
     )
     shared.add_folders(command, fake="synthetic images of unknown origin")
     shared.add_reading(command, groups=False)
-    shared.add_memory(command)
+    shared.add_work(command)
     command.add_argument("--least-margin", type=float, default=0.0, help="leave smaller leads undecided (default: 0)")
     shared.add_outputs(command)
 

@@ -81,11 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Run a command, write and print what it found."""
-    from fingerprint._cli.options import Outputs
+    from fingerprint._cli.options import Outputs, working
 
     outputs = Outputs.of(options)
     outputs.check()
-    outcome = options.run(options)
+    with working(options):
+        outcome = options.run(options)
     faults = outputs.write(outcome.result)
     try:
         if not options.quiet:
@@ -174,6 +175,8 @@ def _end_at_once() -> None:
     def wait() -> None:
         number = signal.Signals(os.read(reading, 1)[0])
         os.write(2, f"fingerprint: {words.get(number, number.name)}\n".encode())
+        if (executors := sys.modules.get("fingerprint._base.executors")) is not None:
+            executors.abandon()
         os._exit(128 + number)  # files are written beside their target and renamed, so that none is left half
 
     threading.Thread(target=wait, daemon=True).start()

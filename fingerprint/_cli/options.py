@@ -5,20 +5,24 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import fingerprint
+from fingerprint._base import checks
 from fingerprint._base.output import printable
 from fingerprint._cli import tables
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 STDOUT = "-"
+_ANSWER = 10  # seconds in which a scheduler of Dask has to answer
 _ARGUMENT = re.compile(
     r"\b(size|recursive|groups|population|unused|grey|window)="
     r"(?:True\b|\((?P<both>\d+), (?P=both)\)|\((?P<pair>\w+, \w+)\)|\"(?P<word>\w+)\"|(?![\w(]))"
@@ -92,8 +96,13 @@ def part(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def add_memory(command: ArgumentParser) -> None:
-    """Add the memory that a command may take."""
+def add_work(command: ArgumentParser) -> None:
+    """Add where a command works, and the memory that it may take."""
+    ways = command.add_mutually_exclusive_group()
+    ways.add_argument("--workers", type=int, metavar="N", help="work in N processes (default: threads of one)")
+    ways.add_argument(
+        "--dask", metavar="ADDRESS", help="work in the cluster of this scheduler, such as tcp://node1:8786"
+    )
     command.add_argument(
         "--memory", metavar="SIZE", help="what the process may take, such as 512MB or 2GiB (default: what is there)"
     )
@@ -101,18 +110,57 @@ def add_memory(command: ArgumentParser) -> None:
 
 def add_pass(command: ArgumentParser) -> None:
     """Add what a pass over synthetic images may take, and the file from which it goes on."""
-    add_memory(command)
+    add_work(command)
     command.add_argument(
         "--checkpoint", metavar="FILE", help="go on from this file where it stopped; written every half minute"
     )
 
 
 def reading(options: Namespace) -> dict[str, Any]:
-    """Return the options of `add_reading`, `add_mask`, `add_memory` and `add_pass` as arguments of the library."""
+    """Return the options of `add_reading`, `add_mask`, `add_work` and `add_pass` as arguments of the library."""
     found = {"size": options.size, "recursive": options.recursive, "threads": options.threads, "grey": options.grey}
     found["window"] = None if options.window is None else tuple(options.window)
-    found |= {name: getattr(options, name) for name in ("mask", "memory", "checkpoint") if name in options}
+    found |= {name: getattr(options, name) for name in ("mask", "memory", "checkpoint", "executor") if name in options}
     return found | {"progress": progress(options)} | ({"groups": groups(options)} if "groups" in options else {})
+
+
+@contextmanager
+def working(options: Namespace) -> Iterator[None]:
+    """Add the executor that the options of `add_work` ask for to them, until the work is done."""
+    if getattr(options, "workers", None) is not None:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(
+            checks.integer("--workers", options.workers, minimum=1),
+            mp_context=get_context("spawn"),
+            initializer=signal.signal,  # an interrupt is for the process that has them
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        ) as options.executor:
+            yield
+    elif getattr(options, "dask", None) is not None:
+        with _client(options.dask) as client:
+            options.executor = client.get_executor()
+            yield
+    else:
+        yield
+
+
+def _client(address: str) -> Any:
+    """Return a client of the scheduler at an address."""
+    try:
+        from distributed import Client
+        from distributed.comm import get_address_host_port
+    except ImportError:
+        raise fingerprint.InputError('--dask: needs distributed; pip install "synthetic-fingerprint[dask]"') from None
+    try:
+        get_address_host_port(address, strict=True)  # of an address that is none, a client could not be closed
+        return Client(address, timeout=_ANSWER, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise fingerprint.InputError(
+            f"--dask: expected the address of a scheduler that answers within {_ANSWER} s, got {address!r}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
 
 
 def progress(options: Namespace) -> bool | None:

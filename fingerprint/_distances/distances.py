@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._base import checks, concurrency
+from fingerprint._base.progress import bar
 from fingerprint._base.public import public
 from fingerprint._distances.metrics import METRICS, matrix, prepare_side
 from fingerprint._images import loading
@@ -121,7 +122,7 @@ def distances(
         return part, matrix(left, prepare_side(b[part], metric))
 
     out = np.empty((len(a), len(b)))
-    with concurrency.bar(progress, total=len(b), unit="image", phase="comparing") as advance:
+    with bar(progress, total=len(b), unit="image", phase="comparing") as advance:
         for part, found in concurrency.map_ordered(step, parts, threads=workers):
             out[:, part] = found
             advance(found.shape[1])

@@ -10,6 +10,7 @@ import numpy as np
 from fingerprint._base import checks, concurrency, failures
 from fingerprint._base.best import Best
 from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
@@ -205,7 +206,7 @@ def nearest(
     onto = Pass(none, _merged, about, checkpoint, (_Found, Best))
     listed = loading.listing(fake, expect=slices, argument="fake", **files)
     tasks = listed.plan(block, None if checkpoint is None else onto.reading)
-    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
+    with bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         found = onto.over(concurrency.map_ordered(step, tasks, threads=workers), advance).kept
     best = found.best.placed(positions(found.lost))
     if not best.n_seen:

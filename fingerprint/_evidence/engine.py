@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
-from fingerprint._base import concurrency
+from fingerprint._base import concurrency, executors
 from fingerprint._base.best import Best
 from fingerprint._evidence import summary
 from fingerprint._evidence.scales import Scale
@@ -30,7 +30,7 @@ R = TypeVar("R")
 Read: TypeAlias = "Callable[[], Slices]"
 
 CLASSES = (summary.Findings, Best, GainSummary, Scale)  # what a Findings consists of
-_SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often
+_SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often where each task has them
 _SHARDS_IN_FLIGHT = 64
 
 
@@ -119,7 +119,7 @@ def map_blocks(
     one : callable
         What to do with a block; for the threads of this process.
     several : callable
-        What to do with some blocks that follow one another; for the executor, which has `several` sent along each time.
+        What to do with some blocks that follow one another; for the executor.
     blocks : iterable of callable
         Each reads one block; consumed as slowly as the work proceeds.
     threads, executor
@@ -132,8 +132,7 @@ def map_blocks(
     """
     if executor is None:
         return concurrency.map_ordered(one, blocks, threads=threads)
-    workers = getattr(executor, "_max_workers", _SHARDS_IN_FLIGHT)
-    return concurrency.submit_ordered(executor, several, _shards(blocks), ahead=min(_SHARDS_IN_FLIGHT, 2 * workers + 1))
+    return executors.submit_ordered(executor, several, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
 
 
 def _shards(blocks: Iterable[Read]) -> Iterator[tuple[Read, ...]]:

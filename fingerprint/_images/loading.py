@@ -16,6 +16,7 @@ from fingerprint._base import checks, concurrency, limits
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
+from fingerprint._base.progress import bar
 from fingerprint._base.public import public
 from fingerprint._base.types import Grey, OnError
 from fingerprint._images import sources
@@ -168,7 +169,7 @@ def read(
         return source
     whole = getattr(source, "ndim", 0) > 2 and size is None
     planned = Listing(sources.entries_of(source, options), options).plan(sys.maxsize if whole else _LOAD_BLOCK)
-    with concurrency.bar(progress, unit="image", total=planned.total, phase=f"reading {argument}") as advance:
+    with bar(progress, unit="image", total=planned.total, phase=f"reading {argument}") as advance:
         found = joined(_uniform(planned, options, workers, advance), None if whole else planned.total)
     if not len(found):
         raise none_usable(source, found.failed, argument=argument)

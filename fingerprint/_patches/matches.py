@@ -12,6 +12,7 @@ import numpy as np
 from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
+from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import SHOWN, ListResult, Table
@@ -286,7 +287,7 @@ def patch_matches(
 
     columns = [np.empty((len(slices), 0), np.int32)]
     tasks = loading.listing(fake, expect=slices, argument="fake", **files).plan(_BLOCK)
-    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
+    with bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         for part in concurrency.map_ordered(step, tasks, threads=workers):
             columns.append(part)
             advance(part.shape[1])
@@ -389,7 +390,7 @@ def nearest_patches(
             np.maximum(limits, best, out=limits)  # of what is kept alone: a checkpoint may end here
             yield part
 
-    with concurrency.bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
+    with bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
         found = onto.over(parts(), advance).kept
     if not found.n_fake:
         raise loading.none_usable(fake, found.failed, argument="fake")
