@@ -86,6 +86,22 @@ def test_an_audit_says_its_verdict_its_control_and_its_power(tmp_path) -> None:
     assert sorted(order, key=text.index) == list(order)
 
 
+def test_an_audit_says_what_controls_show_and_how_to_run_them_again(folders, tmp_path) -> None:
+    sides = [str(folders / name) for name in ("mueller_used", "mueller_unused", "generated_q")]
+    planted = {"false_positive_rate": 0.2, "n_permutations": 99}  # 16 unused images are few
+    found = fingerprint.audit(*sides, control=sides[2], **planted)
+    found.report(tmp_path / "audit.html", top=1)
+    text = text_of(tmp_path / "audit.html")
+    assert f"Control generator {found.control_verdict}" in text
+    assert f"Planted copies {found.planted_verdict}" in text
+    assert f"control={sides[2]!r}" in text
+    again = fingerprint.audit(*sides, control=sides[2])
+    again.report(tmp_path / "audit.html", top=1)
+    assert f"fingerprint audit {' '.join(sides)} --control {sides[2]}" in text_of(tmp_path / "audit.html")
+    again.report(tmp_path / "audit.html", top=1, images=False, salt="s")
+    assert "--control CONTROL" in text_of(tmp_path / "audit.html")
+
+
 def test_the_ranking_of_an_audit_is_that_of_rank_with_the_unused_as_reference() -> None:
     real = demo().real.pixels
     ranking = fingerprint.rank(real[demo().used], demo().fake, reference=real[~demo().used])
@@ -230,6 +246,8 @@ def test_what_the_command_line_cannot_do_is_said() -> None:
     assert seen.command.endswith("--population POPULATION --window 40.0 400.0 --grey luminance --memory 2GiB")
     array = replace(folder, sources={"real": "a", "fake": "f", "reference": 20})
     assert again.again("rank", array, shown=True).missing == "The command line takes reference from a folder."
+    two = replace(folder, sources={"real": "a", "fake": "f", "reference": ["b", "c"]})
+    assert again.again("rank", two, shown=True).missing == "The command line takes reference from a folder."
     listed = again.again("rank", folder.also(groups=["p"] * 32), shown=True)
     assert listed.missing == "groups says the patient of each image: a list of 32 patients."
     assert again.place(("a", "b", None, "d")) == "4 sources: a; b; an iterator; …"

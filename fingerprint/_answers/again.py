@@ -116,9 +116,10 @@ def _command(
                 f"The command line takes {name} from a folder; here it was {place(sources.get(name), shown=shown)}.",
             )
         words.append(shlex.quote(sources[name]) if shown else name.upper())
-    for name in ("reference", "population"):
+    for name in ("reference", "population", "control"):
         given = sources.get(name)
-        for one in given if isinstance(given, (list, tuple)) else [given] * (given is not None):
+        parts = given if name == "population" and isinstance(given, (list, tuple)) else [given]
+        for one in parts if given is not None else []:
             if not isinstance(one, str):
                 return "", f"The command line takes {name} from a folder."
             words += [f"--{name}", shlex.quote(one) if shown else name.upper()]

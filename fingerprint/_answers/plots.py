@@ -57,7 +57,7 @@ def roc(ranking: Ranking, truth: Mapping[str, object] | Sequence[object], ax: An
     ax.plot(*called, color=BLUE, label=f"AUC {_with_interval(auc)}")
     ax.plot(0.01, tpr.value, "o", color=RED, label=f"TPR at 1 % FPR {_with_interval(tpr)}")
     ax.set(xlabel="share of unused images called used", ylabel="share of used images found", aspect="equal")
-    ax.legend(edgecolor="none", framealpha=0.85, loc="lower right", fontsize="small")
+    ax.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1))  # off the curve
     return ax
 
 
