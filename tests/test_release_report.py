@@ -94,6 +94,7 @@ def test_an_audit_says_what_controls_show_and_how_to_run_them_again(folders, tmp
     text = text_of(tmp_path / "audit.html")
     assert f"Control generator {found.control_verdict}" in text
     assert f"Planted copies {found.planted_verdict}" in text
+    assert f"upwards. {found.planted_verdict}" in text  # among what could have been seen
     assert f"control={sides[2]!r}" in text
     again = fingerprint.audit(*sides, control=sides[2])
     again.report(tmp_path / "audit.html", top=1)

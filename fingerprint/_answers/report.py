@@ -292,7 +292,8 @@ def _verdict(ranking: Ranking | None, audit: Audit | None, decided: Decisions | 
         label = "What the statistics say" if audit is None else "Image by image"
         lines.append(Line(label, replace(decided, copies=()).verdict))
     if audit is not None:
-        lines.append(Line("What could have been seen", audit.sensitivity[0].upper() + audit.sensitivity[1:]))
+        power = audit.sensitivity[0].upper() + audit.sensitivity[1:]
+        lines.append(Line("What could have been seen", f"{power} {audit.planted_verdict}".rstrip()))
     elif ranking is not None and decided is not None:
         lines.append(Line("What could have been seen", _reach(ranking, decided)))
     return lines
@@ -357,7 +358,8 @@ def _control(audit: Audit) -> Iterator[Line]:
     )
     split = " and ".join(f"{one.low:.3f} to {one.high:.3f}" for one in (audit.split_used, audit.split_unused))
     yield Line(
-        "Control", f"AUC {split}: two random halves of the used, and of the unused, images ({share:g} % of splits)"
+        "Split control",
+        f"AUC {split}: two random halves of the used, and of the unused, images ({share:g} % of splits)",
     )
     if audit.control is not None:
         yield Line("Control generator", audit.control_verdict)
