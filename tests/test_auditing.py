@@ -317,6 +317,7 @@ def test_whole_patients_are_planted_at_most_a_hundred_images() -> None:
 def test_nothing_is_planted_where_that_cannot_be_done() -> None:
     sides = MANY[:50], MANY[50:]
     assert fingerprint.audit(*sides, iter([SAFE]), n_permutations=99).planted == ()
+    assert fingerprint.audit(*sides, [SAFE[:50], iter([SAFE[50:]])], n_permutations=99).planted == ()
     assert fingerprint.audit(*sides, SAFE, opacities=(), n_permutations=99).planted == ()
     assert fingerprint.audit(USED, UNUSED, SAFE, n_permutations=99).planted == ()  # too few for a threshold
 

@@ -92,7 +92,7 @@ class Audit(Result):
         Files of ``"used"``, ``"unused"``, ``"fake"`` and ``"control"`` that could not be used; empty where scores were
         given.
     ignored : mapping of str to int
-        The same in numbers for files that are no images; without those of ``"fake"``.
+        The same in numbers for files that are no images; without those of synthetic images.
     ranking : Ranking or None
         The used images, most surely so first, with the unused ones as reference. Not written to files, and None where
         scores were given.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from fingerprint._answers.summary import Summary
 from fingerprint._base import checks
+from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 from fingerprint._evidence.summary import join
 from fingerprint._images import loading
@@ -84,14 +84,17 @@ def plant(
     n_unused = len(seen.known) - n_used
     unit = np.arange(n_unused) if seen.groups is None else checks.units("groups", seen.groups[n_used:], n_unused)
     copied, rest = _halves(unit, rng)
-    if not opacities or isinstance(fake, (Iterator, Summary)) or flagged.allowed(len(rest), rate) < 1:
+    if not opacities or isinstance(fake, Summary) or flagged.allowed(len(rest), rate) < 1:
         return ()
-    hosts = _hosts(side, seen, fake, n_used + rng.permutation(copied))
+    try:
+        hosts = _hosts(side, seen, fake, n_used + rng.permutation(copied))
+    except InputError:  # an iterator, or files that are gone: the audit stands without it
+        return ()
     quiet = replace(side, options=replace(side.options, window=None, checkpoint=None, executor=None, progress=False))
     result = []
     for opacity in opacities:
         mixed = (_mixed(seen.known[n_used + i], host, opacity) for i, host in zip(copied, hosts, strict=True))
-        planted = quiet.held(mixed, k=seen.summary.nearest.values.shape[-1], first=seen.summary.n_fake).kept
+        planted = quiet.held(mixed, k=seen.summary.nearest.k, first=seen.summary.n_fake).kept
         scores = methods.score(side.compared(join([seen.summary, planted])).kinds(method))[0][n_used:]
         told = flagged.flag(scores[copied], scores[rest], rate)[1]
         assert told is not None
