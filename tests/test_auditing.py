@@ -286,7 +286,7 @@ MANY = images(100, 77)  # 50 used and 50 unused; the generators of SAFE and LEAK
 
 def test_planted_copies_are_found_as_if_they_were_synthetic_images() -> None:
     found = fingerprint.audit(MANY[:50], MANY[50:], SAFE, opacities=(1, 0.5, 0.05), n_permutations=99, seed=4)
-    copied, rest = planted._halves(np.arange(50), rng := np.random.default_rng(4))
+    copied, rest = planted._halves(np.arange(50), rng := np.random.default_rng(4), 100)
     rms = np.sqrt(((MANY[50:, None].astype(float) - SAFE) ** 2).mean(axis=(2, 3)))
     hosts = SAFE[rms[rng.permutation(copied)].argmin(axis=1)]
     for one in found.planted:
@@ -308,7 +308,7 @@ def test_planted_copies_are_found_as_if_they_were_synthetic_images() -> None:
 
 def test_whole_patients_are_planted_at_most_a_hundred_images() -> None:
     unit = np.repeat(np.arange(9), 50)
-    copied, rest = planted._halves(unit, np.random.default_rng(0))
+    copied, rest = planted._halves(unit, np.random.default_rng(0), 100)
     assert len(copied) == 100
     assert len(rest) == 250
     assert not set(unit[copied]) & set(unit[rest])

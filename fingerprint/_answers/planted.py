@@ -57,8 +57,8 @@ def plant(
 ) -> tuple[Planted, ...]:
     """Hide copies of unused images among the synthetic ones, and count how many are found.
 
-    Half of the unused patients are copied, at most 100 of their images, each mixed with a synthetic image that is the
-    nearest one of another of them. The other half gives the threshold.
+    Half of the unused patients are copied, at most 100 of their images, fewer of large ones. Each is mixed with the
+    synthetic image that is the nearest one of another of them. The other half gives the threshold.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def plant(
     n_used, rng = seen.n_real, np.random.default_rng(seed)
     n_unused = len(seen.known) - n_used
     unit = np.arange(n_unused) if seen.groups is None else checks.units("groups", seen.groups[n_used:], n_unused)
-    copied, rest = _halves(unit, rng)
+    copied, rest = _halves(unit, rng, loading.block_of(_MOST, seen.known.pixels[0].nbytes))
     if not opacities or isinstance(fake, Summary) or flagged.allowed(len(rest), rate) < 1:
         return ()
     try:
@@ -102,11 +102,11 @@ def plant(
     return tuple(result)
 
 
-def _halves(unit: Ints, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the images to copy, at most `_MOST`, and those of the other half of the units."""
+def _halves(unit: Ints, rng: np.random.Generator, most: int) -> tuple[Array, Array]:
+    """Return the images to copy, no more than `most`, and those of the other half of the units."""
     order = rng.permutation(unit.max() + 1)
     chosen = np.isin(unit, order[: len(order) // 2])
-    return np.sort(rng.permutation(np.flatnonzero(chosen))[:_MOST]), np.flatnonzero(~chosen)
+    return np.sort(rng.permutation(np.flatnonzero(chosen))[:most]), np.flatnonzero(~chosen)
 
 
 def _mixed(image: Array, host: Array, opacity: float) -> Array:

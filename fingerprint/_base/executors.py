@@ -106,7 +106,8 @@ def _sent_once(executor: Any, task: Callable[[T], R]) -> Iterator[tuple[Any, ...
         if client is not None:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # once
-                yield _applied, client.submit(_same, task, **executor._kwargs | {"pure": False})  # noqa: SLF001
+                held = client.submit(_same, task, **executor._kwargs | {"pure": False})  # noqa: SLF001
+            yield _applied, held
         elif not _is_local(executor):
             yield (task,)
         else:
