@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from leaks import LEAKS, SAFE, UNUSED, USED, images
+from leaks import LEAKS, SAFE, UNUSED, USED, blurred, images
 from PIL import Image
 from scipy import stats
 
@@ -329,8 +329,10 @@ def test_a_control_generator_tells_a_difference_from_a_leak() -> None:
     assert found.auc == fingerprint.audit(USED, UNUSED, LEAKS, n_permutations=99).auc
     assert "Control generator: Used and unused images look alike to a generator that saw none of them" in str(found)
     assert found.failed["control"] == ()
-    same = fingerprint.audit(USED, UNUSED, LEAKS, control=LEAKS, n_permutations=99)
-    assert "compare the AUC with this one, not with 0.5" in str(same)
+    leaks = fingerprint.audit(USED, UNUSED, LEAKS, control=blurred(USED, 90, 6), n_permutations=99)
+    assert "compare the AUC with this one, not with 0.5" in str(leaks)
+    with pytest.raises(InputError, match="control: expected synthetic images of another generator, got those of fake"):
+        fingerprint.audit(USED, UNUSED, LEAKS, control=LEAKS[::-1], n_permutations=99)
     assert alone.control is None
     assert "Control generator" not in str(alone)
 

@@ -89,16 +89,19 @@ def test_an_audit_says_its_verdict_its_control_and_its_power(tmp_path) -> None:
 def test_an_audit_says_what_controls_show_and_how_to_run_them_again(folders, tmp_path) -> None:
     sides = [str(folders / name) for name in ("mueller_used", "mueller_unused", "generated_q")]
     planted = {"false_positive_rate": 0.2, "n_permutations": 99}  # 16 unused images are few
-    found = fingerprint.audit(*sides, control=sides[2], **planted)
+    control = str(tmp_path / "other")
+    phantoms.write_demo(control, n_used=4, n_unused=4, n_fake=40, size=64, seed=5)
+    control += "/fake"
+    found = fingerprint.audit(*sides, control=control, **planted)
     found.report(tmp_path / "audit.html", top=1)
     text = text_of(tmp_path / "audit.html")
     assert f"Control generator {found.control_verdict}" in text
     assert f"Planted copies {found.planted_verdict}" in text
     assert f"upwards. {found.planted_verdict}" in text  # among what could have been seen
-    assert f"control={sides[2]!r}" in text
-    again = fingerprint.audit(*sides, control=sides[2])
+    assert f"control={control!r}" in text
+    again = fingerprint.audit(*sides, control=control)
     again.report(tmp_path / "audit.html", top=1)
-    assert f"fingerprint audit {' '.join(sides)} --control {sides[2]}" in text_of(tmp_path / "audit.html")
+    assert f"fingerprint audit {' '.join(sides)} --control {control}" in text_of(tmp_path / "audit.html")
     again.report(tmp_path / "audit.html", top=1, images=False, salt="s")
     assert "--control CONTROL" in text_of(tmp_path / "audit.html")
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fingerprint._answers.audit_scores import audit_scores
 from fingerprint._answers.notes import processing
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
@@ -100,7 +102,7 @@ def audit(
     Raises
     ------
     InputError
-        As `fingerprint.rank` and `fingerprint.audit_scores`.
+        As `fingerprint.rank` and `fingerprint.audit_scores`; if `control` holds the images of `fake`.
 
     Notes
     -----
@@ -159,6 +161,8 @@ def audit(
     by_control, failed = None, seen.failed
     if control is not None:
         other = side.compare(control, k=max(_SHOWN, chosen.k), argument="control")
+        if np.array_equal(other.summary.distances, seen.summary.distances):
+            raise InputError("control: expected synthetic images of another generator, got those of fake; leave it out")
         told = methods.score(other.kinds(chosen))[0]
         by_control, failed = auditing(told[:n_used], told[n_used:]).auc, failed | other.failed
     near, far = seen.summary.fake_to_used, seen.real.unused_to_used
