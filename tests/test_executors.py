@@ -263,7 +263,8 @@ def test_no_workers_are_too_few(folders, capsys) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals here")
-def test_a_terminated_command_leaves_neither_processes_nor_files(tmp_path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL] if sys.platform != "win32" else [])
+def test_a_command_that_is_ended_leaves_neither_processes_nor_files(tmp_path, number) -> None:
     phantoms.write_demo(tmp_path / "demo", n_used=4, n_unused=4, n_fake=300, size=64)
     (tmp_path / "temporary").mkdir()
     sides = [str(tmp_path / "demo" / name) for name in ("real", "fake")]
@@ -274,11 +275,47 @@ def test_a_terminated_command_leaves_neither_processes_nor_files(tmp_path) -> No
         while not list((tmp_path / "temporary").glob("fingerprint-*/task")):
             assert process.poll() is None
             time.sleep(0.01)
-        process.terminate()
-        error = process.stderr.read()  # ends when no process has it any more
-    assert process.returncode == 143
-    assert error.startswith(b"fingerprint: terminated\n")
-    assert not list((tmp_path / "temporary").glob("fingerprint-*"))
+        process.send_signal(number)  # while the workers are being begun
+        _, error = process.communicate(timeout=60)  # ends when no process has the stream any more
+    if number == signal.SIGTERM:
+        assert process.returncode == 143
+        assert error.startswith(b"fingerprint: terminated\n")
+        assert not list((tmp_path / "temporary").glob("fingerprint-*"))
+
+
+KILLED = """
+import os
+import signal
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from fingerprint._base import executors
+
+
+def task(item):
+    print("working", flush=True)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=executors.begin_worker) as pool:
+        list(executors.submit_ordered(pool, task, range(4), ahead=2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals here")
+def test_workers_of_a_killed_process_end_and_remove_what_was_written_for_them(tmp_path) -> None:
+    (tmp_path / "program.py").write_text(KILLED)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")], capture_output=True, env=environment, timeout=60
+    )
+    assert found.returncode == -signal.SIGKILL
+    assert found.stdout == b"working\n"
+    assert not list(tmp_path.glob("fingerprint-*"))
 
 
 def test_what_was_written_for_workers_can_be_removed_at_any_moment(tmp_path, monkeypatch) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import pickle
+import signal
+import threading
 import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing import active_children
+from multiprocessing import active_children, parent_process
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -24,7 +27,7 @@ R = TypeVar("R")
 
 _RETRIES = 2  # new pools after one whose worker was killed
 
-_FOLDERS: set[str] = set()  # with tasks for worker processes
+_FOLDERS: set[str] = set()  # with tasks for worker processes: in these, the one that was read
 _LOADED: dict[str, Any] = {}  # the task that this worker process read last, by its digest
 
 
@@ -131,8 +134,28 @@ def _applied(task: Callable[[T], R], item: T) -> R:
 
 def abandon() -> None:
     """End the processes that this one began, and remove what it wrote for them: it is about to end at once."""
-    for process in active_children():
+    for process in active_children():  # one that is just being begun is not among them: `begin_worker`
         process.kill()
+    _remove_folders()
+
+
+def begin_worker() -> None:
+    """Make this worker process end when the one that began it ends, however that happens; interrupts are for that one.
+
+    A worker waits for tasks on a pipe that it could write to itself, so that it would never see its end.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            _remove_folders()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _remove_folders() -> None:
     for folder in tuple(_FOLDERS):
         rmtree(folder, ignore_errors=True)
 
@@ -167,6 +190,7 @@ class _Written:
             if hashlib.sha256(pickled).hexdigest() != self.digest:
                 raise RuntimeError(f"{self.path}: expected what was written for the workers, found something else")
             _LOADED[self.digest] = pickle.loads(pickled)
+            _FOLDERS.add(str(self.path.parent))
         return _LOADED[self.digest](item)
 
 

@@ -175,8 +175,10 @@ def _end_at_once() -> None:
     def wait() -> None:
         number = signal.Signals(os.read(reading, 1)[0])
         os.write(2, f"fingerprint: {words.get(number, number.name)}\n".encode())
-        if (executors := sys.modules.get("fingerprint._base.executors")) is not None:
-            executors.abandon()
-        os._exit(128 + number)  # files are written beside their target and renamed, so that none is left half
+        try:
+            if (executors := sys.modules.get("fingerprint._base.executors")) is not None:
+                executors.abandon()
+        finally:
+            os._exit(128 + number)  # files are written beside their target and renamed, so that none is left half
 
     threading.Thread(target=wait, daemon=True).start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -131,11 +130,12 @@ def working(options: Namespace) -> Iterator[None]:
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
 
+        from fingerprint._base.executors import begin_worker
+
         with ProcessPoolExecutor(
             checks.integer("--workers", options.workers, minimum=1),
             mp_context=get_context("spawn"),
-            initializer=signal.signal,  # an interrupt is for the process that has them
-            initargs=(signal.SIGINT, signal.SIG_IGN),
+            initializer=begin_worker,
         ) as options.executor:
             yield
     elif getattr(options, "dask", None) is not None:
