@@ -68,6 +68,36 @@ def test_layouts(tmp_path, names, edition, part, roles):
     assert layout(tmp_path) == layout(str(tmp_path)) == expected
 
 
+@pytest.mark.parametrize("number", ["", "_1", "_2"])
+@pytest.mark.parametrize("used", ["", "real_"])
+def test_layouts_of_2024(tmp_path, number, used):
+    generator = int(number[1:]) if number else None
+    make(tmp_path, *(f"dev/{name}{number}" for name in ("generated", f"{used}used", f"{used}not_used")))
+    make(tmp_path, f"test/generated{number}", f"test/real_unknown{number}")
+    dev, test = (layout(tmp_path / part, edition=2024) for part in ("dev", "test"))
+    assert dev.used == tmp_path / "dev" / f"{used}used{number}"
+    assert dev.not_used == tmp_path / "dev" / f"{used}not_used{number}"
+    assert (dev.edition, dev.part, dev.generator) == (2024, "development", generator)
+    assert test.unknown == tmp_path / "test" / f"real_unknown{number}"
+    assert (test.edition, test.part, test.generator) == (2024, "test", generator)
+    assert layout(tmp_path / "dev").edition == (2024 if number else 2025 if used else 2023)
+
+
+def test_the_two_generators_of_2024_are_told_apart(tmp_path):
+    make(tmp_path, "generated_1", "real_unknown_1", "generated_2", "real_unknown_2")
+    with pytest.raises(InputError, match=r"one generator of 2024, got .* of two; say generator=1 or generator=2"):
+        layout(tmp_path, edition=2024)
+    with pytest.raises(InputError, match="got the folders of 2023 test and 2024 test"):
+        layout(tmp_path)
+    assert layout(tmp_path, edition=2024, generator=1).unknown.name == "real_unknown_1"
+    assert layout(tmp_path, generator=2) == layout(tmp_path, edition=2024, generator=2)
+    assert layout(tmp_path, edition=2023).edition == 2023
+    with pytest.raises(InputError, match=r"generator: expected 1 or 2, got 3 \(int\)"):
+        layout(tmp_path, generator=3)
+    with pytest.raises(InputError, match="edition: expected 2023, 2024 or 2025, got 2022"):
+        layout(tmp_path, edition=2022)
+
+
 def test_layout_of_subsets(tmp_path):
     make(tmp_path, "generated/s2", "generated/s1", "real/s1", "real/s2", "generated_unknown")
     found = layout(tmp_path)

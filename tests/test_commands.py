@@ -242,6 +242,27 @@ def test_answer_writes_the_run_file_of_2025(parts) -> None:
     assert next(iter(challenge.read_run(parts / "run.csv", edition=2025))) == "real_unknown_0000.png"
 
 
+def test_answer_takes_one_generator_of_2024(parts, capsys) -> None:
+    for name in ("generated", "used", "not_used"):
+        (parts / "dev" / name).rename(parts / "dev" / f"{name}_1")
+    shutil.copytree(parts / "test" / "generated_1", parts / "test" / "generated_2")
+    shutil.copytree(parts / "test" / "real_unknown_1", parts / "test" / "real_unknown_2")
+    command = "challenge", "run", parts / "dev", parts / "test", "--out", parts / "run.csv"
+    assert run(*command, "--edition", 2024) == 2
+    assert "got the folders of two; say --generator 1 or --generator 2\n" in capsys.readouterr().err
+    assert run(*command, "--edition", 2024, "--generator", 1) == 0
+    assert f"Run file of 2024: {parts / 'run.csv'}" in capsys.readouterr().out
+    assert run("challenge", "check", parts / "run.csv", parts / "test", "--generator", 2) == 0
+    shutil.rmtree(parts / "test" / "generated_1")
+    assert run(*command, "--edition", 2024) == 2
+    assert "expected images of the generator of the development part, 1, got those of 2" in capsys.readouterr().err
+    (parts / "test" / "generated_2").rename(parts / "test" / "generated_1")
+    assert run(*command) == 2
+    assert "development part, 2024, got 2023; take both from one edition, or say --edition 2024" in (
+        capsys.readouterr().err
+    )
+
+
 def test_answer_says_what_is_wrong(parts) -> None:
     dev, test, out = parts / "dev", parts / "test", parts / "run.csv"
     for arguments, message in (

@@ -98,6 +98,18 @@ def test_ids_without_extension_are_faults_in_2025_and_not_missing_too():
     assert found(check_run(DATA / "right_2023.csv", edition=2025)) == found(errors)
 
 
+def test_ids_of_2024_may_have_an_extension(tmp_path):
+    for name in ("right_2023.csv", "right_2025.csv"):
+        assert check_run(DATA / name, PNGS, edition=2024) == ()
+        assert read_run(DATA / name, IDS, edition=2024) == RIGHT
+    path = tmp_path / "run.csv"
+    path.write_text("a_1.png,1\na_1,0\n")
+    assert found(check_run(path, ["a_1", "a_2"], edition=2024)) == [
+        (2, "id 'a_1' stands on line 1 already"),
+        (None, "id 'a_2' is missing"),
+    ]
+
+
 def test_errors_read_as_line_problem_remedy():
     assert str(RunError(3, "empty line", "remove it")) == "line 3: empty line; remove it"
     assert str(RunError(None, "id 'a' is missing", "add a line for it")) == "id 'a' is missing; add a line for it"
@@ -149,7 +161,7 @@ NAMES = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_chara
 
 
 @given(st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=8, unique_by=lambda row: row[0]))
-@pytest.mark.parametrize("edition", [2023, 2025])
+@pytest.mark.parametrize("edition", [2023, 2024, 2025])
 def test_what_is_written_is_right_and_read_back(tmp_path_factory, edition, rows):
     path = tmp_path_factory.mktemp("run") / "run.csv"
     names = [f"{name}.png" for name, _ in rows]
@@ -168,7 +180,7 @@ def test_bytes_written(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "decisions", "edition", "message"),
     [
-        (["a"], [1], 2024, r"edition: expected 2023 or 2025, got 2024 \(int\)"),
+        (["a"], [1], 2026, r"edition: expected 2023, 2024 or 2025, got 2026 \(int\)"),
         ("a", [1], 2023, r"ids: expected a list of names, got 'a' \(str\)"),
         (5, [1], 2023, r"ids: expected a list of names, got 5"),
         ([5], [1], 2023, r"ids: expected the name of an image, got 5"),
@@ -202,7 +214,7 @@ def test_paths_are_checked(tmp_path):
         write_run(5, ["a"], [1])
     with pytest.raises(InputError, match=r"path: expected an existing run file, got .*none.csv"):
         check_run(tmp_path / "none.csv")
-    with pytest.raises(InputError, match=r"edition: expected 2023 or 2025"):
+    with pytest.raises(InputError, match=r"edition: expected 2023, 2024 or 2025"):
         read_run(DATA / "right_2023.csv", edition="2023")
 
 

@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 
+def _add_edition(command: ArgumentParser, more: str = "") -> None:
+    command.add_argument(
+        "--edition", type=int, choices=challenge.EDITIONS, help=f"default: what the names of the folders say{more}"
+    )
+    command.add_argument("--generator", type=int, choices=(1, 2), help="of 2024: which of the two")
+
+
 def _run_arguments(command: ArgumentParser) -> None:
     command.add_argument("development", metavar="DEV_DIR", help="folder with generated, used and not_used images")
     command.add_argument("test", metavar="TEST_DIR", help="folder with generated and unknown real images")
     command.add_argument("--out", dest="run_file", required=True, metavar="FILE", help="run file to write")
     command.add_argument("--probabilities", metavar="FILE", help="also write the probabilities, as CSV; - = to stdout")
+    _add_edition(command)
     shared.add_groups(command)
     command.add_argument("--share", type=float, metavar="P", help="share of used images among the unknown, if known")
     shared.add_threads(command)
@@ -29,6 +37,8 @@ def _run(options: Namespace) -> Outcome:
         options.development,
         options.test,
         options.run_file,
+        edition=options.edition,
+        generator=options.generator,
         groups=shared.groups(options),
         share=options.share,
         threads=options.threads,
@@ -41,13 +51,13 @@ def _run(options: Namespace) -> Outcome:
 def _check_run_arguments(command: ArgumentParser) -> None:
     command.add_argument("file", metavar="RUN", help="run file")
     command.add_argument("test", nargs="?", metavar="TEST_DIR", help="the test part, to find unknown and missing ids")
-    command.add_argument("--edition", type=int, default=2023, help="2023 (default) or 2025, without TEST_DIR")
+    _add_edition(command, "; without TEST_DIR 2023")
 
 
 def _check_run(options: Namespace) -> Outcome:
-    edition, names = options.edition, None
+    edition, names = options.edition or 2023, None
     if options.test:
-        part = challenge.layout(options.test)
+        part = challenge.layout(options.test, edition=options.edition, generator=options.generator)
         if part.unknown is None:
             raise fingerprint.InputError(
                 f"TEST_DIR: expected the test part, got the {part.part} part in {options.test}"

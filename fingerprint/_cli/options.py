@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 STDOUT = "-"
 _ANSWER = 10  # seconds in which a scheduler of Dask has to answer
 _ARGUMENT = re.compile(
-    r"\b(size|recursive|groups|population|unused|grey|window)="
-    r"(?:True\b|\((?P<both>\d+), (?P=both)\)|\((?P<pair>\w+, \w+)\)|\"(?P<word>\w+)\"|(?![\w(]))"
+    r"\b(size|recursive|groups|population|unused|grey|window|edition|generator)="
+    r"(?:True\b|(?P<number>\d+)\b|\((?P<both>\d+), (?P=both)\)|\((?P<pair>\w+, \w+)\)|\"(?P<word>\w+)\"|(?![\w(]))"
 )
 
 
@@ -347,5 +347,5 @@ def as_options(text: str) -> str:
 
 def _as_option(found: re.Match[str]) -> str:
     """Return an argument of a function, such as ``window=(centre, width)``, as its option."""
-    value = found["both"] or found["word"] or (found["pair"] or "").replace(",", "").upper()
+    value = found["both"] or found["number"] or found["word"] or (found["pair"] or "").replace(",", "").upper()
     return f"--{found[1]} {value}".rstrip()

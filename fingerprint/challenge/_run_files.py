@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-EDITIONS = (2023, 2025)
+EDITIONS = (2023, 2024, 2025)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _SHOWN = 5  # problems quoted in an error message
@@ -56,9 +56,9 @@ def run_id(name: str, edition: int = 2023) -> str:
     Parameters
     ----------
     name : str
-        File name of the image, with or without folder; for 2023 with or without extension.
+        File name of the image, with or without folder; but for 2025, with or without extension.
     edition : int
-        2023: the id has no extension. 2025: it has.
+        2023 and 2024: the id has no extension. 2025: it has.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def write_run(path: str | os.PathLike[str], ids: Iterable[str], decisions: Array
     decisions : array_like
         (n,) bool, or integers 0 (not used) and 1 (used).
     edition : int
-        2023 (id without extension) or 2025 (with).
+        2023 and 2024: ids without extension. 2025: with.
 
     Raises
     ------
@@ -135,7 +135,8 @@ def check_run(
         Names of all images that the run must decide on, with or without extension as for `run_id`. Without them,
         unknown and missing ids cannot be found.
     edition : int
-        2023 (id without extension) or 2025 (with).
+        2023: ids have no extension. 2025: they have. 2024: either, as the rule is not known for certain; what is read
+        has none.
 
     Returns
     -------
@@ -217,7 +218,7 @@ def faultless(argument: str, path: Any, ids: list[str] | None, edition: int) -> 
 def known_edition(edition: int) -> int:
     """Return the edition, or raise if there is none of this year."""
     if edition not in EDITIONS:
-        raise InputError(f"edition: expected 2023 or 2025, got {checks.describe(edition)}")
+        raise InputError(f"edition: expected 2023, 2024 or 2025, got {checks.describe(edition)}")
     return edition
 
 
@@ -258,7 +259,7 @@ def _id(argument: str, name: Any, edition: int) -> str:
         raise InputError(f"{argument}: expected the name of an image, got {checks.describe(name)}")
     file = PurePath(name).name
     extension = _extension(file)
-    if edition == 2023:
+    if edition != 2025:
         return file.removesuffix(extension)
     if not extension:
         raise InputError(f"{argument}: expected a name with its extension for 2025, got {name!r}; add it, say .png")
@@ -355,8 +356,9 @@ def _row(
         return None, None, [*faults, ("header", "remove it; the first line is that of an image")]
     if not name:
         return None, None, [*faults, ("no id", "write the id before the comma")]
-    if edition == 2023 and stem != name:
-        faults.append((f"id {name!r} carries an extension", f"write {stem!r}; ids of 2023 have none"))
+    if edition != 2025 and stem != name:
+        if edition == 2023:
+            faults.append((f"id {name!r} carries an extension", f"write {stem!r}; ids of 2023 have none"))
         name = stem
     elif edition == 2025 and stem == name:
         faults.append((f"id {name!r} has no extension", f"write {name + '.png'!r}; ids of 2025 carry it"))

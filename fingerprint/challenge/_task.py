@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fingerprint._answers.detector import fit
+from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
@@ -40,7 +41,7 @@ class Layout:
     Parameters
     ----------
     edition : int
-        2023 or 2025: the format of its run file.
+        2023, 2024 or 2025: the format of its run file.
     part : str
         ``development`` (labelled reals), ``test`` (reals of unknown use) or ``subsets`` (2025, second subtask: from
         which training subset does a generated image stem).
@@ -54,6 +55,8 @@ class Layout:
         Folder that holds the real images of each subset in a folder of their own. In ``subsets`` only.
     subsets : tuple of str
         Names of the subsets. In ``subsets`` only.
+    generator : int or None
+        Which of the two generators of 2024 it was, 1 or 2; None where the folders have no number.
     """
 
     edition: int
@@ -64,26 +67,49 @@ class Layout:
     unknown: Path | None = None
     real: Path | None = None
     subsets: tuple[str, ...] = ()
+    generator: int | None = None
 
 
-# edition and part: the folder that plays each role
-_LAYOUTS: dict[tuple[int, str], dict[str, str]] = {
-    (2023, "development"): {"generated": "generated", "used": "used", "not_used": "not_used"},
-    (2023, "test"): {"generated": "generated_1", "unknown": "real_unknown_1"},
-    (2025, "development"): {"generated": "generated", "used": "real_used", "not_used": "real_not_used"},
-    (2025, "test"): {"generated": "generated", "unknown": "real_unknown"},
-    (2025, "subsets"): {"generated": "generated", "real": "real", "unknown": "generated_unknown"},
-}
+class _Known(NamedTuple):
+    """A part of an edition, and the folder that plays each role in it."""
+
+    edition: int
+    part: str
+    roles: dict[str, str]
+    generator: int | None = None
+
+
+_LAYOUTS = (
+    _Known(2023, "development", {"generated": "generated", "used": "used", "not_used": "not_used"}),
+    _Known(2023, "test", {"generated": "generated_1", "unknown": "real_unknown_1"}),
+    _Known(2025, "development", {"generated": "generated", "used": "real_used", "not_used": "real_not_used"}),
+    _Known(2025, "test", {"generated": "generated", "unknown": "real_unknown"}),
+    _Known(2025, "subsets", {"generated": "generated", "real": "real", "unknown": "generated_unknown"}),
+)
+_ROLES_2024 = (  # those of the other editions, as the names of 2024 are not known for certain
+    ("development", {"generated": "generated", "used": "used", "not_used": "not_used"}),
+    ("development", {"generated": "generated", "used": "real_used", "not_used": "real_not_used"}),
+    ("test", {"generated": "generated", "unknown": "real_unknown"}),
+)
+_LAYOUTS_2024 = tuple(
+    _Known(2024, part, {role: f"{name}_{number}" if number else name for role, name in roles.items()}, number)
+    for part, roles in _ROLES_2024
+    for number in (None, 1, 2)
+)
 
 
 @public
-def layout(folder: str | os.PathLike[str]) -> Layout:
+def layout(folder: str | os.PathLike[str], *, edition: int | None = None, generator: int | None = None) -> Layout:
     """Recognise the part of the challenge that a folder holds, by the names of its sub-folders.
 
     Parameters
     ----------
     folder : path
         The folder with, say, ``generated``, ``used`` and ``not_used`` in it. Other files and folders are ignored.
+    edition : int, optional
+        2023, 2024 or 2025. Without it, names that several editions share are those of 2023 or 2025.
+    generator : int, optional
+        Which of the two generators of 2024, 1 or 2, where the folder has both.
 
     Returns
     -------
@@ -93,7 +119,8 @@ def layout(folder: str | os.PathLike[str]) -> Layout:
     Raises
     ------
     InputError
-        If it is no folder, holds none of the layouts, more than one of them, or subsets that do not match.
+        If it is no folder, holds none of the layouts, more than one of them, or subsets that do not match. If edition or
+        generator is unknown.
 
     Examples
     --------
@@ -109,20 +136,30 @@ def layout(folder: str | os.PathLike[str]) -> Layout:
     root = to_path("folder", folder)
     if not root.is_dir():
         raise InputError(f"folder: expected an existing folder, got {str(root)!r}")
+    if edition is not None:
+        known_edition(edition)
+    if generator not in (None, 1, 2):
+        raise InputError(f"generator: expected 1 or 2, got {checks.describe(generator)}")
     names = _folders(root)
-    matches = [key for key, roles in _LAYOUTS.items() if set(roles.values()) <= set(names)]
+    matches = _matches(names, edition, generator)
+    if len({match.generator for match in matches}) > 1 and {match.edition for match in matches} == {2024}:
+        raise InputError(
+            f"{root}: expected one generator of 2024, got the folders of two; say generator=1 or generator=2"
+        )
     if len(matches) > 1:
-        parts = " and ".join(f"{edition} {part}" for edition, part in matches)
+        parts = " and ".join(f"{match.edition} {match.part}" for match in matches)
         raise InputError(f"{root}: expected one part of the challenge, got the folders of {parts}; keep them apart")
     if not matches:
-        known = "; ".join(
-            f"{', '.join(roles.values())} ({edition} {part})" for (edition, part), roles in _LAYOUTS.items()
-        )
-        inside = [name for name in names if _holds_layout(root / name)]
+        known = "; ".join(f"{', '.join(each.roles.values())} ({each.edition} {each.part})" for each in _LAYOUTS)
+        inside = [name for name in names if _matches(_folders(root / name), edition, generator)]
         remedy = f"; give {str(root / inside[0])!r}" if inside else ""
-        raise InputError(f"{root}: expected the folders {known}; got {', '.join(names) or 'no folder'}{remedy}")
-    edition, part = matches[0]
-    roles = {role: root / name for role, name in _LAYOUTS[matches[0]].items()}
+        raise InputError(
+            f"{root}: expected the folders {known}; or for 2024 such names with _1 or _2; got "
+            f"{', '.join(names) or 'no folder'}{remedy}"
+        )
+    match = matches[0]
+    part = match.part
+    roles = {role: root / name for role, name in match.roles.items()}
     subsets, others = ([], []) if part != "subsets" else (_folders(roles["generated"]), _folders(roles["real"]))
     if subsets != others or (part == "subsets" and not subsets):
         raise InputError(
@@ -130,7 +167,7 @@ def layout(folder: str | os.PathLike[str]) -> Layout:
             f"{', '.join(others) or 'none'}"
         )
     return Layout(
-        edition=edition,
+        edition=match.edition,
         part=part,
         generated=roles["generated"],
         used=roles.get("used"),
@@ -138,6 +175,7 @@ def layout(folder: str | os.PathLike[str]) -> Layout:
         unknown=roles.get("unknown"),
         real=roles.get("real"),
         subsets=tuple(subsets),
+        generator=match.generator,
     )
 
 
@@ -145,9 +183,14 @@ def _folders(root: Path) -> list[str]:
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
 
 
-def _holds_layout(root: Path) -> bool:
-    names = set(_folders(root))
-    return any(set(roles.values()) <= names for roles in _LAYOUTS.values())
+def _matches(names: Sequence[str], edition: int | None, generator: int | None) -> list[_Known]:
+    """Return the layouts whose folders are among the names; without edition, no folders twice."""
+    found: list[_Known] = []
+    for known in _LAYOUTS + _LAYOUTS_2024:
+        wanted = edition in (None, known.edition) and generator in (None, known.generator)
+        if wanted and set(known.roles.values()) <= set(names) and known.roles not in [each.roles for each in found]:
+            found.append(known)
+    return found
 
 
 @public
@@ -170,7 +213,7 @@ def score_run(
     truth : mapping or path
         1 (used) or 0 (not used) of each image by name; or a file of the format of a run.
     edition : int
-        2023 (id without extension) or 2025 (with); for the truth, too, where it is a file.
+        As for `check_run`; for the truth, too, where it is a file.
     groups : mapping, optional
         Patient of each image by name, see `fingerprint.evaluate`.
     n_bootstrap, seed, confidence
@@ -179,7 +222,7 @@ def score_run(
     Returns
     -------
     Evaluation
-        F1 was the official measure in 2023, Cohen's kappa in 2025.
+        F1 was the official measure in 2023, Cohen's kappa in 2025; here stand both.
 
     Raises
     ------
@@ -228,7 +271,7 @@ class Answer(Result):
     predictions : Predictions
         For the test part, as in the run file.
     edition : int
-        2023 or 2025: the format of the run file.
+        2023, 2024 or 2025: the format of the run file.
     """
 
     detector: Detector
@@ -258,6 +301,8 @@ def answer(
     test: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
+    edition: int | None = None,
+    generator: int | None = None,
     groups: Groups | None = None,
     share: float | None = None,
     seed: int = 0,
@@ -274,6 +319,8 @@ def answer(
         Folders of the two parts, of one edition, see `layout`.
     path : path
         Run file to write; what was there is replaced.
+    edition, generator : int, optional
+        See `layout`. In 2024 each of the two generators is answered by itself.
     groups : mapping or callable, optional
         Patient of every real image of both parts by its name, see `fingerprint.rank`.
     share : float, optional
@@ -289,8 +336,8 @@ def answer(
     Raises
     ------
     InputError
-        If a folder does not hold that part, the editions differ, or an image of the test cannot be read: a run file has
-        to decide on all.
+        If a folder does not hold that part, editions or generators differ, or an image of the test cannot be read: a
+        run file has to decide on all.
 
     Examples
     --------
@@ -308,11 +355,18 @@ def answer(
     >>> list(challenge.read_run(root / "run.csv"))
     ['real_unknown_1_0', 'real_unknown_1_1', 'real_unknown_1_2']
     """
-    known, unknown = _part("development", development), _part("test", test)
+    known, unknown = (
+        _part(part, folder, edition, generator) for part, folder in (("development", development), ("test", test))
+    )
     if known.edition != unknown.edition:
         raise InputError(
             f"test: expected the edition of the development part, {known.edition}, got {unknown.edition}; "
-            "take both from one edition"
+            "take both from one edition, or say edition=2024 if it is that"
+        )
+    if known.generator != unknown.generator and None not in (known.generator, unknown.generator):
+        raise InputError(
+            f"test: expected images of the generator of the development part, {known.generator}, got those of "
+            f"{unknown.generator}; take both of one generator"
         )
     target = to_write(path)
     n_known, n_unknown = (loading.listing(part.generated).plan(1).total for part in (known, unknown))
@@ -346,8 +400,8 @@ def answer(
     return Answer(detector, predictions, known.edition)
 
 
-def _part(part: str, folder: Any) -> Layout:
-    found = layout(folder)
+def _part(part: str, folder: Any, edition: int | None, generator: int | None) -> Layout:
+    found = layout(folder, edition=edition, generator=generator)
     if found.part != part:
         raise InputError(f"{part}: expected the {part} part of the challenge, got the {found.part} part in {folder}")
     return found
