@@ -119,8 +119,8 @@ def layout(folder: str | os.PathLike[str], *, edition: int | None = None, genera
     Raises
     ------
     InputError
-        If it is no folder, holds none of the layouts, more than one of them, or subsets that do not match. If edition or
-        generator is unknown.
+        If it is no folder, holds none of the layouts, more than one of them, or subsets that do not match. If edition
+        or generator is unknown.
 
     Examples
     --------
