@@ -569,7 +569,7 @@ def test_integers_out_of_range_are_refused(value: int) -> None:
     ],
 )
 def test_anything_else_is_refused(source: Any, got: str) -> None:
-    what = "source: expected a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
+    what = "source: expected a folder, a path, a URL, an (n, h, w) array, Slices, or a list or iterator of these"
     with raises(f"{what}, got {got}"):
         loading.load(source)
 

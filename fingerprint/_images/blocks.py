@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,10 +16,10 @@ from fingerprint._images.grey import Decoded
 from fingerprint._images.slices import PixelFormat, Slices, format_of, mixed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fingerprint._base.types import Array
-    from fingerprint._images.grey import Range
+    from fingerprint._images.grey import Member, Range
     from fingerprint._images.masks import Mask
 
 
@@ -65,6 +66,19 @@ class File:
     @property
     def count(self) -> int:
         return self.stop - self.start
+
+    @property
+    def several(self) -> Callable[[str], Iterator[Member]] | None:
+        """What reads a file that may hold several images; None if it holds one."""
+        return formats.of_several(self.path)
+
+    def state(self) -> tuple[int, int]:
+        """Return what a file is known by: its size, and the time of its last change in nanoseconds."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return -1, 0
+        return status.st_size, status.st_mtime_ns
 
     def cut(self, start: int, stop: int) -> File:
         whole = stop - start == self.count

@@ -56,8 +56,10 @@ class Frames:
 
 
 def single(data: bytes) -> Decoded:
-    """Return the image of a DICOM file of one."""
+    """Return the image of a DICOM file of one, as archives and stores have it."""
     header = _header(data)
+    if (count := int(header.get("NumberOfFrames") or 1)) != 1:
+        raise UnusableError(f"{count} images in a file; copy it to a folder of this machine, or save each alone")
     _check(header, 1)
     found = _decoded(header, 0, 1)
     return found._replace(values=found.values[0])

@@ -50,6 +50,7 @@ ARCHIVES = (  # like a folder where they are named; inside folders they are igno
 )
 SUFFIXES = tuple(suffix for each in FORMATS for suffix in each.suffixes)
 _SEVERAL = tuple(suffix for each in FORMATS + ARCHIVES if each.members for suffix in each.suffixes)
+ARCHIVED = tuple(suffix for each in ARCHIVES for suffix in each.suffixes)
 UNSUPPORTED = (".gif", ".webp", ".jp2", ".j2k", ".avif", ".heic", ".pgm", ".ppm", ".exr", ".mha", ".nrrd")
 
 
@@ -78,6 +79,10 @@ def decoded(path: str, data: bytes | None = None) -> Decoded:
             return each.decode(data)
     if dicom.recognised(data[:256]) or name.endswith((".dcm", ".dicom")):
         return dicom.single(data)
+    if name.endswith(_SEVERAL):
+        raise UnusableError(
+            "a format of several images, read from disk alone; copy the file to a folder of this machine"
+        )
     if name.endswith(UNSUPPORTED):
         raise UnusableError("unsupported format; convert to PNG or TIFF")
     raise UnusableError(f"no PNG, TIFF, JPEG, BMP or DICOM image (begins with {data[:4]!r})")

@@ -90,7 +90,8 @@ def load(
     source : path, list of paths, ndarray, Slices, or iterator of these
         A folder (images in natural order of their names, named by the path inside it); a file; a pattern such as
         ``"real/*.png"``; a zip or tar archive, which is read like a folder; an array, its images named by their
-        position; `Slices`; or a list or iterator of any of these.
+        position; `Slices`; or a list or iterator of any of these. With the extra ``fsspec`` also the URL of a folder,
+        a file or a pattern in a store, such as ``"s3://bucket/real"``.
 
         Files are PNG, TIFF, JPEG and BMP; ``.npy`` and ``.npz`` (2-d images and 3-d stacks, but no tables of labels);
         with the extra ``medical`` also DICOM (also without suffix or preamble, of one image or of several) and NIfTI

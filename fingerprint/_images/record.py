@@ -10,7 +10,6 @@ import hashlib
 import json
 from array import array
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -173,11 +172,7 @@ class Reading:
     def state(self, entry: Entry) -> State:
         """Return what an entry is known by."""
         if isinstance(entry, File):
-            try:
-                status = Path(entry.path).stat()
-            except OSError:
-                return entry.name, -1, 0
-            return entry.name, status.st_size, status.st_mtime_ns
+            return entry.name, *entry.state()
         digest = hashlib.blake2b(digest_size=16)
         if isinstance(entry, Unread):
             digest.update(json.dumps([entry.failed, entry.error]).encode())

@@ -17,12 +17,12 @@ from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
-from fingerprint._images import arrays, dicom, files, formats, grey
+from fingerprint._images import arrays, dicom, files, formats, grey, stores
 from fingerprint._images.blocks import Arrays, File, Task, Unread
 from fingerprint._images.slices import Slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from os import PathLike
 
     from fingerprint._base.types import Array
@@ -35,7 +35,7 @@ Entry: TypeAlias = "Whole | Iterable[Source]"  # an iterator is not yet consumed
 
 _FLOATS = 128  # images that are converted to integers at a time
 _DEPTH = 20  # of lists in lists
-_WHAT = "a folder, a path, an (n, h, w) array, Slices, or a list or iterator of these"
+_WHAT = "a folder, a path, a URL, an (n, h, w) array, Slices, or a list or iterator of these"
 
 
 def is_stream(entry: Entry) -> bool:
@@ -51,7 +51,7 @@ def count_of(entries: Iterable[Entry]) -> int | None:
             total += len(entry) + len(entry.failed)
         elif isinstance(entry, np.ndarray):
             total += len(entry)
-        elif isinstance(entry, Unread) or (isinstance(entry, File) and not formats.of_several(entry.path)):
+        elif isinstance(entry, Unread) or (isinstance(entry, File) and not entry.several):
             total += entry.count
         else:
             return None
@@ -100,6 +100,9 @@ def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
     """Yield what is at a path; names of files in a folder are paths inside it, or begin with the folder."""
     if not isinstance(path, str):
         raise InputError(f"{options.argument}: expected paths as text, got {checks.describe(path)}")
+    if stores.is_url(path):
+        yield from _at_url(path, options, inside=inside)
+        return
     where = Path(path)
     status = _status(path)
     mode = status.st_mode if status else 0
@@ -149,6 +152,40 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
                 found.append((shown, _file(entry.path, shown, now)))
             else:
                 ignored += 1
+    yield from _listed(folder, found, ignored, folders, options)
+
+
+def _at_url(url: str, options: Options, *, inside: bool) -> Iterator[Entry]:
+    """Yield what a URL names, likewise."""
+    # of a list, which may be long: nothing is asked yet
+    one = not inside and url.lower().endswith(formats.SUFFIXES) and not glob.has_magic(url)
+    place = stores.Place(url, options.argument, listed=not one)
+    if place.local is not None:
+        yield from _at(place.local, options, inside=inside)
+        return
+    if one:
+        yield place.file(_printable(url))
+        return
+    entries = sorted(place.entries(), key=lambda entry: natural_key(entry[0]))
+    if not entries:
+        raise InputError(f"{options.argument}: expected an existing folder or file, got {url!r}")
+    for where, info in entries:
+        if info["type"] != "directory":
+            yield place.image(_printable(where), info)
+            continue
+        prefix = "" if inside and where == url else f"{where.rstrip('/')}/"
+        files_inside, folders = place.inside(info["name"], recursive=options.recursive)
+        found = [
+            (name, place.image(name, info))
+            for name, info in ((_printable(prefix + name), info) for name, info in files_inside if place.is_image(info))
+        ]
+        yield from _listed(where, found, len(files_inside) - len(found), folders, options)
+
+
+def _listed(
+    folder: str, found: Sequence[tuple[str, File | Unread]], ignored: int, folders: int, options: Options
+) -> Iterator[Entry]:
+    """Yield what was found in a folder in natural order of the names; there has to be something."""
     if not found:
         other = f"{ignored} other file{'s' * (ignored > 1)}" if ignored else "no file"
         remedy = "; pass recursive=True to read the folders in it" if folders and not options.recursive else ""
@@ -265,7 +302,7 @@ def _parts(entry: Whole, options: Options, seen: _Seen, *, reused: bool) -> Iter
         yield Arrays(entry.pixels, entry.names, entry.groups)
     elif isinstance(entry, np.ndarray):
         yield from seen.images(entry, options, reused=reused)
-    elif isinstance(entry, File) and formats.of_several(entry.path):
+    elif isinstance(entry, File) and entry.several:
         yield from _members_of(entry, options)
     else:
         yield entry
