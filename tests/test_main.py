@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 import numpy as np
 import pytest
 from PIL import Image
+from test_files import dicom
 
 import fingerprint
 from fingerprint._cli.main import main, program
@@ -251,6 +252,27 @@ def test_groups_by_folder_pattern_and_table(folders, capsys) -> None:
     capsys.readouterr()
     assert tables[0] == tables[1] == tables[2]
     assert ",p1," in tables[0]
+
+
+def test_groups_by_patient_id(folders, capsys) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (13, 16, 16), dtype=np.uint8)
+    (folders / "dicom").mkdir()
+    for i in range(12):
+        dicom(folders / "dicom" / f"IM{i}", pixels[i], PatientID=f"p{i // 3}")
+    arguments = "rank", folders / "dicom", folders / "fake", "--out", folders / "r.csv"
+    tables = []
+    for way in ((), ("--group-by", "PatientID")):
+        assert run(*arguments, *way, "--json", folders / "r.json") == 0
+        tables.append((folders / "r.csv").read_text())
+    assert tables[0] == tables[1]
+    assert ",p3," in tables[1]
+    assert json.loads((folders / "r.json").read_text())["settings"]["groups"] == "PatientID"
+    dicom(folders / "dicom" / "IM12", pixels[12])
+    assert run(*arguments) == 0
+    assert ",p3," not in (folders / "r.csv").read_text()
+    capsys.readouterr()
+    assert run(*arguments, "--group-by", "PatientID") == 2
+    assert "groups: expected files that all name their patient" in capsys.readouterr().err
 
 
 def test_a_gate_has_an_exit_status_of_its_own(folders, capsys, monkeypatch) -> None:

@@ -232,6 +232,10 @@ def test_what_the_command_line_cannot_do_is_said() -> None:
     found = again.again("rank", folder, shown=True)
     assert found.command == "fingerprint rank 'a b' f --population p --population q"
     assert "population=['p', 'q']," in found.call
+    named = again.again("rank", folder.also(groups="PatientID"), shown=False)
+    assert "groups='PatientID'," in named.call
+    assert named.command.endswith(" --group-by PatientID")
+    assert not named.missing
     two = again.again("rank", folder.also(on_error="raise"), shown=True)
     assert (two.command, two.missing) == ("", "The command line has no option for on_error='raise'.")
     assert again.again("rank", folder.also(on_error="raise"), shown=False).missing == two.missing

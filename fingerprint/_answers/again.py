@@ -9,6 +9,7 @@ from importlib import import_module, metadata
 from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fingerprint._answers.one_pass import PATIENT_ID
 from fingerprint._base.version import __version__
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("numpy", "scipy", "numba", "pillow", "deflate", "pydicom", "nibabel")
 _POSITIONAL = {"rank": ("real", "fake"), "audit": ("used", "unused", "fake")}
 _LONGEST = 4  # a list that is written out
-_OPTIONS = {"k": "neighbours"}  # settings that the command line calls otherwise
+_OPTIONS = {"k": "neighbours", "groups": "group-by"}  # settings that the command line calls otherwise
 _ON_THE_COMMAND_LINE = {
     *("reference", "population", "groups", "method", "k", "seed"),
     *("mask", "size", "window", "grey", "recursive", "memory"),
@@ -60,7 +61,7 @@ def again(question: str, made: Provenance, *, shown: bool) -> Again:
     """
     sources = {name: source for name, source in made.sources.items() if source is not None or name in ("real", "fake")}
     settings = dict(made.settings)
-    groups = settings.pop("groups", None)
+    groups = None if settings.get("groups") == PATIENT_ID else settings.pop("groups", None)
     lines = [f"{name}={_source(name, source, shown)}," for name, source in sources.items()]
     lines += ["groups=groups,"] * (groups is not None)
     lines += [f"{name}={_text(name, value, shown)}," for name, value in settings.items()]
@@ -147,7 +148,7 @@ def _word(name: str, value: Any, shown: bool) -> str:
 
 def _secret(name: str, value: Any) -> bool:
     """Whether a setting may hold a name or a path."""
-    return isinstance(value, str) and name not in ("method", "grey", "on_error", "memory")
+    return isinstance(value, str) and name not in ("method", "grey", "on_error", "memory", "groups")
 
 
 def _plain(value: Any) -> Any:

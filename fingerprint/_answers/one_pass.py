@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 MaskLike: TypeAlias = "str | PathLike[str] | Array"
-Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object]
+PATIENT_ID = "PatientID"  # as groups: the patient that each file names
+Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object] | Literal["PatientID"]
 
 _UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
 
@@ -419,6 +420,13 @@ def patients_of(groups: Groups | None, slices: Slices) -> list[str] | None:
     """Return the group of every image as text; if none are given, what the files say, where that parts the images."""
     if groups is None:
         return list(slices.groups) if slices.groups and len(set(slices.groups)) > 1 else None
+    if isinstance(groups, str) and groups == PATIENT_ID:
+        if slices.groups is None:
+            raise InputError(
+                "groups: expected files that all name their patient (DICOM with PatientID, NIfTI), those of reference "
+                "and population too, got others among them; give the patient of each by groups= instead"
+            )
+        return list(slices.groups)
     found = [str(group) for group in _given(groups, slices)]
     unknown = [i for i, group in enumerate(found) if group.strip().lower() in _UNKNOWN]
     if unknown:
@@ -443,7 +451,9 @@ def _given(groups: Groups, slices: Slices) -> Sequence[object]:
     if callable(groups):
         return [groups(name) for name in slices.names]
     if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
-        raise InputError(f"groups: expected a mapping, a function or a sequence, got {checks.describe(groups)}")
+        raise InputError(
+            f"groups: expected a mapping, a function, a sequence or 'PatientID', got {checks.describe(groups)}"
+        )
     if len(groups) != len(slices) + len(slices.failed):
         raise InputError(
             f"groups: expected one entry for each real image, then reference and population, {len(slices)} in all, "

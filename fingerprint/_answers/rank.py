@@ -76,10 +76,11 @@ def rank(
         known. They are not ranked, but show what images of this kind have in common and how near other patients come.
         Give all there are, in particular where there are few real images. An image that is also in `real` or
         `reference` counts once.
-    groups : mapping, callable or sequence, optional
+    groups : mapping, callable, sequence or "PatientID", optional
         Patient of every real image: a mapping from file name, a function of the name, or one entry for each real (then
         each reference, then each population) image. Whole images of one patient are never compared with each other.
-        Without, patients are what the files say (PatientID of DICOM, the file of NIfTI), if all do and there are two.
+        ``"PatientID"``: what the files say (PatientID of DICOM, the file of NIfTI); all have to. Without, the same
+        where all do and there are two patients, else nobody is known.
     method : str
         ``"default"``: whole images at all scales and patches together, see `Ranking`; one of them alone,
         ``"nearness"`` or ``"patches"``; or a statistic of the literature, a key of `fingerprint.METHODS`.

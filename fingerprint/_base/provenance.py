@@ -123,6 +123,6 @@ def _setting(name: str, value: Any) -> object:
         return value.to_dict()
     if callable(value):
         return f"<function {getattr(value, '__qualname__', type(value).__name__)}>"
-    if name == "groups" and value is not None:  # patients may be anything that has a text
+    if name == "groups" and not (value is None or isinstance(value, str)):  # a patient may be whatever has a text
         return plain({k: str(v) for k, v in value.items()} if isinstance(value, Mapping) else list(map(str, value)))
     return plain(value)

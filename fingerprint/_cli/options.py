@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import fingerprint
 from fingerprint._base import checks
@@ -68,7 +68,9 @@ def add_groups(command: ArgumentParser) -> None:
     ways = command.add_mutually_exclusive_group()
     ways.add_argument("--groups", metavar="FILE", help="JSON object, or CSV, from file name to patient")
     ways.add_argument("--group-pattern", metavar="REGEX", help="the patient is what this finds in the name")
-    ways.add_argument("--group-by", choices=("folder",), help="the patient is the folder of the file")
+    ways.add_argument(
+        "--group-by", choices=("folder", "PatientID"), help="the patient is the folder of the file, or what DICOM says"
+    )
 
 
 def add_population(command: ArgumentParser) -> None:
@@ -168,10 +170,12 @@ def progress(options: Namespace) -> bool | None:
     return False if options.quiet else None
 
 
-def groups(options: Namespace) -> Mapping[str, object] | Callable[[str], object] | None:
+def groups(options: Namespace) -> Mapping[str, object] | Callable[[str], object] | Literal["PatientID"] | None:
     """Return what says the patient of an image."""
     if options.groups is not None:
         return tables.read_groups(options.groups)
+    if options.group_by == "PatientID":
+        return "PatientID"
     if options.group_by == "folder":
         return lambda name: PurePosixPath(name).parent.as_posix()
     if options.group_pattern is None:
