@@ -1,5 +1,6 @@
 """What all results have in common, on one of each kind."""
 
+import base64
 import copy
 import csv
 import inspect
@@ -12,6 +13,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import fingerprint
 from fingerprint import InputError, challenge, phantoms
@@ -77,6 +79,33 @@ def test_a_result_shows_itself_in_a_few_lines(result) -> None:
     page = result._repr_html_()
     assert "<table>" in page or '<img src="data:image/png' in page
     assert page.count("<tr>") <= 12
+
+
+def test_a_notebook_shows_whatever_is_no_row(results, tmp_path) -> None:
+    demo = phantoms.demo(n_used=6, n_unused=6, n_fake=20, size=64)
+    ranking = results[fingerprint.Ranking]
+    deep = fingerprint.Slices(demo.real.pixels.astype(np.uint16) * 9, ("<b>", *demo.real.names[1:]))
+    stream = fingerprint.Stream(demo.real)
+    stream.update(demo.fake)
+    for name in ("generated_1", "real_unknown_1"):
+        (tmp_path / name).mkdir()
+    shown = [
+        *(demo.real, deep, ranking.evidence(0).where, ranking.provenance, fingerprint.summarise(demo.real, demo.fake)),
+        *(stream, fingerprint.PatchSearch(8, 4, 2, "rmse", 1.0), challenge.layout(tmp_path)),
+        fingerprint.DetectorClassifier(seed=3),
+    ]
+    others = {thing for thing in PUBLIC if inspect.isclass(thing)} - {*KINDS, *ROWS, InputError}
+    assert {type(one) for one in shown} == others
+    for one in shown:
+        page = one._repr_html_()
+        assert page.startswith("<p>")
+        assert page.count("<tr>") <= 20
+        assert page.count("<img") == (6 if isinstance(one, fingerprint.Slices) else 0)
+    assert "&lt;b&gt;" in deep._repr_html_()
+    picture = Image.open(io.BytesIO(base64.b64decode(deep._repr_html_().split("base64,")[1].partition('"')[0])))
+    assert (picture.mode, picture.size, picture.getextrema()) == ("L", (64, 64), (0, 255))
+    assert "<td>synthetic images</td><td>20</td>" in stream._repr_html_()
+    assert fingerprint.Slices(np.zeros((0, 0, 0), np.uint8), ())._repr_html_().startswith("<p>Slices: 0 images")
 
 
 @every

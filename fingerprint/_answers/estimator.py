@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
-from fingerprint._base import checks
+from fingerprint._base import checks, display
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 from fingerprint._images.loading import BLOCK
@@ -142,6 +142,9 @@ class DetectorClassifier:
 
     def __repr__(self) -> str:
         return f"DetectorClassifier(seed={self.seed!r})"
+
+    def _repr_html_(self) -> str:
+        return display.facts("DetectorClassifier", self.get_params() | {"fitted": hasattr(self, "classes_")})
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, Tags, TargetTags

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fingerprint._answers import pictures
 from fingerprint._answers.rows import Rectangle
+from fingerprint._base import display
 from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._base.results import Result, Table
@@ -67,7 +67,7 @@ class Evidence(Result):
         return printable(text)
 
     def _repr_html_(self) -> str:
-        return f'<p>{html.escape(str(self))}</p><img src="{pictures.data_uri(self.image(), "PNG")}">'
+        return display.paragraph(str(self)) + display.picture(self.image())
 
     def table(self) -> Table:
         """Return the columns and rows of `to_csv`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,13 +129,6 @@ def _frame(panel: Image, number: int, top: int, left: int, size: int) -> None:
     font, corner = ImageFont.load_default(_LETTERS), (left + 4, top + 3)
     pen.rectangle([left + 2, top + 2, pen.textbbox(corner, str(number + 1), font)[2] + 1, top + _LETTERS + 4], "black")
     pen.text(corner, str(number + 1), "white", font)
-
-
-def data_uri(picture: Image, kind: str, **options: object) -> str:
-    """Return a picture as text that stands for a file in a page."""
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _grey(image: Array) -> Array:

@@ -14,10 +14,11 @@ from fingerprint._answers.rows import Group, Match, Row
 from fingerprint._answers.withheld import Withheld, withheld
 from fingerprint._base import checks, results
 from fingerprint._base.checks import InputError
+from fingerprint._base.display import SHOWN
 from fingerprint._base.failures import Failure, Failures, failed_lines
 from fingerprint._base.output import printable
 from fingerprint._base.public import public
-from fingerprint._base.results import SHOWN, ListResult, Table
+from fingerprint._base.results import ListResult, Table
 from fingerprint._images import loading
 from fingerprint._statistics import decisions, methods, p_values
 from fingerprint._statistics.copies import Copy, sentence

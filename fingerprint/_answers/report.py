@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fingerprint._answers import again, chart
 from fingerprint._answers.coded import code, coded_audit, coded_ranking
-from fingerprint._answers.pictures import data_uri
 from fingerprint._base import checks, output
 from fingerprint._base.checks import InputError
+from fingerprint._base.display import data_uri
 from fingerprint._base.version import __version__
 from fingerprint._evidence.reals import NEAR_COPY
 from fingerprint._statistics import methods

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._answers.rank import ranking_of
-from fingerprint._base import checks
+from fingerprint._base import checks, display
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 from fingerprint._evidence import engine
@@ -85,6 +85,9 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream: {self._side.n_real} real images, {len(self)} synthetic ones>"
+
+    def _repr_html_(self) -> str:
+        return display.facts(self, {"real images": self._side.n_real, "synthetic images": len(self)})
 
     def reset(self) -> None:
         """Forget all synthetic images; the real ones stay prepared."""

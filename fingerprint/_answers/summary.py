@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fingerprint._base import checks, output, packing
+from fingerprint._base import checks, display, output, packing
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
 from fingerprint._base.frozen import Frozen
@@ -75,6 +75,10 @@ class Summary(Frozen):
         of = "" if part is None else f", part {part} of {_held(self).about['of how many']}"
         rest = "" if self.complete else ", not complete"
         return f"<Summary: {self.n_real} real images, {self.n_fake} synthetic ones{of}{rest}>"
+
+    def _repr_html_(self) -> str:
+        made = {} if self.provenance is None else {**self.provenance.sources, **self.provenance.settings}
+        return display.facts(repr(self), {"failed": len(self.failed)} | made)
 
     def __str__(self) -> str:
         """Return what it is about, and what failed."""

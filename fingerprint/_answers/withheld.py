@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from fingerprint._answers.rows import Match
+from fingerprint._base.display import SHOWN
 from fingerprint._base.output import printable
 from fingerprint._base.public import public
-from fingerprint._base.results import SHOWN, ListResult, Table
+from fingerprint._base.results import ListResult, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,6 +10,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
+from fingerprint._base import display
 from fingerprint._base.checks import InputError
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.output import plain
@@ -59,6 +60,9 @@ class Provenance(Frozen):
     def __repr__(self) -> str:
         given = ", ".join(name for name, source in self.sources.items() if source is not None)
         return f"<Provenance: version {self.version}, {self.date}, {given}>"
+
+    def _repr_html_(self) -> str:
+        return display.facts(self, {**self.sources, **self.settings})
 
 
 def recorded(function: Callable[P, R]) -> Callable[P, R]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, overload
 
-from fingerprint._base import checks, output, texts
+from fingerprint._base import checks, display, output, texts
 from fingerprint._base.checks import InputError
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.provenance import Provenance
@@ -24,7 +22,6 @@ RowT = TypeVar("RowT")
 T = TypeVar("T", bound="Result")
 
 _LINES, _WIDTH = 14, 100  # of a repr
-SHOWN = 10  # rows of a table for people
 _ORIGIN = ("version", "date", "sources", "settings")
 
 
@@ -50,15 +47,7 @@ class Result(Frozen):
         return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"])
 
     def _repr_html_(self) -> str:
-        columns, rows = self.table()
-        shown = [[_cell(value) for value in row] for row in islice(rows, SHOWN + 1)]
-        if len(shown) > SHOWN:
-            shown[SHOWN:] = [["…", *[""] * (len(columns) - 1)]]
-        lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in shown]
-        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-        body = "".join(f"<tr>{line}</tr>" for line in lines)
-        title = html.escape(textwrap.shorten(str(self).partition("\n")[0], 300, placeholder=" …"))
-        return f"<p>{title}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return display.table(str(self), *self.table())
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Write the main numbers as CSV.
@@ -244,7 +233,3 @@ def read(kind: type[T], path: str | PathLike[str], restore: Callable[[dict[str, 
 
 def _wrapped(line: str) -> list[str]:
     return textwrap.wrap(line, _WIDTH, break_on_hyphens=False) or [""]
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,11 +9,12 @@ import numpy as np
 
 from fingerprint._base import checks, concurrency, failures
 from fingerprint._base.best import Best
+from fingerprint._base.display import SHOWN
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
-from fingerprint._base.results import SHOWN, ListResult, Table
+from fingerprint._base.results import ListResult, Table
 from fingerprint._distances.metrics import IMAGE_METRICS, matrix, prepare_side
 from fingerprint._images import loading
 from fingerprint._images.blocks import places_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from fingerprint._base import checks
+from fingerprint._base import checks, display
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
 _SHOWN = 12  # formats quoted in an error message
+_PICTURES, _SIDE = 6, 160  # images that a notebook shows, and their longer side in pixels, at most
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,19 @@ class Slices:
     def __repr__(self) -> str:
         notes = f", {len(self.failed)} failed" * bool(self.failed) + f", {self.ignored} ignored" * bool(self.ignored)
         return f"<Slices: {len(self)} images of {self.height}x{self.width}, {self.pixels.dtype}{notes}>"
+
+    def _repr_html_(self) -> str:
+        from PIL import Image
+
+        step = max(1, -(-max(self.height, self.width) // _SIDE))
+        shown = self.pixels[:_PICTURES, ::step, ::step]
+        if shown.dtype != np.uint8 and shown.size:
+            low, high = int(shown.min()), int(shown.max())
+            shown = ((shown - low) * (255 / max(1, high - low))).astype(np.uint8)
+        pictures = [
+            display.picture(Image.fromarray(image), name) for image, name in zip(shown, self.names, strict=False)
+        ]
+        return display.paragraph(repr(self)[1:-1]) + f'<div style="display: flex">{"".join(pictures)}</div>'
 
     def __len__(self) -> int:
         """Return the number of images."""

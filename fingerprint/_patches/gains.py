@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base import histogram
+from fingerprint._base import display, histogram
 from fingerprint._base.best import Best
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.public import public
@@ -110,6 +110,12 @@ class GainMap(Frozen):
 
     def __repr__(self) -> str:
         return f"<GainMap: {' x '.join(map(str, self.gains.shape))} patches, {(self.gains > 0).sum()} of them gain>"
+
+    def _repr_html_(self) -> str:
+        largest = np.argsort(-self.gains, axis=None, kind="stable")[: display.SHOWN + 1]
+        places = [divmod(int(i), self.gains.shape[1]) for i in largest]
+        rows = [(self.rows[r], self.columns[c], *self.offsets[r, c], float(self.gains[r, c])) for r, c in places]
+        return display.table(repr(self)[1:-1], ("row", "column", "down", "right", "gain"), rows)
 
     @property
     def total(self) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._base import display
 from fingerprint._base.public import public
 from fingerprint._kernels.memory import Workspace, aligned
 
@@ -42,6 +43,9 @@ class PatchSearch:
     measure: str
     flat: float
     mirror: bool = False
+
+    def _repr_html_(self) -> str:
+        return display.facts("PatchSearch", vars(self))
 
     @property
     def offsets(self) -> Array:

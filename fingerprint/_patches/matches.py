@@ -11,11 +11,12 @@ import numpy as np
 
 from fingerprint._base import checks, concurrency, output
 from fingerprint._base.checks import InputError
+from fingerprint._base.display import SHOWN
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
-from fingerprint._base.results import SHOWN, ListResult, Table
+from fingerprint._base.results import ListResult, Table
 from fingerprint._images import loading
 from fingerprint._images.checkpoint import Pass
 from fingerprint._images.record import positions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fingerprint._answers.detector import fit
-from fingerprint._base import checks
+from fingerprint._base import checks, display
 from fingerprint._base.checks import InputError
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
@@ -68,6 +68,9 @@ class Layout:
     real: Path | None = None
     subsets: tuple[str, ...] = ()
     generator: int | None = None
+
+    def _repr_html_(self) -> str:
+        return display.facts(f"{self.part} part of {self.edition}", vars(self))
 
 
 class _Known(NamedTuple):
