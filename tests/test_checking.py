@@ -105,6 +105,27 @@ def test_an_image_or_a_patient_on_both_sides_is_an_error() -> None:
     assert found["patients_with_one_image"].found.endswith("another patient too: 2 of 60.")
 
 
+def test_before_an_audit_findings_say_used_and_unused(tmp_path) -> None:
+    real, fake = REAL.copy(), FAKE[:400].copy()
+    real[7], real[50], fake[5], fake[9], real[3] = real[2], real[2], real[9], real[55], 0
+    groups = [f"p{i % 40}" for i in range(60)]
+    plain, words = (seen(real[:18], fake, groups=groups[:36], **{name: real[42:]}) for name in ("reference", "unused"))
+
+    def as_audit(text: str) -> str:
+        return text.replace("reference", "unused").replace("real", "used").replace("Real images:", "Used images:")
+
+    assert list(words) == [as_audit(name) for name in plain]
+    assert [one.found for one in words.values()] == [as_audit(one.found) for one in plain.values()]
+    assert {"few_used", "few_unused", "copies_used", "copies_unused", "overlap", "duplicates_used"} <= set(words)
+    Image.fromarray(real[0]).save(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"")
+    assert set(fingerprint.check(tmp_path, fake, unused=real[42:]).failed) == {"used", "fake", "unused"}
+    with pytest.raises(InputError, match=r"real: 2\.png: "):
+        fingerprint.check(tmp_path, fake, unused=real[42:], on_error="raise")
+    with pytest.raises(InputError, match="unused: expected none beside a reference, got both"):
+        fingerprint.check(real, fake, reference=real, unused=real)
+
+
 def test_flat_images_are_named_and_are_no_copies() -> None:
     real, fake = REAL.copy(), FAKE.copy()
     real[[1, 2, 50]], fake[:3] = 0, 0

@@ -297,7 +297,7 @@ def test_the_command_line_writes_both_reports(folders, tmp_path, capsys) -> None
     assert "Seen." in text
     assert "false discovery rate of 20 %" in text
     assert "What the images are like" in text
-    assert "Synthetic images that are identical to one of real: 1 of 81" in text
+    assert "Synthetic images that are identical to one of used: 1 of 81" in text
     assert "stolenx.png" in listed.read_text()
     shown = parser().parse_args(shlex.split(re.search(r"fingerprint (audit .*?) fingerprint\.audit\(", text)[1]))
     assert (shown.used, shown.unused, shown.fake) == (used, unused, fake)

@@ -9,6 +9,7 @@ from fingerprint._answers import findings
 from fingerprint._answers.census import Census
 from fingerprint._answers.findings import Finding, Sides
 from fingerprint._base import concurrency
+from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failures, failed_lines
 from fingerprint._base.output import printable
 from fingerprint._base.progress import bar
@@ -44,9 +45,10 @@ class Check(ListResult[Finding]):
     remedies : tuple of str
         (n,) what to do about it.
     n_real, n_fake, n_reference : int
-        Usable images; 0 where no reference was given.
+        Usable images; those of `unused` count as reference, and 0 where there was none.
     failed : mapping of str to tuple of Failure
-        Files of ``"real"``, ``"fake"`` and, where it was given, ``"reference"`` that could not be used.
+        Files that could not be used, of ``"real"``, ``"fake"`` and ``"reference"``; or of ``"used"``, ``"fake"`` and
+        ``"unused"``.
 
     Examples
     --------
@@ -107,6 +109,7 @@ def check(
     fake: Source,
     *,
     reference: Source | None = None,
+    unused: Source | None = None,
     groups: Groups | None = None,
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
@@ -131,10 +134,12 @@ def check(
         Real and synthetic images, as for `fingerprint.rank`. They may differ in size and depth. An iterator is
         consumed, and has to be made anew for `fingerprint.rank`.
     reference : optional
-        Real images known to be unused, as for `fingerprint.rank`. Before an `fingerprint.audit` give the used images as
-        `real` and the unused ones here.
+        Real images known to be unused, as for `fingerprint.rank`.
+    unused : optional
+        The same before an `fingerprint.audit`, whose used images are then given as `real`: findings say used and unused
+        instead of real and reference.
     groups : mapping, callable or sequence, optional
-        Patient of every real image, see `fingerprint.rank`; a sequence names first `real`, then `reference`.
+        Patient of every real image, see `fingerprint.rank`; a sequence names first `real`, then `reference`/`unused`.
     size, window, grey, recursive, on_error, threads, progress
         As for `fingerprint.rank`.
 
@@ -146,7 +151,7 @@ def check(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or a collection holds no usable image.
+        If an argument breaks its rule, both `reference` and `unused` are given, or a collection holds no usable image.
 
     Examples
     --------
@@ -156,7 +161,12 @@ def check(
     >>> print(found.verdict)
     Nothing was found that stands in the way.
     """
-    given = {"real": real, "fake": fake} | ({} if reference is None else {"reference": reference})
+    if reference is not None and unused is not None:
+        raise InputError("unused: expected none beside a reference, got both; give all of them as one")
+    first, second = ("real", "reference") if unused is None else ("used", "unused")
+    known = reference if unused is None else unused
+    given = {first: real, "fake": fake} | ({} if known is None else {second: known})
+    arguments = {name: "real" if name == first else name for name in given}
     workers = concurrency.resolve(threads)
     plans = {
         name: loading.listing(
@@ -166,7 +176,7 @@ def check(
             grey=grey,
             on_error=on_error,
             recursive=recursive,
-            argument=name,
+            argument=arguments[name],
         ).plan(BLOCK)
         for name, source in given.items()
     }
@@ -174,17 +184,18 @@ def check(
     total = None if None in totals else sum(one or 0 for one in totals)
     with bar(progress, unit="image", total=total, phase="checking") as advance:
         seen = {
-            name: Census.of(plan, given[name], threads=workers, advance=advance, argument=name)
+            name: Census.of(plan, given[name], threads=workers, advance=advance, argument=arguments[name])
             for name, plan in plans.items()
         }
-    rows = findings.findings(Sides(seen["real"], seen["fake"], seen.get("reference"), groups), threads=workers)
+    sides = Sides(seen[first], seen["fake"], seen.get(second), groups, called=(first, second))
+    rows = findings.findings(sides, threads=workers)
     return Check(
         names=tuple(one.name for one in rows),
         severities=tuple(one.severity for one in rows),
         found=tuple(one.found for one in rows),
         remedies=tuple(one.remedy for one in rows),
-        n_real=len(seen["real"]),
+        n_real=len(seen[first]),
         n_fake=len(seen["fake"]),
-        n_reference=len(seen["reference"]) if reference is not None else 0,
+        n_reference=len(seen[second]) if second in seen else 0,
         failed={name: tuple(one.failed) for name, one in seen.items()},
     )

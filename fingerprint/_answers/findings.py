@@ -62,18 +62,21 @@ class Sides:
         Of real images known to be unused.
     groups
         As they were given.
+    called : (str, str)
+        What the real images and the reference are called.
     """
 
     real: Census
     fake: Census
     reference: Census | None
     groups: Groups | None
+    called: tuple[str, str]
 
     @cached_property
     def all(self) -> dict[str, Census]:
         """Return the collections by the names of their arguments."""
-        held = {"real": self.real, "fake": self.fake}
-        return held if self.reference is None else held | {"reference": self.reference}
+        held = {self.called[0]: self.real, "fake": self.fake}
+        return held if self.reference is None else held | {self.called[1]: self.reference}
 
     @cached_property
     def reals(self) -> dict[str, Census]:
@@ -141,9 +144,10 @@ def _formats(sides: Sides) -> Iterator[Finding]:
 def _copies(sides: Sides) -> Iterator[Finding]:
     """Find synthetic images that are real ones, and collections that were confused."""
     if isinstance(sides.groups, Mapping):
-        of = {name: _named(one, sides.groups) for name, one in sides.all.items()}
-        if of["fake"] and not of["real"]:
-            found = f"Images whose patient groups names: {of['fake']} of {len(sides.fake)} in fake, none in real."
+        n_fake, n_real = (_named(one, sides.groups) for one in (sides.fake, sides.real))
+        if n_fake and not n_real:
+            place = f"in fake, none in {sides.called[0]}"
+            found = f"Images whose patient groups names: {n_fake} of {len(sides.fake)} {place}."
             yield Finding("error", "swapped", found, "Give the real images first, then the synthetic ones.")
     for name, census in sides.reals.items():
         pairs = sides.fake.also_in(census, sides.least)
@@ -156,11 +160,11 @@ def _copies(sides: Sides) -> Iterator[Finding]:
         if 2 * len(pairs) >= len(sides.fake):
             remedy = f"Make sure that fake and {name} are not the same collection."
             yield Finding("error", f"same_{name}", found, remedy)
-        elif name == "reference":
+        elif census is sides.reference:
             remedy = "Take them out: they were used, or fake holds real images."
-            yield Finding("error", "copies_reference", found, remedy)
+            yield Finding("error", f"copies_{name}", found, remedy)
         else:
-            yield Finding("warning", "copies_real", found, "That is a leak, unless fake holds real images.")
+            yield Finding("warning", f"copies_{name}", found, "That is a leak, unless fake holds real images.")
 
 
 def _named(census: Census, groups: Mapping[str, object]) -> int:
@@ -184,7 +188,8 @@ def _overlap(sides: Sides) -> Iterator[Finding]:
     if pairs:
         i, j = pairs[0]
         names = f"first: {sides.reference.names[i]} is {sides.real.names[j]}"
-        found = f"Images of reference that are also in real: {len(pairs)} of {len(sides.reference)} ({names})."
+        first, second = sides.called
+        found = f"Images of {second} that are also in {first}: {len(pairs)} of {len(sides.reference)} ({names})."
         yield Finding("error", "overlap", found, "Leave them out on one side.")
 
 
@@ -199,7 +204,7 @@ def _patients(sides: Sides) -> Iterator[Finding]:
     else:
         both = sorted(set(patients[: len(sides.real)]) & set(patients[len(sides.real) :]))
         if both:
-            found = f"Patients in real and in reference: {len(both)} (first: {both[0]})."
+            found = f"Patients in {' and in '.join(sides.called)}: {len(both)} (first: {both[0]})."
             yield Finding("error", "patients_on_both_sides", found, "Leave them out on one side.")
         first: dict[bytes, str] = {}
         digests = [digest for one in sides.reals.values() for digest in one.digests]
@@ -225,8 +230,9 @@ def _flat(sides: Sides) -> Iterator[Finding]:
 def _few(sides: Sides) -> Iterator[Finding]:
     more = "Give more of this kind by population=, used or not."
     if len(sides.real) < _FEW_REAL:
-        found = f"Real images: {len(sides.real)}, too few to see which stands out."
-        yield Finding("warning", "few_real", found, more)
+        called = sides.called[0]
+        found = f"{called.capitalize()} images: {len(sides.real)}, too few to see which stands out."
+        yield Finding("warning", f"few_{called}", found, more)
     patients = sides.patients if isinstance(sides.patients, list) else None
     if patients is not None and len(set(patients)) == 1:
         remedy = f"There is none to compare with. {more}"
@@ -243,6 +249,7 @@ def _few(sides: Sides) -> Iterator[Finding]:
             units, count = "Patients", len(set(patients[len(sides.real) :]))
         least = 1 / (count + 1)
         if least > _LEVEL:
-            found = f"{units} of reference: {count}, so that no p-value can be below {least:.2g}."
+            called = sides.called[1]
+            found = f"{units} of {called}: {count}, so that no p-value can be below {least:.2g}."
             remedy = f"Give at least {round(1 / _LEVEL) - 1} that were not used."
-            yield Finding("warning", "few_reference", found, remedy)
+            yield Finding("warning", f"few_{called}", found, remedy)

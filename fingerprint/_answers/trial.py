@@ -29,7 +29,8 @@ def processed(
     Parameters
     ----------
     sides : mapping
-        From ``"real"``, ``"fake"`` and possibly ``"reference"`` to their census.
+        From the name of each collection to its census: of the real images, the synthetic ones (``"fake"``) and,
+        possibly, the reference.
     patients : sequence of str or None
         Patient of each real image, then of the reference.
     least : float
@@ -37,15 +38,15 @@ def processed(
     threads : int
         Threads to use.
     """
-    wanted = sides["real"].formats.most_common(1)[0][0]
+    real, *reference = (name for name in sides if name != "fake")
+    wanted = sides[real].formats.most_common(1)[0][0]
     held = {name: _sampled(one, wanted, least) for name, one in sides.items()}
-    starts = {"real": 0, "reference": len(sides["real"])}
-    places = np.concatenate([held[name][0] + starts[name] for name in held if name != "fake"])
-    pixels = np.concatenate([held[name][1] for name in held if name != "fake"])
+    places = np.concatenate([held[real][0], *(held[name][0] + len(sides[real]) for name in reference)])
+    pixels = np.concatenate([held[name][1] for name in (real, *reference)])
     of = None if patients is None else [patients[i] for i in places]
-    sides_told = parted(pixels, len(held["real"][0]), groups=of)
+    sides_told = parted(pixels, len(held[real][0]), groups=of)
     if sides_told:
-        yield "processing_reference", *parts_by_processing(sides_told, "real", "reference")
+        yield f"processing_{reference[0]}", *parts_by_processing(sides_told, real, reference[0])
     fake = held["fake"][1]
     if len(pixels) < _LEAST_REAL or not len(fake):
         return

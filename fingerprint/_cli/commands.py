@@ -163,13 +163,16 @@ def _decide(options: Namespace) -> Outcome:
 
 def _check_arguments(command: ArgumentParser) -> None:
     shared.add_folders(command, real="real images", fake="synthetic images")
-    command.add_argument("--reference", metavar="DIR", help="real images known to be unused")
+    known = command.add_mutually_exclusive_group()
+    known.add_argument("--reference", metavar="DIR", help="real images known to be unused")
+    known.add_argument("--unused", metavar="DIR", help="the same before an audit, whose used images REAL are")
     shared.add_reading(command)
     shared.add_outputs(command)
 
 
 def _check(options: Namespace) -> Outcome:
-    found = fingerprint.check(options.real, options.fake, reference=options.reference, **shared.reading(options))
+    known = {"reference": options.reference, "unused": options.unused}
+    found = fingerprint.check(options.real, options.fake, **known, **shared.reading(options))
     return Outcome(shared.as_options(str(found)), found, failed=any(found.failed.values()) or bool(found.errors))
 
 

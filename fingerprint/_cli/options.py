@@ -330,11 +330,11 @@ def _checked(options: Namespace) -> Any:
     """Return what `fingerprint.check` finds in the images of a command; nothing where they are not at hand."""
     if "fake" not in options:
         return ()
-    real: Any = getattr(options, "real", getattr(options, "used", None))
     known = reading(options)
     known = {name: known[name] for name in ("groups", "size", "window", "grey", "recursive", "threads", "progress")}
-    reference = getattr(options, "reference", getattr(options, "unused", None))
-    return fingerprint.check(real, options.fake, reference=reference, **known)
+    if "used" in options:
+        return fingerprint.check(options.used, options.fake, unused=options.unused, **known)
+    return fingerprint.check(options.real, options.fake, reference=options.reference, **known)
 
 
 def in_words(error: Exception) -> str:
