@@ -168,7 +168,7 @@ def test_verdicts():
     assert "does not prove that there is none: 50 used and 50 unused images show, in 80 % of cases" in none.verdict
     assert "check their origin" in reverse.verdict
     assert "check their origin" not in none.verdict
-    assert none.null.startswith("Null: which images were used is random")
+    assert none.null.startswith("Null: it is random which images were used")
     lines = str(leak).splitlines()
     assert lines[0] == leak.verdict
     assert lines[1].startswith("Flagged at a false positive rate of 5 %: ")

@@ -97,7 +97,7 @@ def test_an_audit_says_what_controls_show_and_how_to_run_them_again(folders, tmp
     text = text_of(tmp_path / "audit.html")
     assert f"Control generator {found.control_verdict}" in text
     assert f"Planted copies {found.planted_verdict}" in text
-    assert f"upwards. {found.planted_verdict}" in text  # among what could have been seen
+    assert f"stand out. {found.planted_verdict}" in text  # among what could have been seen
     assert f"control={control!r}" in text
     again = fingerprint.audit(*sides, control=control)
     again.report(tmp_path / "audit.html", top=1)
@@ -285,6 +285,17 @@ def test_a_ranking_without_provenance_and_with_repeated_names(tmp_path) -> None:
     assert "Made on an unknown date by fingerprint" in text
     assert "not recorded" in text
     assert re.search(r"a\.png at position \d+", text)
+
+
+@pytest.mark.parametrize("leaks", [True, False])
+def test_an_audit_that_gives_no_single_image_away_says_what_that_means(tmp_path, leaks) -> None:
+    found = replace(audited(), p_value=0.01 if leaks else 0.5)
+    found.report(tmp_path / "audit.html", top=0, false_discovery_rate=0.001)
+    text = text_of(tmp_path / "audit.html")
+    assert "Image by image No single used image is given away, at a false discovery rate of 0.1 %." in text
+    assert "To withhold No synthetic image to withhold: no single used image is given away." in text
+    assert ("The leak is spread over many images: leaving some out does not mend it." in text) == leaks
+    assert "does not prove that none was" not in text
 
 
 def test_the_command_line_writes_both_reports(folders, tmp_path, capsys) -> None:

@@ -140,7 +140,7 @@ class Audit(Result):
         """The hypothesis that the p-value speaks about, in words."""
         units = "images" if self.n_used_groups is None else "patients, each with all of its images,"
         return (
-            f"Null: which {units} were used is random, so used and unused ones are exchangeable. "
+            f"Null: it is random which {units} were used, so that used and unused ones are exchangeable. "
             "A difference in anything else (scanner, hospital, processing, kind of patient) breaks it as a leak does."
         )
 
@@ -177,8 +177,8 @@ class Audit(Result):
         if math.isnan(self.detectable_auc):
             return f"with {units} no leak could have been shown; use more."
         return (
-            f"{units} show, in {100 * self.power:g} % of cases, a leak from an AUC of {self.detectable_auc:.3f} "
-            f"or from {100 * self.detectable_share:.0f} % plainly recognised used images upwards."
+            f"{units} show, in {100 * self.power:g} % of cases, a leak with an AUC of {self.detectable_auc:.3f} "
+            f"or more, or one that makes {100 * self.detectable_share:.0f} % or more of the used images stand out."
         )
 
     @property

@@ -216,6 +216,7 @@ def _page(
         columns, rows = ranking.table()
         content |= {
             "withheld": found,
+            "to_withhold": _to_withhold(found, audit),
             "leads": _leads(found),
             "columns": columns,
             "rows": ([_cell(*pair) for pair in zip(columns, row, strict=True)] for row in rows),
@@ -290,13 +291,29 @@ def _verdict(ranking: Ranking | None, audit: Audit | None, decided: Decisions | 
         lines.append(Line("What the statistics say", audit.scores_verdict))
     if decided is not None:
         label = "What the statistics say" if audit is None else "Image by image"
-        lines.append(Line(label, replace(decided, copies=()).verdict))
+        lines.append(Line(label, replace(decided, copies=()).verdict if audit is None else _singly(decided)))
     if audit is not None:
         power = audit.sensitivity[0].upper() + audit.sensitivity[1:]
         lines.append(Line("What could have been seen", f"{power} {audit.planted_verdict}".rstrip()))
     elif ranking is not None and decided is not None:
         lines.append(Line("What could have been seen", _reach(ranking, decided)))
     return lines
+
+
+def _singly(decided: Decisions) -> str:
+    """Return in words how many of the used images of an audit are given away each by itself."""
+    if decided.used.any() or any(patient.used for patient in decided.by_group or ()):
+        return replace(decided, copies=()).verdict
+    units = "used image" if decided.by_group is None else "used image, and no patient,"
+    return f"No single {units} is given away, at a false discovery rate of {100 * decided.false_discovery_rate:g} %."
+
+
+def _to_withhold(found: Withheld, audit: Audit | None) -> str:
+    """Return in words what to withhold; where an audit leaks without single images, what that means."""
+    if found or audit is None:
+        return found.verdict
+    spread = " The leak is spread over many images: leaving some out does not mend it." if audit.leaks else ""
+    return f"No synthetic image to withhold: no single used image is given away.{spread}"
 
 
 def _copied(copies: Sequence[Copy], how: str) -> str:
