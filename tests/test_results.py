@@ -77,7 +77,7 @@ def test_a_result_shows_itself_in_a_few_lines(result) -> None:
     assert len(text.splitlines()) <= 25
     assert str(result)
     page = result._repr_html_()
-    assert "<table>" in page or '<img src="data:image/png' in page
+    assert "<table>" in page or 'src="data:image/png' in page
     assert page.count("<tr>") <= 12
 
 
@@ -102,6 +102,8 @@ def test_a_notebook_shows_whatever_is_no_row(results, tmp_path) -> None:
         assert page.count("<tr>") <= 20
         assert page.count("<img") == (6 if isinstance(one, fingerprint.Slices) else 0)
     assert "&lt;b&gt;" in deep._repr_html_()
+    assert "<td>method</td><td>default</td>" in ranking.provenance._repr_html_()
+    assert "<td>mask</td>" not in ranking.provenance._repr_html_()
     picture = Image.open(io.BytesIO(base64.b64decode(deep._repr_html_().split("base64,")[1].partition('"')[0])))
     assert (picture.mode, picture.size, picture.getextrema()) == ("L", (64, 64), (0, 255))
     assert "<td>synthetic images</td><td>20</td>" in stream._repr_html_()

@@ -29,8 +29,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def facts(title: object, values: Mapping[str, object]) -> str:
-    """Return a title and a table of names and values."""
-    return table(f"{title}".strip("<>"), ("", ""), values.items())
+    """Return a title and a table of names and values, without what is None."""
+    return table(f"{title}".strip("<>"), ("", ""), [item for item in values.items() if item[1] is not None])
 
 
 def paragraph(text: str) -> str:
@@ -40,7 +40,7 @@ def paragraph(text: str) -> str:
 
 def picture(image: Image, caption: str = "") -> str:
     """Return a picture, with what stands below it."""
-    shown = f'<img src="{data_uri(image, "PNG")}">'
+    shown = f'<img style="max-width: 100%" src="{data_uri(image, "PNG")}">'
     return f"<figure>{shown}<figcaption>{html.escape(caption)}</figcaption></figure>" if caption else shown
 
 
