@@ -15,6 +15,8 @@ from test_files import dicom
 
 import fingerprint
 from fingerprint import InputError
+from fingerprint._base.provenance import is_url
+from fingerprint._cli.main import main
 from fingerprint._images import loading, stores
 
 fsspec: Any = pytest.importorskip("fsspec")
@@ -236,10 +238,27 @@ def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         loading.load("s3://b/real")
 
 
+def test_a_url_that_a_file_names_is_never_opened(store: Any, tmp_path: Path, capsys: Any) -> None:
+    for i in range(40):
+        store.pipe(f"/{'real' if i < 12 else 'fake'}/{i}.png", png(PIXELS[i]))
+    ranking = fingerprint.rank("memory://real", ["memory://fake"])
+    read = fingerprint.Ranking.from_json(ranking.to_json())
+    assert read == ranking
+    with pytest.raises(InputError, match="URLs that a file names are never opened; make it by rank"):
+        read.evidence(0)
+    part = str(tmp_path / "part.summary")
+    fingerprint.summarise("memory://real", "memory://fake").save(part)
+    with pytest.raises(InputError, match="cannot be read a second time"):
+        fingerprint.rank("memory://real", fingerprint.merge([part])).evidence(0)
+    assert main(["merge", part]) == 2
+    assert "PART: names a URL, which is opened only where you give it; add --real\n" in capsys.readouterr().err
+    assert main(["merge", part, "--real", "memory://real"]) == 0
+
+
 def test_paths_are_no_urls() -> None:
-    assert stores.is_url("S3://bucket")
-    assert stores.is_url("simplecache::s3://bucket")
-    assert not any(map(stores.is_url, ["c:/real", "c://real", "/a/b", "a/b://c", "real", ".://x"]))
+    assert is_url("S3://bucket")
+    assert is_url("simplecache::s3://bucket")
+    assert not any(map(is_url, ["c:/real", "c://real", "/a/b", "a/b://c", "real", ".://x"]))
 
 
 def test_files_of_a_store_travel_to_workers(store: Any) -> None:

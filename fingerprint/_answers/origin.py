@@ -12,6 +12,7 @@ from fingerprint._answers.evidence import Evidence
 from fingerprint._answers.one_pass import ReadingOptions
 from fingerprint._answers.overlap import content_hash, digest
 from fingerprint._base.checks import InputError
+from fingerprint._base.provenance import names_url
 from fingerprint._images import loading
 from fingerprint._patches import gain_reals, gains
 
@@ -78,6 +79,10 @@ class Origin:
             raise InputError(
                 "evidence: this ranking has no images, nor were they given as paths from which to read them again; "
                 "make it by rank"
+            )
+        if any(map(names_url, sources.values())):
+            raise InputError(
+                "evidence: this ranking has no images, and URLs that a file names are never opened; make it by rank"
             )
         options = ReadingOptions(
             mask=settings["mask"],

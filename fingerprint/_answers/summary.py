@@ -9,7 +9,7 @@ from fingerprint._base import checks, display, output, packing
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import failed_lines
 from fingerprint._base.frozen import Frozen
-from fingerprint._base.provenance import Provenance
+from fingerprint._base.provenance import Provenance, is_url
 from fingerprint._base.public import public
 from fingerprint._evidence import engine
 from fingerprint._evidence.summary import Findings, join
@@ -133,8 +133,12 @@ def _is_text(patients: object) -> bool:
 
 def _is_provenance(made: object) -> bool:
     """Whether this can be the provenance of a file."""
-    known = isinstance(made, dict) and sorted(made) == sorted(_MADE)
-    return made is None or (known and isinstance(made, dict) and {"fake", "real"} <= {*made["sources"]})
+    if made is None:
+        return True
+    if not isinstance(made, dict) or sorted(made) != sorted(_MADE):
+        return False
+    sources, settings = made["sources"], made["settings"]
+    return isinstance(sources, dict) and isinstance(settings, dict) and {"fake", "real"} <= sources.keys()
 
 
 def findings_of(summary: Summary, about: Mapping[str, Any], model: Findings, argument: str) -> Findings:
@@ -155,9 +159,12 @@ def findings_of(summary: Summary, about: Mapping[str, Any], model: Findings, arg
 
 
 def source_of(summary: Summary) -> Source:
-    """Return the synthetic images where they are files in the one place from which all were read; else none."""
+    """Return the synthetic images where they are files in the one place from which all were read; else none.
+
+    A Summary may come from strangers, so that a URL that it names is not opened.
+    """
     source = None if summary.provenance is None else summary.provenance.sources["fake"]
-    return source if isinstance(source, str) else iter(())
+    return source if isinstance(source, str) and not is_url(source) else iter(())
 
 
 def _held(summary: Summary) -> Held[Findings]:

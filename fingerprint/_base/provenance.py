@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ _SOURCES = {
     *("development", "test"),
     *("used_scores", "unused_scores", "truth", "predicted_or_scores"),
 }
+_URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)  # of two letters: `c:` is a drive
 _WITHOUT_EFFECT = {"block", "threads", "executor", "checkpoint", "progress"}  # on the result
 
 
@@ -95,6 +97,18 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
         return made
 
     return wrapper
+
+
+def is_url(path: str) -> bool:
+    """Say whether a path is the URL of a store."""
+    return _URL.match(path) is not None
+
+
+def names_url(source: object) -> bool:
+    """Say whether a recorded source names a URL: of a file by strangers, it must not be opened."""
+    if isinstance(source, list | tuple):
+        return any(map(names_url, source))
+    return isinstance(source, str) and is_url(source)
 
 
 def now() -> str:

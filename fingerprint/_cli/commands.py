@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fingerprint
 from fingerprint._base.output import printable, replaced, write_csv
+from fingerprint._base.provenance import names_url
 from fingerprint._cli import beginning, challenge, tables
 from fingerprint._cli import options as shared
 from fingerprint._cli.command import Command, Outcome
@@ -118,6 +119,8 @@ def _merge(options: Namespace) -> Outcome:
         raise fingerprint.InputError("PART: expected what summarise wrote, got checkpoints of another command")
     made, given = whole.provenance, {name: getattr(options, name) for name in ("real", "reference", "population")}
     sources = {name: made.sources[name] if path is None else path for name, path in given.items()}
+    if urls := [name for name, path in given.items() if path is None and names_url(sources[name])]:
+        raise fingerprint.InputError(f"PART: names a URL, which is opened only where you give it; add --{urls[0]}")
     settings = {name: value for name, value in made.settings.items() if name not in ("part", "groups")}
     groups = shared.groups(options)
     ranking = fingerprint.rank(

@@ -17,6 +17,7 @@ from fingerprint._base import checks
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
+from fingerprint._base.provenance import is_url
 from fingerprint._images import arrays, dicom, files, formats, grey, stores
 from fingerprint._images.blocks import Arrays, File, Task, Unread
 from fingerprint._images.slices import Slices
@@ -100,7 +101,7 @@ def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
     """Yield what is at a path; names of files in a folder are paths inside it, or begin with the folder."""
     if not isinstance(path, str):
         raise InputError(f"{options.argument}: expected paths as text, got {checks.describe(path)}")
-    if stores.is_url(path):
+    if is_url(path):
         yield from _at_url(path, options, inside=inside)
         return
     where = Path(path)

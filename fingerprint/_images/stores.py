@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 Info: TypeAlias = "dict[str, Any]"  # what a store says of a file or folder: name, size, type and more
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)  # of two letters: `c:` is a drive
 _WHY = {FileNotFoundError: "no such file or folder", PermissionError: "permission denied", TimeoutError: "timed out"}
-
-
-def is_url(path: str) -> bool:
-    """Say whether a path is the URL of a store."""
-    return _URL.match(path) is not None
 
 
 @dataclass(frozen=True)
