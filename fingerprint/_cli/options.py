@@ -326,15 +326,17 @@ class Outputs:
             self.written.append(f"Names in {path} are hashed with the salt {salt}. Keep it where the names are")
 
 
-def _checked(options: Namespace) -> Any:
+def _checked(options: Namespace) -> list[tuple[str, ...]]:
     """Return what `fingerprint.check` finds in the images of a command; nothing where they are not at hand."""
     if "fake" not in options:
-        return ()
+        return []
     known = reading(options)
     known = {name: known[name] for name in ("groups", "size", "window", "grey", "recursive", "threads", "progress")}
     if "used" in options:
-        return fingerprint.check(options.used, options.fake, unused=options.unused, **known)
-    return fingerprint.check(options.real, options.fake, reference=options.reference, **known)
+        found = fingerprint.check(options.used, options.fake, unused=options.unused, **known)
+    else:
+        found = fingerprint.check(options.real, options.fake, reference=options.reference, **known)
+    return [tuple(map(as_options, row)) for row in found]
 
 
 def in_words(error: Exception) -> str:
