@@ -37,7 +37,7 @@ def test_reference_quantiles_are_what_one_in_so_many_others_leave(name, monkeypa
     monkeypatch.setattr(patch_gains, "best_products", getattr(patch_gains, f"best_{name}"))
     prepared = prepare_patches(waves(0, 7, 20, 24), mirror=False, one_in=3)
     patches, grid = prepared.patches, prepared.grid
-    images = np.stack([cells_of(image, grid) for image in waves(0, 7, 20, 24)])
+    images = cells_of(waves(0, 7, 20, 24), grid)
     windows = GainWindows.of(images, grid)
     for i, r, c in np.argwhere(patches.norms[0] > 0):
         pixels, scales = windows.at(r, c)

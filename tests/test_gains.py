@@ -62,6 +62,27 @@ def test_gains_of_larger_cells_equal_the_oracle():
     assert found.offsets[at].tolist() == [-2, -3]
 
 
+def test_a_pair_that_gains_much_is_searched_by_every_half_cell():
+    real, fake = waves(3, 3, 128, 128), waves(4, 2, 128, 128)
+    fake[0, :, 3:] = real[0, :, :-3]  # by a cell of 2 x 2 pixels and a half
+    fake[1, 40:60, 40:60] = real[1, 40:60, 43:63]
+    prepared = prepare_patches(real, mirror=False)
+    windows = GainWindows.of(cells_of(fake, prepared.grid), prepared.grid)
+    about = prepared.patches.norms[0].reshape(3, -1), prepared.quantiles[0].reshape(3, -1)
+    every, first = (
+        gains.log2_gains(
+            windows.best(prepared.patches, np.zeros((1, 2), int), prepared.grid.shape, every=every), *about
+        ).sum(axis=2)
+        for every in (True, False)
+    )
+    much = 60 * 2**15
+    assert every[0, 0] > first[0, 0] > much
+    assert much > every[1, 1] > first[1, 1] > 0
+    np.testing.assert_array_equal(gains._sums(prepared, fake)[0], np.where(first > much, every, first))
+    for i in range(2):
+        assert gains.explain(prepared, i, fake[i]).total == gains._sums(prepared, fake)[0][i, i] * 2.0**-15
+
+
 def test_net_gains_find_the_copies():
     real, fake = planted()
     prepared = prepare_patches(real)
@@ -142,10 +163,10 @@ def test_both_forms_add_up_the_same(mirror, deciding, monkeypatch):
     real[3, :70] = 0
     prepared = prepare_patches(real, mirror=mirror)
     grid = prepared.grid
-    windows = GainWindows.of(np.stack([cells_of(image, grid) for image in fake]), grid)
+    windows = GainWindows.of(cells_of(fake, grid), grid)
     mirrored = np.random.default_rng(0).random((5, 7)) < 0.5 * mirror
     mirrored[0], mirrored[1] = False, mirror  # all one way
-    some = (windows, grid.deciding, (1, 1)) if deciding else (windows, np.array([[1, 2]]), (9, 11))
+    some = windows, prepared.deciding if deciding else prepared.sites(np.array([[1, 2]]), (9, 11))
     found = gains._sums_at(prepared, *some, mirrored)
     monkeypatch.setattr(patch_gains, "sum_gains", patch_gains.sum_gains_numpy)
     expected = gains._sums_at(prepared, *some, mirrored)

@@ -265,8 +265,3 @@ def least_contrast(deviations: Array, level: float) -> float:
     """
     median = float(np.median(deviations))
     return max(median / _FLAT, min(NEAR_COPY * level, median / _SAME))
-
-
-def without_flat(pixels: Array, flat: Array) -> Array:
-    """Return images, (n, h, w), of which flat ones are 0 all over, so that none of their patches counts."""
-    return np.where(flat[:, None, None], pixels.dtype.type(0), pixels) if flat.any() else pixels

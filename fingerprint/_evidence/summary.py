@@ -11,10 +11,10 @@ import numpy as np
 from fingerprint._base import failures, histogram
 from fingerprint._base.best import Best
 from fingerprint._base.naming import natural_key
-from fingerprint._evidence.reals import without_flat
 from fingerprint._images.blocks import places_of
 from fingerprint._images.record import positions
 from fingerprint._patches import gains
+from fingerprint._patches.gain_reals import without_flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -31,13 +31,18 @@ def const(value: int) -> Any:  # pragma: no cover  (emits LLVM)
 
 
 def read(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
-    value = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    value = builder.load(_as_pointer(builder, address, kind))
     value.align = 1
     return value
 
 
 def write(builder: Any, value: Any, address: Any) -> None:  # pragma: no cover  (emits LLVM)
-    builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = 1
+    builder.store(value, _as_pointer(builder, address, value.type)).align = 1
+
+
+def _as_pointer(builder: Any, address: Any, kind: Any) -> Any:  # pragma: no cover  (emits LLVM)
+    cast = builder.bitcast if isinstance(address.type, ir.PointerType) else builder.inttoptr
+    return cast(address, kind.as_pointer())
 
 
 def prefetch(builder: Any, address: Any) -> Any:  # pragma: no cover  (emits LLVM)

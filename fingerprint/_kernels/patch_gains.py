@@ -19,6 +19,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fingerprint._kernels.compiler import cgutils, chosen, kernel
+from fingerprint._kernels.layout import shifts_of
 from fingerprint._kernels.llvm import (
     AVX512,
     BYTES,
@@ -39,7 +40,7 @@ from fingerprint._kernels.llvm import (
 
 
 @kernel
-def cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
+def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
     """Sum cells of `spread` x `spread` squares of `step` x `step` pixels, one at every square, into out int32."""
     h, w = out.shape
     squares = np.zeros((h + spread - 1, w + spread - 1), np.int32)
@@ -69,8 +70,14 @@ def cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def stretch(grid, low, factor, out):  # type: ignore[no-untyped-def]
-    """Stretch a grid of sums, int32, to 8 bits: each less `low`, times `factor`, rounded, into out uint8."""
+def _stretch(grid, out):  # type: ignore[no-untyped-def]
+    """Stretch a grid of sums, int32, to the range of out uint8."""
+    low = high = grid[0, 0]
+    for y in range(grid.shape[0]):
+        source = grid[y]
+        for x in range(grid.shape[1]):
+            low, high = min(low, source[x]), max(high, source[x])
+    factor = np.float32(255.0 / max(np.int64(high) - np.int64(low), 1))
     for y in range(grid.shape[0]):
         source, target = grid[y], out[y]
         for x in range(grid.shape[1]):
@@ -78,7 +85,23 @@ def stretch(grid, low, factor, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def lay_out(image, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
+def reduce(images, step, spread, out):  # type: ignore[no-untyped-def]
+    """Reduce images (m, h, w) to cells, each stretched to the range of out uint8, see `_cell_grid`."""
+    sums = np.empty(out.shape[1:], np.int32)
+    for i in range(images.shape[0]):
+        _cell_grid(images[i], step, spread, sums)
+        _stretch(sums, out[i])
+
+
+@kernel
+def lay_out(images, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
+    """Lay out and weigh the windows of images (m, h, w) uint8, each as `_lay_out` does."""
+    for i in range(images.shape[0]):
+        _lay_out(images[i], spread, radius, words[i], sums[i], scales[i])
+
+
+@kernel
+def _lay_out(image, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
     """Lay out and weigh the windows of 8 x 8 numbers, `spread` apart, of an image (h, w) uint8.
 
     At [radius + y, radius + x] words uint32 gets the number at (y, x) and the three to its right; and, for the window
@@ -172,8 +195,8 @@ def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LL
     return builder.bitcast(builder.select(builder.icmp_signed(">", bits, others), bits, others), REALS)
 
 
-def _row_of_quarters(shifts: int) -> Any:
-    """Return an intrinsic for a row of `columns` quarters of 16 real images, and `shifts` shifts side by side.
+def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
+    """Return an intrinsic for a row of `columns` quarters of 16 real images, and `shifts` shifts, `apart` steps apart.
 
     The products of two quarters side by side and of the two above them are those of a patch: the vector of 16 images at
     `best` is raised to the largest scaled one. Sums of two side by side are left at `above`, (columns - 1, shifts)
@@ -186,26 +209,29 @@ def _row_of_quarters(shifts: int) -> Any:
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        words, sums, scales, down, right, quarters, means, columns, complete, above, best = arguments
+        down, columns, complete = (arguments[n] for n in (3, 6, 7))
+        # pointers, as the compiler gives each integer that is made an address a register of its own
+        words, sums, scales, quarters, means, above, best = (
+            builder.inttoptr(arguments[n], I8.as_pointer()) for n in (0, 1, 2, 4, 5, 8, 9)
+        )
+        rows = [builder.gep(words, [builder.mul(down, const(_PARTS * row))]) for row in range(4)]
         add = add_products_of_bytes if BYTES else add_products_of_words
-        step = builder.mul(right, const(_PARTS))
+        right = 16 * spread  # bytes to the next quarter
 
-        def at(base: Any, index: Any, pitch: Any, more: int = 0) -> Any:
-            pitch = const(pitch) if isinstance(pitch, int) else pitch
-            return builder.add(builder.add(base, builder.mul(index, pitch)), const(more))
+        def at(base: Any, index: Any, pitch: int, more: int = 0) -> Any:
+            return builder.gep(builder.gep(base, [builder.mul(index, const(pitch))]), [const(more)])
 
         def products(column: Any, part: range) -> dict[int, Any]:
             found = {shift: ir.Constant(SUMS, [0] * 16) for shift in part}
             for row, half in np.ndindex(4, _PARTS):
                 numbers = read(builder, at(quarters, column, 256 * _PARTS, 64 * (_PARTS * row + half)), SUMS)
-                line = at(at(words, column, step, 4 * half), const(_PARTS * row), down)
                 for shift in part:
-                    word = read(builder, builder.add(line, const(4 * _PARTS * shift)), I32)
+                    word = read(builder, at(rows[row], column, _PARTS * right, 4 * (_PARTS * apart * shift + half)), I32)
                     found[shift] = add(builder, found[shift], splat(builder, word, SUMS), numbers)
             return found
 
         def scaled(site: Any, total: Any, mean: Any, shift: int) -> Any:
-            weights = (read(builder, at(side, site, right, 4 * shift), F32) for side in (sums, scales))
+            weights = (read(builder, at(side, site, right, 4 * apart * shift), F32) for side in (sums, scales))
             window, scale = (splat(builder, weight, REALS) for weight in weights)
             return builder.fmul(multiply_add(builder, mean, window, builder.sitofp(total, REALS)), scale)
 
@@ -247,7 +273,6 @@ def _row_of_quarters(shifts: int) -> Any:
         sums: Any,
         scales: Any,
         down: Any,
-        right: Any,
         quarters: Any,
         means: Any,
         columns: Any,
@@ -255,16 +280,17 @@ def _row_of_quarters(shifts: int) -> Any:
         above: Any,
         best: Any,
     ) -> Any:  # pragma: no cover
-        return types.void(*[types.int64] * 11), generate
+        return types.void(*[types.int64] * 10), generate
 
     return row
 
 
-_row5, _row9 = _row_of_quarters(5), _row_of_quarters(9)
+_row5, _row9 = _row_of_quarters(5, 1, 1), _row_of_quarters(9, 2, 1)
+_even, _odd = _row_of_quarters(5, 2, 2), _row_of_quarters(4, 2, 2)
 
 
 @kernel
-def _search(words, sums, scales, place, radius, spread, quarters, means, halves, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def _search(words, sums, scales, place, radius, spread, every, quarters, means, halves, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Raise best (rows, columns, 16) to the largest scaled products of patches of 16 images with the windows of one.
 
     The patches are those of quarters (rows of the image, columns of the image, 4, 16) from `place` on: (y, x) in the
@@ -273,7 +299,7 @@ def _search(words, sums, scales, place, radius, spread, quarters, means, halves,
     """
     y, x, r0, c0 = place
     side, columns, z = 2 * radius + 1, best.shape[1] + 1, above.ctypes.data
-    stride, down, right = sums.strides[0], spread * sums.strides[0], 16 * spread
+    stride, down = sums.strides[0], spread * sums.strides[0]
     numbers, pitch = quarters[r0, c0].ctypes.data, quarters.strides[0]
     if _PARTS > 1:
         for r in range(best.shape[0] + 1):
@@ -281,16 +307,20 @@ def _search(words, sums, scales, place, radius, spread, quarters, means, halves,
         numbers, pitch = halves.ctypes.data, halves.strides[0]
     for dy in range(side):
         for r in range(best.shape[0] + 1):
-            here = (y + dy + 4 * spread * r) * stride + 4 * x
+            here = (y + dy + 4 * spread * r) * stride + 4 * (x + (0 if every else dy % spread))
             last = here - 4 * down
             w, s, q = words.ctypes.data + _PARTS * here, sums.ctypes.data + last, scales.ctypes.data + last
             b = numbers + r * pitch
             m = means.ctypes.data + (r0 + r - 1) * means.strides[0] + c0 * means.strides[1]
             out = best.ctypes.data + (r - 1) * best.strides[0]
-            if side == 9:
-                _row9(w, s, q, down, right, b, m, columns, r, z, out)
+            if spread == 1:
+                _row5(w, s, q, down, b, m, columns, r, z, out)
+            elif every:
+                _row9(w, s, q, down, b, m, columns, r, z, out)
+            elif dy % 2 == 0:
+                _even(w, s, q, down, b, m, columns, r, z, out)
             else:
-                _row5(w, s, q, down, right, b, m, columns, r, z, out)
+                _odd(w, s, q, down, b, m, columns, r, z, out)
 
 
 @kernel
@@ -302,7 +332,7 @@ def _spaces(words, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (
 
 
 @kernel
-def best_compiled(words, sums, scales, places, radius, spread, quarters, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+def best_compiled(words, sums, scales, places, radius, spread, every, quarters, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Raise best (m, groups, places, rows, columns, 16) to the largest scaled products, of 16 real images a group.
 
     The patches are as many, down and across, as best has, from each of the places on: see `_search`, also for
@@ -318,7 +348,7 @@ def best_compiled(words, sums, scales, places, radius, spread, quarters, means, 
             for p in range(places.shape[0]):
                 place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
                 found = best[f, g, p]
-                _search(laid, sums[f], scales[f], place, radius, spread, quarters[g], means[g], halves, above, found)
+                _search(laid, sums[f], scales[f], place, radius, spread, every, quarters[g], means[g], halves, above, found)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -356,6 +386,7 @@ def sum_gains_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (no
     places,
     radius,
     spread,
+    every,
     quarters,
     means,
     norms,
@@ -403,7 +434,7 @@ def sum_gains_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (no
             best[:] = zero
             for p in range(places.shape[0]):
                 place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
-                _search(laid, sums[f], scales[f], place, radius, spread, side, mean, halves, above, best[p])
+                _search(laid, sums[f], scales[f], place, radius, spread, every, side, mean, halves, above, best[p])
             gained[:] = 0
             for p in range(n_patches):
                 for lane in range(16):
@@ -424,6 +455,7 @@ def best_numpy(
     places: Any,
     radius: int,
     spread: int,
+    every: bool,
     quarters: Any,
     means: Any,
     above: Any,
@@ -431,7 +463,7 @@ def best_numpy(
 ) -> None:
     """Like `best_compiled`, without the compiler."""
     del sums, above  # sums of windows are those of their words; nothing is kept from row to row
-    shifts = [(dy, dx) for dy in range(2 * radius + 1) for dx in range(2 * radius + 1)]
+    shifts = [(radius + dy, radius + dx) for dy, dx in shifts_of(radius, spread, every)]
     for p, (y, x, r0, c0) in enumerate(places):
         for r, c in np.ndindex(*best.shape[3:5]):
             corners = [(y + 4 * spread * r + dy, x + 4 * spread * c + dx) for dy, dx in shifts]
@@ -454,6 +486,7 @@ def sum_gains_numpy(
     places: Any,
     radius: int,
     spread: int,
+    every: bool,
     quarters: Any,
     means: Any,
     norms: Any,
@@ -469,7 +502,7 @@ def sum_gains_numpy(
     """Like `sum_gains_compiled`, without the compiler."""
     for side in range(len(quarters)):
         room = np.zeros((len(words), len(quarters[side]), *best.shape), np.float32)
-        best_numpy(words, sums, scales, places, radius, spread, quarters[side], means[side], above, room)
+        best_numpy(words, sums, scales, places, radius, spread, every, quarters[side], means[side], above, room)
         found = room.reshape(*room.shape[:2], -1, 16)
         rests = np.maximum(np.float32(1) - found * norms[side], np.float32(0)) + floor
         gains = np.maximum(quantiles[side] - rests.view(np.int32), 0) >> 8

@@ -5,22 +5,44 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fingerprint._base import concurrency
 from fingerprint._base.representatives import representatives
-from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid, cells_of, in_groups
+from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid, cells_of, in_groups, sites_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fingerprint._base.types import Array
 
 FLOOR = np.float32(2.0**-13)  # added to 1 - correlation: what rounding to 8 bits leaves of a perfect match
 CUT_AT_ONCE = 64  # real images that are cut, and whose matches in all others are in memory
 _CONTRAST = 1  # standard deviation below which a patch is flat, in 255ths of the range of its image
+
+
+class Sites(NamedTuple):
+    """Places at which the patches of real images are sought, and what the kernels take of these patches.
+
+    Parameters
+    ----------
+    firsts : ndarray
+        (k, 2) int64: row and column of the first patch of each part of the grid.
+    shape : tuple of int
+        How many patches each part has, down and across.
+    norms, quantiles : ndarray
+        (1 or 2, groups, patches, 16): those of `GainReals`, 16 images a group.
+    decide : ndarray
+        (patches,) int32: -1 for the patches that decide whether an image is mirrored, 0 for others.
+    """
+
+    firsts: Array
+    shape: tuple[int, int]
+    norms: Array
+    quantiles: Array
+    decide: Array
 
 
 @dataclass(frozen=True)
@@ -58,9 +80,22 @@ class GainReals:
         return GainReals(self.grid, self.patches.some(part), self.quantiles[:, part])
 
     @cached_property
-    def packed(self) -> Array:
-        """Return the reference quantiles, 16 images a group, see `GainPatches.packed`."""
-        return in_groups(self.quantiles)
+    def everywhere(self) -> Sites:
+        """Return the places of all patches."""
+        return self.sites(np.zeros((1, 2), np.int64), self.grid.shape)
+
+    @cached_property
+    def deciding(self) -> Sites:
+        """Return the places of the patches that decide whether an image is mirrored."""
+        return self.sites(self.grid.deciding, (1, 1))
+
+    def sites(self, firsts: Array, shape: tuple[int, int]) -> Sites:
+        """Return the places of `shape` patches, down and across, from each of the `firsts` on."""
+        sites = np.array(sites_of(firsts, shape), np.int64).reshape(-1, 2)
+        places, deciding = (np.ravel_multi_index(some.T, self.grid.shape) for some in (sites, self.grid.deciding))
+        packed = (self.patches.packed[2], in_groups(self.quantiles))
+        norms, quantiles = (side.reshape(*side.shape[:2], -1, 16).take(places, axis=2) for side in packed)
+        return Sites(firsts, shape, norms, quantiles, -np.isin(places, deciding).astype(np.int32))
 
     @property
     def informative(self) -> Array:
@@ -109,15 +144,15 @@ def prepare_patches(
         Can be pickled.
     """
     grid = PatchGrid.of(*pixels.shape[1:])
-    blank = np.zeros(pixels.shape[1:], pixels.dtype)
 
-    def cells(images: Iterable[int]) -> Array:
-        return np.stack([cells_of(blank if flat is not None and flat[i] else pixels[i], grid) for i in images])
+    def cells(images: Array) -> Iterator[Array]:
+        for first in range(0, len(images), at_once):
+            some = images[first : first + at_once]
+            yield cells_of(pixels[some] if flat is None else without_flat(pixels[some], flat[some]), grid)
 
     chosen = representatives(len(pixels))
-    windows = GainWindows.of(cells(chosen), grid)
-    parts = [range(first, min(first + at_once, len(pixels))) for first in range(0, len(pixels), at_once)]
-    some_of = [GainPatches.of(cells(part), grid, _CONTRAST) for part in parts]
+    windows = GainWindows.of(np.concatenate(list(cells(chosen))), grid)
+    some_of = [GainPatches.of(part, grid, _CONTRAST) for part in cells(np.arange(len(pixels)))]
     quantiles = _reference_quantiles(windows, some_of, chosen, one_in, threads)
     del windows
     patches = GainPatches.joined(some_of)
@@ -154,6 +189,11 @@ def _reference_quantiles(
 
     concurrency.run(measure, itertools.product(range(rows), range(len(parts))), threads=threads)
     return quantiles
+
+
+def without_flat(pixels: Array, flat: Array) -> Array:
+    """Return images, (n, h, w), of which flat ones are 0 all over, so that none of their patches counts."""
+    return np.where(flat[:, None, None], pixels.dtype.type(0), pixels) if flat.any() else pixels
 
 
 def unexplained(correlation: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerprint._kernels.layout import shifts_of
 from fingerprint._kernels.memory import aligned
 
 if TYPE_CHECKING:
@@ -89,8 +90,13 @@ class PatchGrid:
     @property
     def offsets(self) -> Array:
         """Return (n, 2) int64: the shifts that are searched, row by row, in pixels."""
-        steps = np.arange(-self.radius, self.radius + 1) * self.step
-        return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+        return np.array(shifts_of(self.radius, self.spread, every=True), np.int64) * self.step
+
+    @property
+    def first(self) -> Array:
+        """Return (n,) bool: which of the shifts are searched first."""
+        first = shifts_of(self.radius, self.spread, every=False)
+        return np.array([shift in first for shift in shifts_of(self.radius, self.spread, every=True)])
 
     @property
     def cell_shape(self) -> tuple[int, int]:
@@ -98,14 +104,12 @@ class PatchGrid:
         return tuple(length // self.step - self.spread + 1 for length in (self.height, self.width))  # type: ignore[return-value]
 
 
-def cells_of(image: Array, grid: PatchGrid) -> Array:
-    """Return the cells of an image, one at every step, stretched to the range of uint8."""
+def cells_of(images: Array, grid: PatchGrid) -> Array:
+    """Return the cells of images (m, h, w), one at every step, each image stretched to the range of uint8."""
     from fingerprint._kernels import patch_gains as kernels
 
-    sums, out = np.empty(grid.cell_shape, np.int32), np.empty(grid.cell_shape, np.uint8)
-    kernels.cell_grid(image, grid.step, grid.spread, sums)
-    low, high = sums.min(), sums.max()
-    kernels.stretch(sums, low, np.float32(255 / max(int(high) - int(low), 1)), out)
+    out = np.empty((len(images), *grid.cell_shape), np.uint8)
+    kernels.reduce(images, grid.step, grid.spread, out)
     return out
 
 
@@ -226,8 +230,8 @@ class GainWindows:
         rows, columns = (max(0, length - 7 * s) for length in grid.cell_shape)
         shape = len(images), rows + 7 * s + margin, columns + 4 * s + margin
         words, sums, scales = np.zeros(shape, np.uint32), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for maps in zip(images, words, sums, scales, strict=True) if rows and columns else ():
-            kernels.lay_out(maps[0], s, grid.radius, *maps[1:])
+        if rows and columns:
+            kernels.lay_out(images, s, grid.radius, words, sums, scales)
         top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
         return cls(top, left, s, grid.radius, words, sums, scales)
 
@@ -237,15 +241,16 @@ class GainWindows:
 
     def at(self, row: int, column: int) -> tuple[Array, Array]:
         """Return the windows around a patch, (m, n, 64) uint8, and their scales, shift by shift, row by row."""
-        (y, x), s, side = self.place(row, column), self.spread, 2 * self.radius + 1
-        shifts = [(y + dy, x + dx) for dy in range(side) for dx in range(side)]
+        (y, x), s = self.place(row, column), self.spread
+        shifts = [(y + self.radius + dy, x + self.radius + dx) for dy, dx in shifts_of(self.radius, s, every=True)]
         found = [self.words[:, v : v + 8 * s : s, u : u + 8 * s : 4 * s].reshape(-1, 16) for v, u in shifts]
         windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8)
         return windows, np.stack([self.scales[:, v, u] for v, u in shifts], axis=1)
 
-    def best(self, patches: GainPatches, firsts: Array, shape: tuple[int, int]) -> Array:
+    def best(self, patches: GainPatches, firsts: Array, shape: tuple[int, int], *, every: bool = True) -> Array:
         """Return the largest scaled product of every image with patches of real ones, (m, n, n_sites) float32.
 
+        At every shift, or those that are searched first.
         The patches are those at `sites_of(firsts, shape)`. A scaled product times the norm of its patch is a
         correlation.
         """
@@ -254,14 +259,14 @@ class GainWindows:
         sites, count = sites_of(firsts, shape), patches.quarters.shape[1]
         quarters, means = (side[0] for side in patches.packed[:2])
         found = aligned((len(self.words), len(quarters), len(firsts), *shape, 16), np.float32)
-        kernels.best_products(*self.arguments(firsts), quarters, means, self.above(shape), found)
+        kernels.best_products(*self.arguments(firsts, every=every), quarters, means, self.above(shape), found)
         sites_last = found.reshape(*found.shape[:2], len(sites), 16).swapaxes(2, 3)
         return np.ascontiguousarray(sites_last).reshape(len(found), -1, len(sites))[:, :count]
 
-    def arguments(self, firsts: Array) -> tuple[Any, ...]:
-        """Return what the kernels take first, for the patches from each of the `firsts` on."""
+    def arguments(self, firsts: Array, *, every: bool) -> tuple[Any, ...]:
+        """Return what the kernels take first, for the patches from each of the `firsts` on, and every shift or some."""
         places = np.array([(*self.place(*first), *first) for first in firsts], np.int64)
-        return self.words, self.sums, self.scales, places, self.radius, self.spread
+        return self.words, self.sums, self.scales, places, self.radius, self.spread, every
 
     def above(self, shape: tuple[int, int]) -> Array:
         """Return work space of the kernels for `shape` patches, see `_row_of_quarters`."""

@@ -13,17 +13,18 @@ from fingerprint._base.frozen import Frozen
 from fingerprint._base.public import public
 from fingerprint._kernels.memory import aligned
 from fingerprint._patches.gain_reals import FLOOR, unexplained
-from fingerprint._patches.gain_search import GainWindows, cells_of, sites_of
+from fingerprint._patches.gain_search import GainWindows, cells_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fingerprint._base.types import Array
-    from fingerprint._patches.gain_reals import GainReals
+    from fingerprint._patches.gain_reals import GainReals, Sites
 
 _UNIT = 2.0**-15  # log2 units in which gains are counted as whole numbers
 _RIVALRY = 2  # see `summarise_gains`
 _BY_CHANCE = int(2 / _UNIT)  # what a patch may gain where a structure happens to match
+_MUCH = int(60 / _UNIT)  # what a pair may gain by chance, in three such structures; beyond it, every shift is searched
 _AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
 
 
@@ -130,6 +131,9 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
     quantile) over what it leaves unexplained in the synthetic image, or 0 where that is negative. The sum of the gains
     of all patches says how much likelier the patches are as copies from this one synthetic image.
 
+    A patch is searched by every other half cell, as the white squares of a chessboard. Where a pair gains more than 60
+    so, which three structures that happen to match may, it is searched by every half cell.
+
     The synthetic image is searched as it is, or mirrored. It is mirrored if that raises the sum of some patches, every
     fourth down and across, by more than 2: one structure that happens to match gains as much.
 
@@ -192,13 +196,15 @@ def explain(real: GainReals, index: int, fake: Array) -> GainMap:
     from fingerprint._kernels.patch_gains import scaled_products
 
     grid, alone = real.grid, real.only(index)
-    windows = GainWindows.of(cells_of(fake, grid)[None], grid)
+    windows = GainWindows.of(cells_of(fake[None], grid), grid)
     side = int(_mirrored(alone, windows)[0, 0])
+    first, much = grid.first, bool(_sums_at(alone, windows, alone.everywhere, np.array([[side > 0]]))[0] > _MUCH)
     gains = np.zeros(grid.shape, np.int64)
     where = np.full(grid.shape, len(grid.offsets) // 2)
     for r, c in np.ndindex(*grid.shape):
         (window,), (scale,) = windows.at(r, c)
         found = scaled_products(window, scale, *alone.patches.at(r, c, mirrored=side))[:, 0]
+        found[~(first | much)] = 0
         best = np.maximum(found.max(), np.float32(0))
         gains[r, c] = log2_gains(best, alone.patches.norms[side, 0, r, c], alone.quantiles[side, 0, r, c])
         where[r, c] = found.argmax() if gains[r, c] else where[r, c]
@@ -218,14 +224,14 @@ def explain(real: GainReals, index: int, fake: Array) -> GainMap:
 
 def _sums(real: GainReals, pixels: Array) -> tuple[Array, Array]:
     """Return the sums of the gains, (m, n) int32, and whether they are those of the mirrored image."""
-    grid = real.grid
-    windows = GainWindows.of(np.stack([cells_of(image, grid) for image in pixels]), grid)
-    everywhere = real, windows, np.zeros((1, 2), np.int64), grid.shape
-    as_is, deciding = _sums_at(*everywhere, np.zeros((len(pixels), real.count), bool))
+    windows = GainWindows.of(cells_of(pixels, real.grid), real.grid)
+    total, deciding = _sums_at(real, windows, real.everywhere, np.zeros((len(pixels), real.count), bool))
     mirrored = _mirrored(real, windows, deciding)
-    if not mirrored.any():
-        return as_is, mirrored
-    return np.where(mirrored, _sums_at(*everywhere, mirrored, only=mirrored)[0], as_is), mirrored
+    if mirrored.any():
+        total = np.where(mirrored, _sums_at(real, windows, real.everywhere, mirrored, only=mirrored)[0], total)
+    if (much := total > _MUCH).any() and real.grid.spread > 1:
+        total = np.where(much, _sums_at(real, windows, real.everywhere, mirrored, only=much, every=True)[0], total)
+    return total, mirrored
 
 
 def _mirrored(real: GainReals, windows: GainWindows, as_is: Array | None = None) -> Array:
@@ -236,43 +242,40 @@ def _mirrored(real: GainReals, windows: GainWindows, as_is: Array | None = None)
     way = np.zeros((len(windows.words), real.count), bool)
     if not real.mirror:
         return way
-    deciding = real, windows, real.grid.deciding, (1, 1)
-    as_is = _sums_at(*deciding, way)[0] if as_is is None else as_is
-    return np.asarray(_sums_at(*deciding, ~way)[0] > as_is + _BY_CHANCE)
+    as_is = _sums_at(real, windows, real.deciding, way)[0] if as_is is None else as_is
+    return np.asarray(_sums_at(real, windows, real.deciding, ~way)[0] > as_is + _BY_CHANCE)
 
 
 def _sums_at(
     real: GainReals,
     windows: GainWindows,
-    firsts: Array,
-    shape: tuple[int, int],
+    sites: Sites,
     mirrored: Array,
     only: Array | None = None,
+    *,
+    every: bool = False,
 ) -> Array:
-    """Return the sums (2, m, n) of the gains of the patches at `sites_of(firsts, shape)`, and of the deciding ones.
+    """Return the sums (2, m, n) of the gains of the patches at some places, and of the deciding ones among them.
 
-    Of the patches as they are or mirrored, as `mirrored` (m, n) says. Of pairs that are not in `only` (m, n) sums may
-    be 0.
+    Of the patches as they are or mirrored, as `mirrored` (m, n) says, at every shift or those that are searched first.
+    Of pairs that are not in `only` (m, n) sums may be 0.
     """
     from fingerprint._kernels import patch_gains as kernels
 
-    total = np.zeros((2, *mirrored.shape), np.int32)
-    sites = sites_of(firsts, shape)
-    if not sites:
-        return total
-    numbers, counted = (
-        np.ravel_multi_index(np.transpose(some), real.grid.shape) for some in (sites, real.grid.deciding)
-    )
-    quarters, means, norms = real.patches.packed
-    norms, quantiles = (side.reshape(*side.shape[:2], -1, 16).take(numbers, axis=2) for side in (norms, real.packed))
-    spare = (0, -real.count % 16)
-    padded = np.pad(mirrored, ((0, 0), spare), mode="edge")
-    total = np.pad(total, ((0, 0), (0, 0), spare))
-    groups = len(mirrored), -1, 16
-    wanted = (padded if only is None else np.pad(only, ((0, 0), spare))).reshape(groups).any(axis=2) | (only is None)
-    best = aligned((len(firsts), *shape, 16), np.float32)
-    about = quarters, means, norms, quantiles, FLOOR, padded, wanted, -np.isin(numbers, counted).astype(np.int32)
-    kernels.sum_gains(*windows.arguments(firsts), *about, windows.above(shape), best, total)
+    quarters, means, _ = real.patches.packed
+    groups = len(mirrored), quarters.shape[1], 16
+    total = np.zeros((2, len(mirrored), groups[1] * 16), np.int32)
+    if not len(sites.decide):
+        return total[..., : real.count]
+    ways, wanted = np.empty(total.shape[1:], bool), np.ones(groups[:2], bool)
+    ways[:, : real.count], ways[:, real.count :] = mirrored, mirrored[:, -1:]
+    if only is not None:
+        some = np.zeros(total.shape[1:], bool)
+        some[:, : real.count] = only
+        wanted = some.reshape(groups).any(axis=2)
+    best = aligned((len(sites.firsts), *sites.shape, 16), np.float32)
+    about = quarters, means, sites.norms, sites.quantiles, FLOOR, ways, wanted, sites.decide
+    kernels.sum_gains(*windows.arguments(sites.firsts, every=every), *about, windows.above(sites.shape), best, total)
     return total[..., : real.count]
 
 
