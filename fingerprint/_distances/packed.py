@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 WINDOWS = {f"correlation of window {n + 1}": window_tiles(n) for n in range(9)}
 """From the metric that compares one of nine overlapping windows of half the height and width to its tiles."""
 
-_FROM_DOT_PRODUCTS = frozenset({"euclidean", "l2", "correlation", "tiles", *WINDOWS})  # all from the same ones
+_CORRELATIONS = frozenset({"correlation", *WINDOWS})
+_FROM_DOT_PRODUCTS = frozenset({"euclidean", "l2", "tiles"}) | _CORRELATIONS  # all from the same ones
 _ALL = np.arange(16)  # tiles
 _PANEL = 128  # columns of a panel: both sides of a tile fit the second-level cache
 
@@ -32,7 +33,8 @@ def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, 
 
     ``sums`` and ``squares``, (n, 16) int64, are those of the pixels of each tile. ``bytes``, ``words`` and ``signed``
     are laid out as `_kernels.layout` says. ``centres``, (n,) int64, is taken off the pixels of each image, and
-    ``reach`` is the largest that is left. n counts whole groups of 16 images.
+    ``reach`` is the largest that is left. For each correlation, by its name, (4, n) int64 is what `_about_means` says.
+    n counts whole groups of 16 images.
     """
     from fingerprint._kernels import packing
 
@@ -64,7 +66,9 @@ def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, 
                 packing.byte_moments(arrays["bytes"], starts, group, group + 1, arrays["sums"], arrays["squares"])
 
     concurrency.run(step, parts_of(groups, -(-groups // threads)), threads=threads)
-    return arrays | {"centres": centres, "reach": centres - lowest}
+    tiles = {name: WINDOWS.get(name, _ALL) for name in metrics if name in _CORRELATIONS}
+    about = {name: _about_means(arrays, some, pixels.shape[1:]) for name, some in tiles.items()}
+    return arrays | about | {"centres": centres, "reach": centres - lowest}
 
 
 def panels(a: Side, b: Side, out: dict[str, Array]) -> Iterator[Callable[[], None]]:
@@ -115,7 +119,7 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
                 if t in WINDOWS[window]:
                     products += c
         for window, products in windows.items():
-            _correlate(products, b, a, rows, WINDOWS[window], out[window][:, columns])
+            _correlate(products, b, a, rows, window, out[window][:, columns])
         if "tiles" in out:
             out["tiles"][:, columns] = np.sqrt(worst[: columns.stop - columns.start, : a.count].T)
     else:
@@ -125,35 +129,38 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
         if metric in out:
             gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), divisor, out[metric][:, columns])
     if "correlation" in out:
-        _correlate(total, b, a, rows, _ALL, out["correlation"][:, columns])
+        _correlate(total, b, a, rows, "correlation", out["correlation"][:, columns])
 
 
-def _correlate(products: Array, b: Side, a: Side, rows: slice, tiles: Array, out: Array) -> None:
-    """Fill `out` with correlation distances of some tiles, from their dot products."""
+def _correlate(products: Array, b: Side, a: Side, rows: slice, metric: str, out: Array) -> None:
+    """Fill `out` with correlation distances, from the dot products of what they compare."""
     from fingerprint._kernels import gaps
 
-    area = int(tile_areas(a.shape)[tiles].sum())
-    gaps.correlation(products, _about_means(b, rows, tiles), _about_means(a, slice(None), tiles), area, out)
+    gaps.correlation(products, b.arrays[metric][:, rows].copy(), a.arrays[metric], _area(a.shape, metric), out)
+
+
+def _area(shape: tuple[int, ...], metric: str) -> int:
+    """Return how many pixels a correlation compares."""
+    return int(tile_areas(shape)[WINDOWS.get(metric, _ALL)].sum())
 
 
 def contrasts(side: Side, metric: str) -> Array:
     """Return (n,) float64: the standard deviation of what a correlation compares of each image of a side."""
-    tiles = WINDOWS.get(metric, _ALL)
-    area = int(tile_areas(side.shape)[tiles].sum())
-    rests, squares = _about_means(side, slice(0, side.count), tiles)[2:]
+    area = _area(side.shape, metric)
+    rests, squares = side.arrays[metric][2:, : side.count]
     return np.asarray(np.sqrt(np.maximum(squares - rests * (rests / area), 0) / area))
 
 
-def _about_means(side: Side, rows: slice, tiles: Array) -> Array:
-    """Return what the correlation needs of some tiles of each image.
+def _about_means(arrays: dict[str, Array], tiles: Array, shape: tuple[int, ...]) -> Array:
+    """Return what the correlation needs of some tiles of each image, (4, n) int64.
 
     That is their sum, the mean rounded down, the rest, and the squares about it.
     """
-    area = int(tile_areas(side.shape)[tiles].sum())
-    sums = side.arrays["sums"][rows][:, tiles].sum(axis=1)
+    area = int(tile_areas(shape)[tiles].sum())
+    sums = arrays["sums"][:, tiles].sum(axis=1)
     means = sums // area
     rests = sums - area * means
-    return np.stack([sums, means, rests, side.arrays["squares"][rows][:, tiles].sum(axis=1) - means * (sums + rests)])
+    return np.stack([sums, means, rests, arrays["squares"][:, tiles].sum(axis=1) - means * (sums + rests)])
 
 
 def _fill_manhattan(a: Side, b: Side, columns: slice, out: Array) -> None:

@@ -7,6 +7,7 @@ reads whole cache lines in order, on either side.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,13 @@ def rows_of(side: Any, first: int, last: int, kind: type) -> Any:
     return side[:, first:last].swapaxes(1, 2).reshape(16 * len(side), (last - first) * side.shape[3]).astype(kind)
 
 
+@cache  # arrays that nobody writes to
 def tile_edges(length: int) -> Array:
     """Return the rows or columns at which the tiles begin, and the end."""
     return np.arange(_TILES + 1) * length // _TILES
 
 
+@cache  # arrays that nobody writes to
 def tile_areas(shape: tuple[int, ...]) -> Array:
     """Return the number of pixels of each tile."""
     return np.outer(np.diff(tile_edges(shape[0])), np.diff(tile_edges(shape[1]))).ravel()
@@ -49,6 +52,7 @@ def shifts_of(radius: int, spread: int, every: bool) -> list[tuple[int, int]]:
     return [(down, right) for down in steps for right in steps if every or (down + right) % spread == 0]
 
 
+@cache  # arrays that nobody writes to
 def tile_starts(shape: tuple[int, ...]) -> Array:
     """Return the step of 64 pixels at which each tile begins, and the end."""
     return np.concatenate([[0], np.cumsum(-(-tile_areas(shape) // 64))])
