@@ -11,7 +11,7 @@ import numpy as np
 from fingerprint._base import concurrency
 from fingerprint._distances.side import groups_of, parts_of
 from fingerprint._kernels.layout import tile_areas, tile_edges, tile_starts, window_tiles
-from fingerprint._kernels.memory import unset
+from fingerprint._kernels.memory import unset, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, 
 
     wide, dots = pixels.dtype == np.uint16, not _FROM_DOT_PRODUCTS.isdisjoint(metrics)
     groups, rows, columns = -(-len(pixels) // 16), tile_edges(pixels.shape[1]), tile_edges(pixels.shape[2])
-    starts = tile_starts(pixels.shape[1:])
+    starts, pixels = tile_starts(pixels.shape[1:]), unwritable(pixels)
     arrays = {name: np.zeros((16 * groups, 16), np.int64) for name in ("sums", "squares")}
     lowest, highest, centres = np.zeros((3, 16 * groups), np.int64)
     packed = {}  # the centres of the images in each layout

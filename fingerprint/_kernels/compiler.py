@@ -53,6 +53,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled  # type: ignore[no-any-return]
 
 
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function be compiled in the kernels that call it alone, and not on its own as well."""
+    return numba.njit(inline="always")(function)  # type: ignore[no-any-return]
+
+
 def call(builder: Any, name: str, arguments: list[Any], result: Any = None) -> Any:  # pragma: no cover
     """Emit a call of an LLVM intrinsic."""
     kind = ir.FunctionType(result or ir.VoidType(), [a.type for a in arguments])

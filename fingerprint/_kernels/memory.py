@@ -42,3 +42,10 @@ class Workspace(threading.local):
         if found is None or found.dtype != dtype or found.shape[1:] != shape[1:] or len(found) < shape[0]:
             found = self._arrays[name] = aligned(shape, dtype)
         return found[: shape[0]]
+
+
+def unwritable(array: Array) -> Array:
+    """Return a view that cannot be written to: kernels are compiled once for images that can and that cannot."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

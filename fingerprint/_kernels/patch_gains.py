@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import cgutils, chosen, kernel
+from fingerprint._kernels.compiler import cgutils, chosen, kernel, part
 from fingerprint._kernels.layout import shifts_of
 from fingerprint._kernels.llvm import (
     AVX512,
@@ -39,7 +39,7 @@ from fingerprint._kernels.llvm import (
 )
 
 
-@kernel
+@part
 def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
     """Sum cells of `spread` x `spread` squares of `step` x `step` pixels, one at every square, into out int32."""
     h, w = out.shape
@@ -69,7 +69,7 @@ def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
                     target[x] = np.int32(target[x] + row[x])
 
 
-@kernel
+@part
 def _stretch(grid, out):  # type: ignore[no-untyped-def]
     """Stretch a grid of sums, int32, to the range of out uint8."""
     low = high = grid[0, 0]
@@ -100,7 +100,7 @@ def lay_out(images, spread, radius, words, sums, scales):  # type: ignore[no-unt
         _lay_out(images[i], spread, radius, words[i], sums[i], scales[i])
 
 
-@kernel
+@part
 def _lay_out(image, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
     """Lay out and weigh the windows of 8 x 8 numbers, `spread` apart, of an image (h, w) uint8.
 
@@ -161,7 +161,7 @@ def scaled_products(windows: Any, scales: Any, patches: Any, means: Any) -> Any:
 _PARTS = 1 if BYTES else 2  # words that hold a row of a quarter
 
 
-@kernel
+@part
 def _halve_windows(words, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Write words (h, w) of four uint8 to out (h, w, 2), the numbers 0 and 2 and the numbers 1 and 3, as 16 bits."""
     for y in range(words.shape[0]):
@@ -289,7 +289,7 @@ _row5, _row9 = _row_of_quarters(5, 1, 1), _row_of_quarters(9, 2, 1)
 _even, _odd = _row_of_quarters(5, 2, 2), _row_of_quarters(4, 2, 2)
 
 
-@kernel
+@part
 def _search(words, sums, scales, place, radius, spread, every, quarters, means, halves, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Raise best (rows, columns, 16) to the largest scaled products of patches of 16 images with the windows of one.
 
@@ -323,7 +323,7 @@ def _search(words, sums, scales, place, radius, spread, every, quarters, means, 
                 _odd(w, s, q, down, b, m, columns, r, z, out)
 
 
-@kernel
+@part
 def _spaces(words, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Return work space for the words of an image (h, w) and the quarters of best (rows, columns, 16)."""
     rows, columns = best.shape[0] + 1, best.shape[1] + 1
@@ -371,7 +371,7 @@ def _choose(typing: Any, one: Any, other: Any, mirrored: Any, count: Any, out: A
     return types.void(*[types.int64] * 5), generate
 
 
-@kernel
+@part
 def _chosen(sides, group, mirrored, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the side that mirrored (16,) says."""
     other = sides[sides.shape[0] - 1, group].ctypes.data

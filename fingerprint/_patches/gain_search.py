@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fingerprint._kernels.layout import shifts_of
-from fingerprint._kernels.memory import aligned
+from fingerprint._kernels.memory import aligned, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ def cells_of(images: Array, grid: PatchGrid) -> Array:
     from fingerprint._kernels import patch_gains as kernels
 
     out = np.empty((len(images), *grid.cell_shape), np.uint8)
-    kernels.reduce(images, grid.step, grid.spread, out)
+    kernels.reduce(unwritable(images), grid.step, grid.spread, out)
     return out
 
 
