@@ -226,7 +226,8 @@ def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
             for row, half in np.ndindex(4, _PARTS):
                 numbers = read(builder, at(quarters, column, 256 * _PARTS, 64 * (_PARTS * row + half)), SUMS)
                 for shift in part:
-                    word = read(builder, at(rows[row], column, _PARTS * right, 4 * (_PARTS * apart * shift + half)), I32)
+                    place = at(rows[row], column, _PARTS * right, 4 * (_PARTS * apart * shift + half))
+                    word = read(builder, place, I32)
                     found[shift] = add(builder, found[shift], splat(builder, word, SUMS), numbers)
             return found
 
@@ -348,7 +349,8 @@ def best_compiled(words, sums, scales, places, radius, spread, every, quarters, 
             for p in range(places.shape[0]):
                 place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
                 found = best[f, g, p]
-                _search(laid, sums[f], scales[f], place, radius, spread, every, quarters[g], means[g], halves, above, found)
+                side, mean = quarters[g], means[g]
+                _search(laid, sums[f], scales[f], place, radius, spread, every, side, mean, halves, above, found)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
