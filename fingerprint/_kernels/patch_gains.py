@@ -77,7 +77,8 @@ def _stretch(grid, out):  # type: ignore[no-untyped-def]
         source = grid[y]
         for x in range(grid.shape[1]):
             low, high = min(low, source[x]), max(high, source[x])
-    factor = np.float32(255.0 / max(np.int64(high) - np.int64(low), 1))
+    spread = np.int64(high) - np.int64(low)
+    factor = np.float32(255.0 / spread if spread > 0 else 255.0)
     for y in range(grid.shape[0]):
         source, target = grid[y], out[y]
         for x in range(grid.shape[1]):

@@ -272,7 +272,7 @@ def _sums_at(
     if only is not None:
         some = np.zeros(total.shape[1:], bool)
         some[:, : real.count] = only
-        wanted = some.reshape(groups).any(axis=2)
+        wanted = np.asarray(some.reshape(groups).any(axis=2))
     best = aligned((len(sites.firsts), *sites.shape, 16), np.float32)
     about = quarters, means, sites.norms, sites.quantiles, FLOOR, ways, wanted, sites.decide
     kernels.sum_gains(*windows.arguments(sites.firsts, every=every), *about, windows.above(sites.shape), best, total)
