@@ -21,6 +21,7 @@ from fingerprint import InputError, phantoms
 from fingerprint._base import executors
 from fingerprint._cli import options
 from fingerprint._cli.main import main
+from fingerprint._evidence import engine
 
 REAL, FAKE = phantoms.thorax(8, size=32, seed=1), phantoms.thorax(300, size=32, seed=2)
 
@@ -167,6 +168,47 @@ class Here(ProcessPoolExecutor):
         self.sent, self._max_workers = [], 1
 
     submit = Elsewhere.submit
+
+
+class Unhurried(Executor):
+    """An executor of nobody knows how many workers, which do nothing before somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.waiting, self.most_tasks, self.most_bytes = [], 0, 0
+
+    def submit(self, task, /, *items):
+        waiting = self.waiting
+
+        class Late(Future):
+            def result(self, timeout=None):  # noqa: ARG002
+                waiting.remove(shard)
+                return task(shard)
+
+        (shard,) = items
+        waiting.append(shard)
+        parts = [part for shard in waiting for block in shard for part in block.parts]
+        self.most_tasks = max(self.most_tasks, len(waiting))
+        self.most_bytes = max(self.most_bytes, sum(part.pixels.nbytes for part in parts if hasattr(part, "pixels")))
+        return Late()
+
+
+@pytest.mark.parametrize(
+    ("block", "most", "held"), [(1, 20_000, 19), (4, 20_000, 16), (16, 40_000, 32), (16, 20_000, 16), (16, 5_000, 16)]
+)
+def test_so_many_bytes_of_a_generator_are_in_flight(monkeypatch, block, most, held) -> None:
+    monkeypatch.setattr(engine, "_BYTES_IN_FLIGHT", most)
+    executor = Unhurried()
+    found = fingerprint.rank(REAL, (image[None] for image in FAKE), executor=executor, block=block)
+    assert executor.most_bytes == held * REAL[0].nbytes  # of one block at least
+    assert found == fingerprint.rank(REAL, FAKE)
+
+
+def test_of_files_so_many_shards_are_in_flight(folders, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "_BYTES_IN_FLIGHT", 1)
+    monkeypatch.setattr(engine, "_SHARD", 1)
+    executor = Unhurried()
+    fingerprint.rank(*folders, executor=executor, block=2)
+    assert (executor.most_tasks, executor.most_bytes) == (40 // 2, 0)
 
 
 @pytest.mark.parametrize("kind", [Elsewhere, Here])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._evidence.reals import Reals
-    from fingerprint._images.loading import Failure, Source
+    from fingerprint._images.loading import Failure, Source, Task
 
 _Explained: TypeAlias = "tuple[tuple[str, ...], tuple[Failure, ...], Array]"  # names, failed files, (m, s) scores
 
@@ -237,12 +237,12 @@ class _Explainer:
     real: Reals
     sizes: tuple[int, ...]
 
-    def shard(self, blocks: tuple[engine.Read, ...]) -> _Explained:
+    def shard(self, blocks: tuple[Task, ...]) -> _Explained:
         """Read several blocks and explain them together."""
         names, failed, scores = zip(*map(self, blocks), strict=True)
         return tuple(chain(*names)), tuple(chain(*failed)), np.concatenate(scores)
 
-    def __call__(self, read: engine.Read) -> _Explained:
+    def __call__(self, read: Task) -> _Explained:
         """Read one block and explain it."""
         part = read()
         scores = np.zeros((len(self.sizes), len(part)))

@@ -31,10 +31,19 @@ _FOLDERS: set[str] = set()  # with tasks for worker processes: in these, the one
 _LOADED: dict[str, Any] = {}  # the task that this worker process read last, by its digest
 
 
-def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
+def submit_ordered(
+    executor: Executor,
+    task: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    ahead: int,
+    weigh: Callable[[T], int] = lambda _: 0,
+    most: int = 0,
+) -> Iterator[R]:
     """Yield `task(item)` in the order of the items from an executor, with up to `ahead` of them under way.
 
-    There are no more under way than keep the workers busy, where it is known how many these are. The task itself goes
+    There are no more under way than keep the workers busy, where it is known how many these are. Nor is the next one
+    asked for while they and one like the last would weigh more than `most` together. The task itself goes
     to a worker once, see `_sent_once`. Where a worker process was killed, which breaks its whole pool, what has no
     result yet is computed again in a new pool of the same kind, twice at most. What is under way is cancelled when the
     iteration is abandoned or fails.
@@ -59,7 +68,11 @@ def submit_ordered(executor: Executor, task: Callable[[T], R], items: Iterable[T
         try:
             for item in items:
                 waiting.append((item, _submitted(pools[-1], sent, item)))
-                if len(waiting) >= min(ahead, 2 * (_workers(executor) or ahead) + 1):
+                last = weigh(item)
+                while waiting and (
+                    len(waiting) >= min(ahead, 2 * (_workers(executor) or ahead) + 1)
+                    or sum(weigh(item) for item, _ in waiting) + last > most
+                ):
                     yield next_result()
             while waiting:
                 yield next_result()

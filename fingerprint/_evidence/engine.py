@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -24,14 +23,15 @@ if TYPE_CHECKING:
 
     from fingerprint._evidence.reals import Reals
     from fingerprint._evidence.summary import Findings
+    from fingerprint._images.blocks import Task
     from fingerprint._images.checkpoint import Held
 
 R = TypeVar("R")
-Read: TypeAlias = "Callable[[], Slices]"
 
 CLASSES = (summary.Findings, Best, GainSummary, Scale)  # what a Findings consists of
 _SHARD = 8  # blocks sent to an executor at a time, to send the real images along less often where each task has them
 _SHARDS_IN_FLIGHT = 64
+_BYTES_IN_FLIGHT = 2**29  # pixels that tasks carry, where workers cannot read them, unless those of a block are more
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Summariser:
     real: Reals
     k: int
 
-    def __call__(self, read: Read) -> Findings:
+    def __call__(self, read: Task) -> Findings:
         """Read one block and summarise it."""
         return summary.summarise(self.real, read(), k=self.k)
 
-    def shard(self, blocks: tuple[Read, ...]) -> Findings:
+    def shard(self, blocks: tuple[Task, ...]) -> Findings:
         """Read several blocks and summarise them together."""
         return summary.join([self(read) for read in blocks])
 
@@ -69,7 +69,7 @@ def begin(
 
 def summarise(
     summariser: Summariser,
-    blocks: Iterable[Read],
+    blocks: Iterable[Task],
     *,
     threads: int,
     executor: Executor | None = None,
@@ -84,7 +84,7 @@ def summarise(
     ----------
     summariser : Summariser
         What to do with a block.
-    blocks : iterable of callable
+    blocks : iterable of Task
         Each reads one block. At least one; consumed as slowly as the work proceeds.
     threads : int
         Threads of this process to use when there is no executor.
@@ -105,9 +105,9 @@ def summarise(
 
 
 def map_blocks(
-    one: Callable[[Read], R],
-    several: Callable[[tuple[Read, ...]], R],
-    blocks: Iterable[Read],
+    one: Callable[[Task], R],
+    several: Callable[[tuple[Task, ...]], R],
+    blocks: Iterable[Task],
     *,
     threads: int,
     executor: Executor | None = None,
@@ -132,11 +132,22 @@ def map_blocks(
     """
     if executor is None:
         return concurrency.map_ordered(one, blocks, threads=threads)
-    return executors.submit_ordered(executor, several, _shards(blocks), ahead=_SHARDS_IN_FLIGHT)
+    return executors.submit_ordered(
+        executor, several, _shards(blocks), ahead=_SHARDS_IN_FLIGHT, weigh=_weight, most=_BYTES_IN_FLIGHT
+    )
 
 
-def _shards(blocks: Iterable[Read]) -> Iterator[tuple[Read, ...]]:
-    """Yield the blocks several at a time."""
-    stream = iter(blocks)
-    while shard := tuple(islice(stream, _SHARD)):
+def _shards(blocks: Iterable[Task]) -> Iterator[tuple[Task, ...]]:
+    """Yield the blocks several at a time, but few where they carry many pixels."""
+    shard: tuple[Task, ...] = ()
+    for block in blocks:
+        shard = (*shard, block)
+        if len(shard) == _SHARD or _weight(shard) + block.nbytes > _BYTES_IN_FLIGHT // _SHARDS_IN_FLIGHT:
+            yield shard
+            shard = ()
+    if shard:
         yield shard
+
+
+def _weight(shard: tuple[Task, ...]) -> int:
+    return sum(block.nbytes for block in shard)

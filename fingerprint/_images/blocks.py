@@ -80,6 +80,10 @@ class File:
             return -1, 0
         return status.st_size, status.st_mtime_ns
 
+    @property
+    def nbytes(self) -> int:
+        return len(self.data or b"")
+
     def cut(self, start: int, stop: int) -> File:
         whole = stop - start == self.count
         return self if whole else replace(self, start=self.start + start, stop=self.start + stop)
@@ -115,6 +119,10 @@ class Arrays:
     @property
     def count(self) -> int:
         return len(self.pixels)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.pixels.nbytes)
 
     def cut(self, start: int, stop: int) -> Arrays:
         part = self.pixels[start:stop]
@@ -152,6 +160,10 @@ class Unread:
     @property
     def count(self) -> int:
         return len(self.failed) or bool(self.error)
+
+    @property
+    def nbytes(self) -> int:
+        return 0
 
     def cut(self, start: int, stop: int) -> Unread:
         return replace(self, failed=self.failed[start:stop])
@@ -205,6 +217,11 @@ class Task:
     parts: tuple[Part, ...]
     options: Options
     ignored: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of images that it carries, rather than only says where they are."""
+        return sum(part.nbytes for part in self.parts)
 
     def __call__(self) -> Slices:
         """Read the block.
