@@ -11,7 +11,7 @@ import pytest
 
 import fingerprint
 from fingerprint import InputError
-from fingerprint._base import limits
+from fingerprint._base import bounds, limits
 from fingerprint._evidence import budget
 from fingerprint._evidence.scales import pyramid
 
@@ -29,18 +29,18 @@ def plan(count, side, *, memory=None, block=128, threads=2, dtype=np.uint8):
     [("512MB", 512 * MB), ("2 GiB", 2**31), ("1.5gb", 1500 * MB), ("64MiB", 2**26), (10**9, 10**9), (None, None)],
 )
 def test_a_budget_is_bytes_or_a_text(text, size):
-    assert budget.in_bytes(text) == size
+    assert bounds.in_bytes(text) == size
 
 
 @pytest.mark.parametrize("wrong", ["512", "MB", "-1MB", "1TB2", 1.5, True, ["1GB"]])
 def test_what_is_no_budget_is_refused(wrong):
     with pytest.raises(InputError, match=r"^memory: expected bytes, or text such as '512MB' or '2GiB', got "):
-        budget.in_bytes(wrong)
+        bounds.in_bytes(wrong)
 
 
 def test_an_integer_below_one_is_refused():
     with pytest.raises(InputError, match=r"^memory: expected an integer of at least 1, got 0$"):
-        budget.in_bytes(0)
+        bounds.in_bytes(0)
 
 
 def test_with_much_memory_everything_is_kept_and_blocks_are_as_asked():
@@ -120,5 +120,5 @@ def test_a_process_keeps_to_its_budget_and_finds_the_same(real, side, dtype, fak
     asked = {"real": real, "shape": (side, side), "dtype": dtype, "fake": fake}
     bound = peak_of(**asked, options={"memory": memory, "threads": 2})
     free = peak_of(**asked, options={"threads": 2})
-    assert bound["peak"] <= budget.in_bytes(memory)
+    assert bound["peak"] <= bounds.in_bytes(memory)
     assert (bound["scores"], bound["names"]) == (free["scores"], free["names"])

@@ -16,7 +16,7 @@ import numpy as np
 
 from fingerprint._answers.overlap import digest, refuse_overlap
 from fingerprint._answers.summary import Summary, findings_of
-from fingerprint._base import checks, concurrency, output
+from fingerprint._base import bounds, checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.progress import bar
 from fingerprint._evidence import budget, engine
@@ -107,7 +107,7 @@ class ReadingOptions:
         found = loading.read([path], argument="mask")
         return Mask.of(found[0] if len(found) == 1 else found.pixels)
 
-    def way(self, real: Slices, scales: Sequence[Scale], *, patches: bool, k: int = 16) -> budget.Plan:
+    def way(self, real: Slices, scales: Sequence[Scale], *, patches: bool, k: int = 16) -> bounds.Plan:
         """Choose how to compare real images with blocks of synthetic ones, so that it fits into `memory`."""
         return budget.plan(
             real.pixels,
@@ -116,7 +116,7 @@ class ReadingOptions:
             k=k,
             block=self.block,
             threads=concurrency.resolve(self.threads),
-            memory=budget.in_bytes(self.memory),
+            memory=bounds.in_bytes(self.memory),
         )
 
     @property

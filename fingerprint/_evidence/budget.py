@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base import checks, histogram, limits
-from fingerprint._base.checks import InputError
+from fingerprint._base import bounds, histogram
 from fingerprint._base.representatives import representatives
 from fingerprint._evidence.scales import at_once, prepare_scales
 from fingerprint._images.checkpoint import HELD
@@ -25,51 +22,13 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
     from fingerprint._evidence.scales import Scale
 
-_UNITS = {"MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
-_SHARE = 0.5  # of the memory that is there, where nobody says how much to take
-_PROCESS = 240 * 2**20  # Python, the libraries and the compiled kernels
-_GROUP = 16  # images that are packed together
 _FLOAT = 8  # bytes
 _OTHERS = 100  # nearest other real images of each, and those of a representative that is looked at
 
 
-def in_bytes(memory: object) -> int | None:
-    """Return a budget in bytes, of a number of bytes or a text such as ``"512MB"``; None where there is none."""
-    if memory is None or (isinstance(memory, int) and not isinstance(memory, bool)):
-        return None if memory is None else checks.integer("memory", memory, minimum=1)
-    found = (
-        re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MG]i?B)\s*", memory, re.IGNORECASE) if isinstance(memory, str) else None
-    )
-    if found is None:
-        raise InputError(f"memory: expected bytes, or text such as '512MB' or '2GiB', got {checks.describe(memory)}")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to work through a pass.
-
-    Parameters
-    ----------
-    packed : bool
-        Whether to keep the real images packed, see `fingerprint._evidence.scales.Unpacked`.
-    block : int
-        Synthetic images to read at a time.
-    threads : int
-        Threads to use.
-    peak : int
-        Bytes that the process then takes at most.
-    """
-
-    packed: bool
-    block: int
-    threads: int
-    peak: int
-
-
 def plan(
     pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int, memory: int | None
-) -> Plan:
+) -> bounds.Plan:
     """Choose how to work on real images: as fast as the memory allows. Results do not depend on it.
 
     Parameters
@@ -97,34 +56,19 @@ def plan(
     InputError
         If `memory` is not enough for any way to work; it says how much would be.
     """
-    found = ways(pixels, scales, patches=patches, k=k, block=block, threads=threads)
-    there = limits.available_memory() if memory is None else None
-    most = memory if there is None else _PROCESS + pixels.nbytes + int(_SHARE * there)
-    fitting = next((way for way in found if most is None or way.peak <= most), None)
-    least = min(found, key=lambda way: (way.peak, way.block))
-    if fitting is None and memory is not None:
-        count, (height, width) = len(pixels), pixels.shape[1:]
-        raise InputError(
-            f"memory: expected at least {-(-least.peak // 10**6)} MB for {count} real images of {height}x{width}, got "
-            f"{memory // 10**6} MB; allow more, or give fewer real images"
-        )
-    return fitting or least
+    return bounds.fitting(ways(pixels, scales, patches=patches, k=k, block=block, threads=threads), pixels, memory)
 
 
-def ways(pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int) -> list[Plan]:
+def ways(
+    pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int
+) -> list[bounds.Plan]:
     """Return all ways to work on real images, the fastest first; arguments as for `plan`.
 
     Images that are kept packed come before large blocks, and threads before both.
     """
     needs = _Needs.of(pixels, scales, patches=patches, k=k)
     largest = block_of(block, pixels.nbytes // len(pixels))
-    blocks = sorted({largest, *(size for size in (64, 32, _GROUP, 4, 1) if size < largest)}, reverse=True)
-    return [
-        Plan(packed, size, workers, needs.most(packed=packed, block=size, threads=workers))
-        for workers in dict.fromkeys((threads, *(count for count in (8, 4, 2, 1) if count < threads)))
-        for packed, size in product((True, False), blocks)
-        if size >= min(_GROUP, largest) or workers == 1
-    ]
+    return bounds.ways(needs.most, block=largest, threads=threads, packed=(True, False))
 
 
 @dataclass(frozen=True)
@@ -169,7 +113,7 @@ class _Needs:
 
     @classmethod
     def of(cls, pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int) -> _Needs:
-        blank = np.zeros((_GROUP, *pixels.shape[1:]), pixels.dtype)
+        blank = np.zeros((bounds.GROUP, *pixels.shape[1:]), pixels.dtype)
         sides = {id(side): side for side in prepare_scales(blank, scales).values()}
         packed = sum(array.nbytes for side in sides.values() for array in side.arrays.values())
         cut = window = columns = 0
@@ -182,9 +126,9 @@ class _Needs:
         return cls(
             count=len(pixels),
             chosen=len(representatives(len(pixels))),
-            some=max(_GROUP, min(len(pixels), at_once(pixels))),
+            some=max(bounds.GROUP, min(len(pixels), at_once(pixels))),
             image=pixels.nbytes // len(pixels),
-            side=2 * packed // _GROUP,  # as the second side of dot products, too
+            side=2 * packed // bounds.GROUP,  # as the second side of dot products, too
             cut=cut,
             window=window,
             match=6 * 4 * columns,
@@ -198,8 +142,8 @@ class _Needs:
     def most(self, *, packed: bool, block: int, threads: int) -> int:
         """Return what a process takes at most that works in this way."""
         scales = self.whole + self.windows
-        padded = -(-self.count // _GROUP) * _GROUP
-        kept = _PROCESS + self.count * (self.image + scales * _OTHERS * _FLOAT) + padded * self.side * packed
+        padded = -(-self.count // bounds.GROUP) * bounds.GROUP
+        kept = bounds.PROCESS + self.count * (self.image + scales * _OTHERS * _FLOAT) + padded * self.side * packed
         matrix = self.count * self.chosen * _FLOAT  # of all and the representatives
         learnt = self.whitened * matrix
         working = min(threads, self.shared) * (5 * matrix + 3 * self.chosen**2 * _FLOAT)
@@ -212,7 +156,7 @@ class _Needs:
         matrices = self.whole + self.windows + 4 + 2 * self.whole
         counts = self.count * (self.whole + 1) * len(histogram.edges())
         nearest = self.count * ((self.whole + 1) * min(self.k, block) * 3 + 2 * self.windows) * _FLOAT
-        one = max(block, _GROUP) * (self.image + self.side) + self.some * self.side * (not packed)
+        one = max(block, bounds.GROUP) * (self.image + self.side) + self.some * self.side * (not packed)
         one += self.count * block * (matrices + 2) * _FLOAT
         part = counts * np.min_scalar_type(block).itemsize + nearest
         return threads * one + 2 * threads * part + max(2 * part, min(HELD, 16 * part)) + 3 * counts * 4
