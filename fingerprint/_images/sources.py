@@ -105,12 +105,12 @@ def _at(path: object, options: Options, *, inside: bool) -> Iterator[Entry]:
         yield from _at_url(path, options, inside=inside)
         return
     where = Path(path)
-    status = _status(path)
+    status = _status(where)
     mode = status.st_mode if status else 0
     if stat.S_ISDIR(mode):
         yield from _in_folder(path, "" if inside else f"{where.as_posix()}/", options)
     elif stat.S_ISREG(mode) or (not mode and not inside and path.lower().endswith(formats.SUFFIXES)):
-        yield _file(path, _printable(where.as_posix()), time.time_ns())
+        yield _file(path, _printable(where.as_posix()), time.time_ns(), status)
     elif glob.has_magic(path) and (matches := glob.glob(path, recursive=True)):  # noqa: PTH207 - Path has none for this
         for each in sorted(matches, key=natural_key):
             yield from _at(each, options, inside=False)
@@ -150,7 +150,7 @@ def _in_folder(folder: str, prefix: str, options: Options) -> Iterator[Entry]:
                     (linked if entry.is_symlink() else waiting).append((entry.path, f"{name}{entry.name}/"))
             elif not hidden and _is_image(entry):
                 shown = _printable(name + entry.name)
-                found.append((shown, _file(entry.path, shown, now)))
+                found.append((shown, _file(entry.path, shown, now, _status(entry))))
             else:
                 ignored += 1
     yield from _listed(folder, found, ignored, folders, options)
@@ -197,15 +197,14 @@ def _listed(
     yield from (file for _, file in sorted(found, key=lambda each: natural_key(each[0])))
 
 
-def _file(path: str, name: str, now: int) -> File:
+def _file(path: str, name: str, now: int, status: os.stat_result | None) -> File:
     """Return a file as it is now."""
-    status = _status(path)
     return File(path, name, size=status.st_size, latest=max(now, status.st_mtime_ns)) if status else File(path, name)
 
 
-def _status(path: str) -> os.stat_result | None:
+def _status(path: Path | os.DirEntry[str]) -> os.stat_result | None:
     try:
-        return Path(path).stat()
+        return path.stat()
     except (OSError, ValueError):
         return None
 
