@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fingerprint._base.failures import Failure
     from fingerprint._images.loading import Source
 
-_MADE = ("version", "date", "sources", "settings")
+_SOURCES = {"real", "fake", "reference", "population"}  # of `summarise`, and its settings
+_SETTINGS = {"part", "groups", "method", "k", "mask", "size", "window", "grey", "recursive", "on_error", "memory"}
 _OF_A_PART = ("part", "of how many", "the list of synthetic images")
 
 
@@ -133,12 +134,11 @@ def _is_text(patients: object) -> bool:
 
 def _is_provenance(made: object) -> bool:
     """Whether this can be the provenance of a file."""
-    if made is None:
-        return True
-    if not isinstance(made, dict) or sorted(made) != sorted(_MADE):
-        return False
-    sources, settings = made["sources"], made["settings"]
-    return isinstance(sources, dict) and isinstance(settings, dict) and {"fake", "real"} <= sources.keys()
+    if not isinstance(made, dict) or {*made} != {"version", "date", "sources", "settings"}:
+        return made is None
+    texts = isinstance(made["version"], str) and isinstance(made["date"], str)
+    parts = (made["sources"], _SOURCES), (made["settings"], _SETTINGS)
+    return texts and all(isinstance(part, dict) and {*part} == names for part, names in parts)
 
 
 def findings_of(summary: Summary, about: Mapping[str, Any], model: Findings, argument: str) -> Findings:
