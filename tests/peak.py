@@ -1,4 +1,4 @@
-"""Print the most memory that this process has taken, in bytes, after ranking drawn noise; run by test_budget.py."""
+"""Print the most memory that this process has taken, in bytes, after a search of drawn noise; run by test_budget.py."""
 
 import json
 import sys
@@ -24,8 +24,8 @@ def main():
 
     real = noise(asked["real"])
     stream = (noise(1) for _ in range(asked["fake"]))
-    found = fingerprint.rank(real, stream, **asked.get("options", {}))
-    json.dump({"peak": peak(), "scores": found.scores.tolist(), "names": found.names}, sys.stdout)
+    found = getattr(fingerprint, asked["question"])(real, stream, **asked["options"])
+    json.dump({"peak": peak(), "found": found.to_csv()}, sys.stdout)
 
 
 if __name__ == "__main__":

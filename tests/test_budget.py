@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +102,28 @@ def test_results_do_not_depend_on_the_budget():
         fingerprint.rank(real, fake, memory="10MB")
 
 
+@pytest.mark.parametrize(("search", "more"), [("nearest", {"k": 3, "metric": "ssim"}), ("nearest_patches", {})])
+def test_searches_keep_to_a_budget_and_say_which_would_do(search, more, monkeypatch):
+    rng = np.random.default_rng(0)
+    real, fake = rng.integers(0, 256, (20, 32, 32), np.uint8), rng.integers(0, 256, (50, 32, 32), np.uint8)
+    find = partial(getattr(fingerprint, search), real, fake, **more)
+    with pytest.raises(InputError) as refused:
+        find(memory="10MB")
+    text = str(refused.value)
+    assert text.startswith("memory: expected at least ")
+    assert text.endswith("MB for 20 real images of 32x32, got 10 MB; allow more, or give fewer real images")
+    ways = []
+    fitting = bounds.fitting
+    monkeypatch.setattr(bounds, "fitting", lambda *about: ways.append(fitting(*about)) or ways[-1])
+    assert find(memory=int(text.split()[4]) * MB, threads=2) == find(memory="9GB", threads=2)
+    assert ways[0].peak < ways[1].peak
+    assert (ways[1].block, ways[1].threads) == (128 if search == "nearest" else 32, 2)
+    with pytest.raises(InputError, match=r"^memory: expected bytes, or text such as"):
+        find(memory="much")
+
+
 def peak_of(**asked):
-    """Rank noise in a process of its own."""
+    """Search noise in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("peak.py")), json.dumps(asked)]
     root = str(Path(__file__).parents[1])
     found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}, check=False)
@@ -113,12 +134,21 @@ def peak_of(**asked):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say what was taken")
 @pytest.mark.parametrize(
-    ("real", "side", "dtype", "fake", "memory"),
-    [(300, 256, "u1", 200, "420MB"), (1300, 64, "u1", 300, "700MB"), (6, 2048, "u2", 20, "1050MB")],
+    ("question", "real", "side", "dtype", "fake", "memory", "more"),
+    [
+        ("rank", 300, 256, "u1", 200, "420MB", {}),
+        ("rank", 1300, 64, "u1", 300, "700MB", {}),
+        ("rank", 6, 2048, "u2", 20, "1050MB", {}),
+        ("nearest", 20_000, 16, "u1", 200, "360MB", {"metric": "tiles"}),
+        ("nearest", 50, 512, "u2", 100, "390MB", {"metric": "ssim"}),
+        ("nearest", 1500, 32, "u1", 600, "335MB", {"k": 500}),
+        ("nearest_patches", 20, 512, "u1", 16, "375MB", {}),
+        ("nearest_patches", 20, 512, "u1", 16, "380MB", {"measure": "ncc", "mirror": True}),
+    ],
 )
-def test_a_process_keeps_to_its_budget_and_finds_the_same(real, side, dtype, fake, memory):
-    asked = {"real": real, "shape": (side, side), "dtype": dtype, "fake": fake}
-    bound = peak_of(**asked, options={"memory": memory, "threads": 2})
-    free = peak_of(**asked, options={"threads": 2})
+def test_a_process_keeps_to_its_budget_and_finds_the_same(question, real, side, dtype, fake, memory, more):
+    asked = {"question": question, "real": real, "shape": (side, side), "dtype": dtype, "fake": fake}
+    bound = peak_of(**asked, options={"memory": memory, "threads": 2, **more})
+    free = peak_of(**asked, options={"threads": 2, **more})
     assert bound["peak"] <= bounds.in_bytes(memory)
-    assert (bound["scores"], bound["names"]) == (free["scores"], free["names"])
+    assert bound["found"] == free["found"]

@@ -188,6 +188,8 @@ def test_challenge_run_does_the_whole_task(parts, capsys) -> None:
     assert sum(list(found.values())[:4]) > sum(list(found.values())[4:])
     assert run("challenge", "check", parts / "run.csv", parts / "test") == 0
     assert "run.csv: no fault" in capsys.readouterr().out
+    assert run("challenge", "run", parts / "dev", parts / "test", "--out", parts / "run.csv", "--memory", "9MB") == 2
+    assert "memory: expected at least" in capsys.readouterr().err
 
 
 def test_challenge_run_knows_patients_and_writes_probabilities(parts, capsys) -> None:

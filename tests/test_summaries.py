@@ -184,6 +184,8 @@ def test_commands_summarise_and_merge_as_rank_does(folders, tmp_path, capsys) ->
     assert one["settings"].pop("groups") == "<function groups.<locals>.found>"
     assert other["settings"].pop("groups")["r3.png"] == "r"
     assert one == other
+    assert run("merge", *parts, "--memory", "9MB") == 2
+    assert "memory: expected at least" in capsys.readouterr().err
     assert run("merge", *parts[:2]) == 2
     assert "found no part 3" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
@@ -201,6 +203,19 @@ def test_the_command_goes_on_and_writes_a_merged_summary(folders, tmp_path, caps
     assert run("rank", folders / "real", folders / "fake", "--checkpoint", tmp_path / "other") == 1
     assert run("merge", tmp_path / "other") == 2
     assert "expected what summarise wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [("sources", None), ("sources", {}), ("settings", []), ("settings", {"threads": 2}), ("date", 3), ("version", {})],
+)
+def test_a_forged_provenance_is_refused(tmp_path, where, value) -> None:
+    fingerprint.summarise(REAL, FAKE[:5]).save(tmp_path / "part")
+    header, arrays = sealed.read(tmp_path / "part", argument="path")
+    header["call"]["provenance"][where] = value
+    sealed.write(tmp_path / "part", header, arrays)
+    with pytest.raises(fingerprint.InputError, match="expected a Summary, got other contents in"):
+        Summary.load(tmp_path / "part")
 
 
 @settings(max_examples=25)

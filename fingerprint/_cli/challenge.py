@@ -30,6 +30,7 @@ def _run_arguments(command: ArgumentParser) -> None:
     shared.add_groups(command)
     command.add_argument("--share", type=float, metavar="P", help="share of used images among the unknown, if known")
     shared.add_threads(command)
+    shared.add_memory(command)
 
 
 def _run(options: Namespace) -> Outcome:
@@ -41,6 +42,7 @@ def _run(options: Namespace) -> Outcome:
         generator=options.generator,
         groups=shared.groups(options),
         share=options.share,
+        memory=options.memory,
         threads=options.threads,
         progress=shared.progress(options),
     )

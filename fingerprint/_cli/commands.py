@@ -107,6 +107,7 @@ def _merge_arguments(command: ArgumentParser) -> None:
     shared.add_population(command)
     shared.add_groups(command)
     shared.add_threads(command)
+    shared.add_memory(command)
     command.add_argument("--summary", metavar="FILE", help="write the merged Summary")
     _add_ranking(command)
 
@@ -121,7 +122,7 @@ def _merge(options: Namespace) -> Outcome:
     sources = {name: made.sources[name] if path is None else path for name, path in given.items()}
     if urls := [name for name, path in given.items() if path is None and names_url(sources[name])]:
         raise fingerprint.InputError(f"PART: names a URL, which is opened only where you give it; add --{urls[0]}")
-    settings = {name: value for name, value in made.settings.items() if name not in ("part", "groups")}
+    settings = {name: value for name, value in made.settings.items() if name not in ("part", "groups", "memory")}
     groups = shared.groups(options)
     ranking = fingerprint.rank(
         sources.pop("real"),
@@ -129,6 +130,7 @@ def _merge(options: Namespace) -> Outcome:
         **sources,
         groups=whole.patients if groups is None else groups,
         **settings,
+        memory=options.memory,
         threads=options.threads,
         progress=shared.progress(options),
     )

@@ -104,6 +104,11 @@ def add_work(command: ArgumentParser) -> None:
     ways.add_argument(
         "--dask", metavar="ADDRESS", help="work in the cluster of this scheduler, such as tcp://node1:8786"
     )
+    add_memory(command)
+
+
+def add_memory(command: ArgumentParser) -> None:
+    """Add the memory that a command may take."""
     command.add_argument(
         "--memory", metavar="SIZE", help="what the process may take, such as 512MB or 2GiB (default: what is there)"
     )

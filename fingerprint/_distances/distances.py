@@ -70,7 +70,8 @@ def distances(
     Returns
     -------
     ndarray
-        (n_real, n_fake) float64; smaller = more alike, exactly 0 for equal images.
+        (n_real, n_fake) float64; smaller = more alike, exactly 0 for equal images. It is held whole, 8 bytes a pair,
+        and so are the images. `fingerprint.nearest` reads them block by block and takes `memory`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fingerprint._base import checks, concurrency, failures
+from fingerprint._base import bounds, checks, concurrency, failures
 from fingerprint._base.best import Best
 from fingerprint._base.display import SHOWN
 from fingerprint._base.failures import Failures, failed_lines
@@ -18,7 +18,7 @@ from fingerprint._base.results import ListResult, Table
 from fingerprint._distances.metrics import IMAGE_METRICS, matrix, prepare_side
 from fingerprint._images import loading
 from fingerprint._images.blocks import places_of
-from fingerprint._images.checkpoint import Pass
+from fingerprint._images.checkpoint import HELD, Pass
 from fingerprint._images.loading import BLOCK
 from fingerprint._images.record import positions
 from fingerprint._images.slices import digest_of
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._distances.metrics import ImageMetric
     from fingerprint._images.loading import Failure, Source, Task
+
+_PAIR = 56  # bytes of the numbers that a pair of images takes while it is compared and sorted
+_KEPT = 16  # bytes of a distance and of what it is of
 
 
 @public
@@ -125,6 +128,7 @@ def nearest(
     recursive: bool = False,
     on_error: OnError = "collect",
     block: int = BLOCK,
+    memory: str | int | None = None,
     threads: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
     progress: bool | None = None,
@@ -148,7 +152,9 @@ def nearest(
     on_error : {"collect", "raise"}
         What to do about a file that cannot be used: list it in `Nearest.failed`, or raise.
     block : int
-        Synthetic images to read at a time. Never changes the result.
+        Synthetic images to read at a time, at most. Never changes the result.
+    memory : str or int, optional
+        What the process may take, as for `fingerprint.rank`. Never changes the result.
     threads : int, optional
         One per available core by default. Never changes the result.
     checkpoint : path, optional
@@ -164,7 +170,8 @@ def nearest(
     Raises
     ------
     InputError
-        If an argument is out of range, no image is left on a side, or the two sides differ in size or pixel type.
+        If an argument is out of range, no image is left on a side, the two sides differ in size or pixel type, or
+        `memory` is too little; the message says how much would do.
 
     Examples
     --------
@@ -177,7 +184,7 @@ def nearest(
     checks.choice("metric", metric, IMAGE_METRICS)
     checks.integer("k", k, minimum=1)
     checks.integer("block", block, minimum=1)
-    workers = concurrency.resolve(threads)
+    budget, workers = bounds.in_bytes(memory), concurrency.resolve(threads)
     files: dict[str, Any] = {
         "size": size,
         "window": window,
@@ -186,7 +193,11 @@ def nearest(
         "on_error": on_error,
     }
     slices = loading.read(real, threads=workers, argument="real", **files)
-    left = prepare_side(slices.pixels, metric, threads=workers)
+    listed = loading.listing(fake, expect=slices, argument="fake", **files)
+    needs = _Needs.of(slices.pixels, metric, k if listed.total is None else min(k, listed.total))
+    largest = loading.block_of(block, needs.image)
+    way = bounds.fitting(bounds.ways(needs.most, block=largest, threads=workers), slices.pixels, budget)
+    left = prepare_side(slices.pixels, metric, threads=way.threads)
 
     def step(task: Task) -> _Found:
         part = task()
@@ -205,10 +216,9 @@ def nearest(
     }
     none = _Found(Best.of(np.zeros((len(slices), 0)), (), k), (), np.zeros(0, np.int64))
     onto = Pass(none, _merged, about, checkpoint, (_Found, Best))
-    listed = loading.listing(fake, expect=slices, argument="fake", **files)
-    tasks = listed.plan(block, None if checkpoint is None else onto.reading)
+    tasks = listed.plan(way.block, None if checkpoint is None else onto.reading)
     with bar(progress, unit="image", total=tasks.total, phase="comparing") as advance:
-        found = onto.over(concurrency.map_ordered(step, tasks, threads=workers), advance).kept
+        found = onto.over(concurrency.map_ordered(step, tasks, threads=way.threads), advance).kept
     best = found.best.placed(positions(found.lost))
     if not best.n_seen:
         raise loading.none_usable(fake, found.failed, argument="fake")
@@ -245,3 +255,39 @@ class _Found:
 
 def _merged(parts: Sequence[_Found]) -> _Found:
     return _Found(Best.merge([part.best for part in parts]), *failures.merged(parts))
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What is allocated, in bytes, by what it grows with; what the metric makes of 16 blank images is measured.
+
+    Parameters
+    ----------
+    count : int
+        Real images.
+    image, side : int
+        Pixels of an image, and the image as the metric needs it.
+    k : int
+        Nearest synthetic images that are kept.
+    """
+
+    count: int
+    image: int
+    side: int
+    k: int
+
+    @classmethod
+    def of(cls, pixels: Array, metric: ImageMetric, k: int) -> _Needs:
+        blank = prepare_side(np.zeros((bounds.GROUP, *pixels.shape[1:]), pixels.dtype), metric)
+        packed = sum(array.nbytes for array in blank.arrays.values()) // bounds.GROUP
+        return cls(len(pixels), pixels.nbytes // len(pixels), 2 * packed, k)  # as the second side of products, too
+
+    def most(self, *, packed: bool, block: int, threads: int) -> int:  # noqa: ARG002 - the real images always are
+        """Return what a process takes at most that works in this way."""
+        padded = -(-self.count // bounds.GROUP) * bounds.GROUP
+        kept = bounds.PROCESS + self.count * self.image + padded * self.side
+        reading = max(block, bounds.GROUP)
+        one = reading * (self.image + self.side) + padded * reading * _PAIR
+        part = self.count * min(self.k, block) * _KEPT
+        joined = self.count * self.k * _KEPT
+        return kept + threads * one + 2 * threads * part + min(HELD, 16 * part) + 6 * (joined + 2 * part)

@@ -295,6 +295,11 @@ class Listing:
     entries: list[sources.Entry]
     options: Options
 
+    @property
+    def total(self) -> int | None:
+        """Return how many images there are, see `Plan`."""
+        return sources.count_of(self.entries)
+
     def digest(self) -> str:
         """Return what tells the names of the files from those of others."""
         names = [entry.name for entry in self.entries if isinstance(entry, File)]
@@ -321,9 +326,7 @@ class Listing:
             block = block_of(block, self.options.expect.nbytes)
         if reading is not None:
             reading.begin(self.entries, listed=not any(map(sources.is_stream, self.entries)))
-        return Plan(
-            sources.tasks_of(self.entries, self.options, block, reading, first=first), sources.count_of(self.entries)
-        )
+        return Plan(sources.tasks_of(self.entries, self.options, block, reading, first=first), self.total)
 
 
 def listing(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from fingerprint._base import checks, concurrency, output
+from fingerprint._base import bounds, checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.display import SHOWN
 from fingerprint._base.failures import Failures, failed_lines
@@ -18,7 +18,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
 from fingerprint._images import loading
-from fingerprint._images.checkpoint import Pass
+from fingerprint._images.checkpoint import HELD, Pass
 from fingerprint._images.record import positions
 from fingerprint._images.slices import digest_of
 from fingerprint._patches.found import Found, better, found_in, merged, placed
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Measure: TypeAlias = Literal["rmse", "ncc"]
 _LARGEST = 32  # side of a patch up to which float32 holds every sum of products of 8-bit pixels
 _BLOCK = 32  # synthetic images read at a time
+_PATCH, _SEARCHED, _KEPT = 96, 112, 41  # bytes beside a patch, of its matches in a block, and of what is kept of these
+_MAPS = 20  # bytes for a pixel of an image that is searched
 
 
 @public
@@ -247,7 +249,8 @@ def patch_matches(
     Returns
     -------
     ndarray
-        (n_real, n_fake) int32 from 0 to the number of patches; higher = more of the real image is found.
+        (n_real, n_fake) int32 from 0 to the number of patches; higher = more of the real image is found. It is held
+        whole, 4 bytes a pair, and so are the real images. `fingerprint.nearest_patches` takes `memory`.
 
     Raises
     ------
@@ -312,6 +315,7 @@ def nearest_patches(
     grey: Grey = "exact",
     recursive: bool = False,
     on_error: OnError = "collect",
+    memory: str | int | None = None,
     threads: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
     progress: bool | None = None,
@@ -333,6 +337,8 @@ def nearest_patches(
         Also read the folders inside folders.
     on_error : {"collect", "raise"}
         What to do about a file that cannot be used: list it in `NearestPatches.failed`, or raise.
+    memory : str or int, optional
+        What the process may take, as for `fingerprint.rank`. Never changes the result.
     threads : int, optional
         One per available core by default. Never changes the result.
     checkpoint : path, optional
@@ -349,7 +355,8 @@ def nearest_patches(
     Raises
     ------
     InputError
-        If an argument is out of range, no image is left on a side, or the two sides differ in size or pixel type.
+        If an argument is out of range, no image is left on a side, the two sides differ in size or pixel type, or
+        `memory` is too little; the message says how much would do.
 
     Examples
     --------
@@ -359,7 +366,7 @@ def nearest_patches(
     >>> found.distances[0, 1, 1], found.offsets[0, 1, 1]
     (np.float64(0.0), array([0, 2]))
     """
-    workers = concurrency.resolve(threads)
+    budget, workers = bounds.in_bytes(memory), concurrency.resolve(threads)
     files: dict[str, Any] = {
         "size": size,
         "window": window,
@@ -369,6 +376,9 @@ def nearest_patches(
     }
     slices = loading.read(real, threads=workers, argument="real", **files)
     search = _search(slices, patch_size, stride, radius, measure, flat, mirror)
+    needs = _Needs.of(slices.pixels, search)
+    largest = loading.block_of(_BLOCK, needs.image)
+    way = bounds.fitting(bounds.ways(needs.most, block=largest, threads=workers), slices.pixels, budget)
     patches = MatchPatches.of(slices.pixels, search)
     limits = np.full(patches.shape, -np.inf)  # the best so far, which spares the search for worse ones
     about = {
@@ -381,13 +391,13 @@ def nearest_patches(
     }
     onto = Pass(found_in(patches, slices[:0], limits)[0], merged, about, checkpoint, (Found,))
     listed = loading.listing(fake, expect=slices, argument="fake", **files)
-    tasks = listed.plan(_BLOCK, None if checkpoint is None else onto.reading)
+    tasks = listed.plan(way.block, None if checkpoint is None else onto.reading)
 
     def step(task: Task) -> tuple[Found, Array]:
         return found_in(patches, task(), limits)
 
     def parts() -> Iterator[Found]:
-        for part, best in concurrency.map_ordered(step, tasks, threads=workers):
+        for part, best in concurrency.map_ordered(step, tasks, threads=way.threads):
             np.maximum(limits, best, out=limits)  # of what is kept alone: a checkpoint may end here
             yield part
 
@@ -410,6 +420,44 @@ def nearest_patches(
         n_fake=found.n_fake,
         failed={"real": slices.failed, "fake": found.failed},
     )
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What is allocated, in bytes, by what it grows with.
+
+    Parameters
+    ----------
+    search : PatchSearch
+        Where the patches lie, and how they are searched for.
+    count, sites : int
+        Real images, and patches of each.
+    image, maps : int
+        Pixels of an image, and what is made of one that is searched.
+    """
+
+    search: PatchSearch
+    count: int
+    sites: int
+    image: int
+    maps: int
+
+    @classmethod
+    def of(cls, pixels: Array, search: PatchSearch) -> _Needs:
+        count, height, width = pixels.shape
+        rows, columns = search.grid(height, width)
+        maps = _MAPS * (height + 2 * search.radius) * (width + 2 * search.radius + 16)
+        return cls(search, count, len(rows) * len(columns), pixels.nbytes // count, maps)
+
+    def most(self, *, packed: bool, block: int, threads: int) -> int:  # noqa: ARG002 - the real images always are
+        """Return what a process takes at most that works in this way."""
+        patches, searched = self.count * self.sites, block * (1 + self.search.mirror)
+        rows = 16 * -(-len(self.search.offsets) // 16) * searched
+        size = 64 * -(-(self.search.patch_size**2) // 64)
+        one = searched * (2 * self.image + self.maps) + rows * (size + 4 * self.count) + patches * _SEARCHED
+        waiting = 2 * threads * patches * _KEPT + max(2 * patches * _KEPT, min(HELD, 16 * patches * _KEPT))
+        real = self.count * self.image + patches * (size + _PATCH)
+        return bounds.PROCESS + real + threads * one + waiting + 3 * patches * _KEPT
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------

@@ -309,6 +309,7 @@ def answer(
     groups: Groups | None = None,
     share: float | None = None,
     seed: int = 0,
+    memory: str | int | None = None,
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Answer:
@@ -328,7 +329,7 @@ def answer(
         Patient of every real image of both parts by its name, see `fingerprint.rank`.
     share : float, optional
         Share of used images among those of the test, where it is known, see `fingerprint.Detector.predict`.
-    seed, threads, progress
+    seed, memory, threads, progress
         As for `fingerprint.fit`.
 
     Returns
@@ -381,6 +382,7 @@ def answer(
         groups=groups,
         n_fake=min(n_known, n_unknown) if n_known and n_unknown else None,
         seed=seed,
+        memory=memory,
         threads=threads,
         progress=progress,
     )
@@ -390,6 +392,7 @@ def answer(
         share=share,
         population=[_folder(known.used), _folder(known.not_used)],
         groups=groups,
+        memory=memory,
         threads=threads,
         progress=progress,
     )
