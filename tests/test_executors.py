@@ -321,7 +321,7 @@ def test_a_command_that_is_ended_leaves_neither_processes_nor_files(tmp_path, nu
         _, error = process.communicate(timeout=60)  # ends when no process has the stream any more
     if number == signal.SIGTERM:
         assert process.returncode == 143
-        assert error.startswith(b"fingerprint: terminated\n")
+        assert error == b"fingerprint: terminated\n"
         assert not list((tmp_path / "temporary").glob("fingerprint-*"))
 
 

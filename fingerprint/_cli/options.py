@@ -139,8 +139,10 @@ def working(options: Namespace) -> Iterator[None]:
 
         from fingerprint._base.executors import begin_worker
 
+        count = checks.integer("--workers", options.workers, minimum=1)
+        _begin_tracker()
         with ProcessPoolExecutor(
-            checks.integer("--workers", options.workers, minimum=1),
+            count,
             mp_context=get_context("spawn"),
             initializer=begin_worker,
         ) as options.executor:
@@ -151,6 +153,23 @@ def working(options: Namespace) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _begin_tracker() -> None:
+    """Begin the process that removes semaphores of processes that were ended, so that it does so without a word."""
+    if sys.platform == "win32":  # has none
+        return
+    from multiprocessing import resource_tracker
+
+    known = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [known, "ignore:resource_tracker"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if known is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = known
 
 
 def _client(address: str) -> Any:
