@@ -218,6 +218,21 @@ def test_a_forged_provenance_is_refused(tmp_path, where, value) -> None:
         Summary.load(tmp_path / "part")
 
 
+def test_counts_that_are_none_or_of_other_images_are_refused(tmp_path) -> None:
+    made = fingerprint.summarise(REAL, FAKE[:5])
+    made.save(tmp_path / "part")
+    header, arrays = sealed.read(tmp_path / "part", argument="path")
+    counts = [name for name, array in arrays.items() if array.dtype.kind == "u" and array.ndim > 1]
+    assert len(counts) == 2  # of whole images and of patches
+    for name in counts:
+        for wrong in (arrays[name].astype(float), arrays[name] * 2, arrays[name][..., :-1], np.uint8(0)):
+            sealed.write(tmp_path / "part", header, arrays | {name: np.asarray(wrong)})
+            with pytest.raises(fingerprint.InputError, match=r"expected a Summary, got other contents \("):
+                Summary.load(tmp_path / "part")
+    sealed.write(tmp_path / "part", header, arrays)
+    assert Summary.load(tmp_path / "part") == made
+
+
 @settings(max_examples=25)
 @given(st.data())
 def test_forged_parts_end_in_one_line(folders, tmp_path_factory, data) -> None:

@@ -81,6 +81,12 @@ def add(parts: Sequence[Array], total: int) -> Array:
     return out
 
 
+def sound(counts: Array, total: int) -> bool:
+    """Whether these can be the counts of `total` numbers in every row, as those of a file need not be."""
+    axes = counts.dtype.kind == "u" and counts.shape[-1:] == (_COUNT,)
+    return axes and bool((counts.sum(axis=-1, dtype=np.int64) == total).all())
+
+
 def smallest(counts: Array, rank: int) -> Array:
     """Return about the rank-th smallest number of every row, as if the numbers of a bin were spread evenly over it.
 

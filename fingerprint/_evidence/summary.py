@@ -95,7 +95,8 @@ class Findings:
         """Whether the parts go together, as those of a file need not."""
         seen = {best.n_seen for best in self._bests}
         within = all(0 <= place < self.n_places for best in self._bests for place in best.names)
-        return seen == {self.n_fake} and within and failures.placed(self.failed, self.lost, self.n_places)
+        counted = histogram.sound(self.counts, self.n_fake)
+        return counted and seen == {self.n_fake} and within and failures.placed(self.failed, self.lost, self.n_places)
 
     @property
     def _bests(self) -> list[Best]:

@@ -58,6 +58,11 @@ class GainSummary:
         return np.asarray(-self.best.values * _UNIT)
 
     @property
+    def sound(self) -> bool:
+        """Whether the parts go together, as those of a file need not."""
+        return histogram.sound(self.counts, self.n_fake)
+
+    @property
     def usual(self) -> int:
         """Return how many synthetic images reach the usual sum of gains of a real image, see `scores`."""
         return 10 + self.n_fake // 100
