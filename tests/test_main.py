@@ -10,8 +10,8 @@ from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
+from images import dicom
 from PIL import Image
-from test_files import dicom
 
 import fingerprint
 from fingerprint._cli.main import main, program

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images import dicom
 from PIL import Image
-from test_files import dicom
 
 import fingerprint
 from fingerprint import InputError
