@@ -52,14 +52,16 @@ def scales_of(side: int) -> tuple:
 
 
 @cache
-def searches(side: int) -> float:
-    """Return how often the patches of a real image are searched for in a drawn one: as it is, and partly mirrored."""
+def searches(side: int) -> tuple[float, float]:
+    """Return how often a patch of a real image is sought in a drawn one, and at how many shifts in all."""
     grid = gain_search.PatchGrid.of(side, side)
     real = gain_reals.prepare_patches(fingerprint.phantoms.thorax(3 * GROUP, size=side, seed=5))
-    cells = [gain_search.cells_of(image, grid) for image in block_of(side, 6).pixels]
-    mirrored = gains._mirrored(real, gain_search.GainWindows.of(np.stack(cells), grid))
-    groups = mirrored.reshape(len(cells), -1, GROUP).any(axis=2)  # of which all are searched if one has to be
-    return 1 + len(grid.deciding) / np.prod(grid.shape) + float(groups.mean())
+    total, mirrored = gains._sums(real, block_of(side, 6).pixels)
+    much = (total > gains._MUCH) & (grid.spread > 1)  # searched at every shift, too
+    # of a group all are searched if one has to be
+    again, every = (float(some.reshape(len(some), -1, GROUP).any(axis=2).mean()) for some in (mirrored, much))
+    once = 1 + len(grid.deciding) / np.prod(grid.shape) + again
+    return once + every, once * int(grid.first.sum()) + every * len(grid.offsets)
 
 
 def features(stage: str, side: int, real: int, count: int) -> list[float]:
@@ -70,6 +72,7 @@ def features(stage: str, side: int, real: int, count: int) -> list[float]:
     quick, slow = int(steps[0]), int(sum(steps[1:]))  # of bytes, and of the sums of pixels, which are wider
     grid = gain_search.PatchGrid.of(side, side)
     patches, shifts = int(np.prod(grid.shape)), len(grid.offsets)
+    times, sought = searches(side)
     padded = -(-real // GROUP) * GROUP  # images are compared in groups
     pairs, blocks = padded * count, count / BLOCK
     return {
@@ -86,8 +89,8 @@ def features(stage: str, side: int, real: int, count: int) -> list[float]:
             count,
             count * pixels,
             count * int(np.prod(grid.cell_shape)),
-            pairs * searches(side) * patches,
-            pairs * searches(side) * patches * shifts,
+            pairs * times * patches,
+            pairs * patches * sought,
         ],
         "merging": [blocks, blocks * real * (whole + 1)],
         "preparing the real images": [
