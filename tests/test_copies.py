@@ -118,19 +118,3 @@ def test_a_collection_against_itself_says_so() -> None:
     said = "Every real image is a synthetic one as well: make sure that both are not the same collection."
     assert said in str(fingerprint.rank(REAL, REAL))
     assert said not in str(fingerprint.rank(REAL, REAL[:5]))
-
-
-@pytest.mark.parametrize(
-    "turned",
-    [lambda side: np.rot90(side, axes=(1, 2)), lambda side: np.rot90(side, 2, (1, 2)), lambda side: 255 - side],
-    ids=["by 90 degrees", "by 180 degrees", "negative"],
-)
-def test_a_turned_copy_is_found_where_the_synthetic_images_are_also_given_turned(turned) -> None:
-    real = phantoms.thorax(40, seed=6, size=64)
-    fake = phantoms.generate(real[:20], 60, seed=6, leak=0)[0].copy()
-    back = turned(turned(turned(real[[30, 35]])))  # turned once more, it is as it was
-    fake[[10, 50]] = back
-    found = fingerprint.rank(real, [fake, turned(fake)])
-    assert set(found.names[:2]) == {"30", "35"}
-    assert [copy.fake for copy in found.copies] == [str(60 + {"30": 10, "35": 50}[name]) for name in found.names[:2]]
-    assert fingerprint.rank(real, fake).copies == ()

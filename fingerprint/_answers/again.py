@@ -21,7 +21,7 @@ _LONGEST = 4  # a list that is written out
 _OPTIONS = {"k": "neighbours", "groups": "group-by"}  # settings that the command line calls otherwise
 _ON_THE_COMMAND_LINE = {
     *("reference", "population", "groups", "method", "k", "seed"),
-    *("mask", "size", "window", "grey", "recursive", "memory"),
+    *("mask", "symmetries", "size", "window", "grey", "recursive", "memory"),
 }
 
 
@@ -127,6 +127,8 @@ def _command(
     for name, value in settings.items():
         if name in usual and _plain(value) == usual[name].default:
             continue
+        if name == "symmetries" and not isinstance(value, str):
+            value = ",".join(value)
         several = isinstance(value, (list, tuple))
         if name not in _ON_THE_COMMAND_LINE or (several and name != "window"):
             return "", f"The command line has no option for {name}={_text(name, value, shown)}."
@@ -148,7 +150,7 @@ def _word(name: str, value: Any, shown: bool) -> str:
 
 def _secret(name: str, value: Any) -> bool:
     """Whether a setting may hold a name or a path."""
-    return isinstance(value, str) and name not in ("method", "grey", "on_error", "memory", "groups")
+    return isinstance(value, str) and name not in ("method", "grey", "on_error", "memory", "groups", "symmetries")
 
 
 def _plain(value: Any) -> Any:

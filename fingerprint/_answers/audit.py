@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Grey, OnError
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.methods import MethodName
 
 _SHOWN = 5  # synthetic images kept for each real one, as by `fingerprint.rank`
@@ -55,6 +56,7 @@ def audit(
     n_permutations: int = 9999,
     seed: int = 0,
     mask: MaskLike | None = None,
+    symmetries: Symmetries = (),
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
     grey: Grey = "exact",
@@ -90,7 +92,7 @@ def audit(
         are found, see `Planted`. Each costs as much as 100 synthetic images at most; none, to leave it out.
     level, false_positive_rate, power, confidence, n_permutations, seed
         As for `fingerprint.audit_scores`.
-    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, symmetries, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -124,6 +126,7 @@ def audit(
         used,
         ReadingOptions(
             mask=mask,
+            symmetries=symmetries,
             size=size,
             window=window,
             grey=grey,
@@ -195,6 +198,6 @@ def audit(
             method=method,
             k=_SHOWN,
             notes=(),
-            origin=Origin(seen.known, seen.real.patches, fake, side.options.of_pixels),
+            origin=Origin(seen.known, seen.real.patches, fake, side.options.of_pixels, forms=side.forms),
         ),
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fingerprint._base.failures import Failure
+from fingerprint._images import symmetries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,7 @@ def coded_ranking(ranking: Ranking, salt: str) -> Ranking:
         ranking,
         names=tuple(code(name, salt) for name in ranking.names),
         matches=tuple(
-            tuple(match._replace(name=code(match.name, salt)) for match in matches) for matches in ranking.matches
+            tuple(match._replace(name=_fake(match.name, salt)) for match in matches) for matches in ranking.matches
         ),
         groups=None if groups is None else tuple(code(group, salt) for group in groups),
         null_groups=None if others is None else tuple(code(group, salt) for group in others),
@@ -60,7 +61,13 @@ def coded_audit(audit: Audit, salt: str) -> Audit:
 
 
 def _copies(copies: Iterable[Copy], salt: str) -> tuple[Copy, ...]:
-    return tuple(copy._replace(name=code(copy.name, salt), fake=code(copy.fake, salt)) for copy in copies)
+    return tuple(copy._replace(name=code(copy.name, salt), fake=_fake(copy.fake, salt)) for copy in copies)
+
+
+def _fake(name: str, salt: str) -> str:
+    """Return what stands for the name of a synthetic image, with its form."""
+    first = symmetries.original(name)
+    return code(first, salt) + name[len(first) :]
 
 
 def _failed(failed: Failures, salt: str) -> dict[str, tuple[Failure, ...]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.intervals import Estimate
 
 
@@ -95,6 +96,7 @@ def compare(
     n_bootstrap: int = 2000,
     seed: int = 0,
     mask: MaskLike | None = None,
+    symmetries: Symmetries = (),
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
     grey: Grey = "exact",
@@ -126,7 +128,7 @@ def compare(
         Of the intervals, 0.5 to 0.999.
     n_bootstrap, seed : int
         Bootstrap samples, at least 100, and their seed.
-    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, symmetries, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -154,6 +156,7 @@ def compare(
     start = checks.integer("seed", seed, minimum=0)
     options = ReadingOptions(
         mask=mask,
+        symmetries=symmetries,
         size=size,
         window=window,
         grey=grey,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
 
 _SHOWN = ("accuracy", "f1", "kappa", "roc_auc")  # measures in the text of a detector
 _LEAST = 2 * logistic.FOLDS  # images on a side
@@ -166,6 +167,7 @@ class Detector(Result):
         population: Source | None = None,
         groups: Groups | None = None,
         mask: MaskLike | None = None,
+        symmetries: Symmetries = (),
         size: int | tuple[int, int] | None = None,
         window: tuple[float, float] | None = None,
         grey: Grey = "exact",
@@ -193,8 +195,10 @@ class Detector(Result):
             Further real images of the same kind, see `fingerprint.rank`; best the development set. Without them `real`
             has to tell alone what images of this kind share, as well as the real images of `fit` did: where all
             together are less than half as many, the answer carries a caution, and the logger ``fingerprint`` a warning.
-        groups, mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
-            As for `fingerprint.rank`. Give groups if, and only if, `fit` had them, and the mask that it had.
+        groups, mask, symmetries, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint,
+        progress
+            As for `fingerprint.rank`. Give groups if, and only if, `fit` had them, and the mask and the symmetries
+            that it had.
 
         Returns
         -------
@@ -210,6 +214,7 @@ class Detector(Result):
             share = checks.number("share", share, minimum=0.01, maximum=0.99)
         options = ReadingOptions(
             mask=mask,
+            symmetries=symmetries,
             size=size,
             window=window,
             grey=grey,
@@ -299,6 +304,7 @@ def fit(
     n_fake: int | None = None,
     seed: int = 0,
     mask: MaskLike | None = None,
+    symmetries: Symmetries = (),
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
     grey: Grey = "exact",
@@ -331,7 +337,7 @@ def fit(
         them by default. A detector can be used with as many or more.
     seed : int
         Seed of the folds.
-    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, symmetries, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
 
     Returns
@@ -364,6 +370,7 @@ def fit(
         used,
         ReadingOptions(
             mask=mask,
+            symmetries=symmetries,
             size=size,
             window=window,
             grey=grey,

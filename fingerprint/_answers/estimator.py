@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.logistic import Model
 
 
@@ -36,6 +37,7 @@ def statistics(
     population: Source | None = None,
     groups: Groups | None = None,
     mask: MaskLike | None = None,
+    symmetries: Symmetries = (),
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
     grey: Grey = "exact",
@@ -56,7 +58,7 @@ def statistics(
         As for `fingerprint.rank`.
     n_fake : int, optional
         Number of synthetic images that the statistics refer to, see `fingerprint.fit`; all by default.
-    population, groups, mask, size, window, grey, recursive
+    population, groups, mask, symmetries, size, window, grey, recursive
         As for `fingerprint.rank`.
     on_error : {"raise", "collect"}
         What to do about a file that cannot be used: raise, or leave it out; `load` lists it then.
@@ -88,6 +90,7 @@ def statistics(
     """
     options = ReadingOptions(
         mask=mask,
+        symmetries=symmetries,
         size=size,
         window=window,
         grey=grey,

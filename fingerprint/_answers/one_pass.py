@@ -22,7 +22,7 @@ from fingerprint._base.progress import bar
 from fingerprint._evidence import budget, engine
 from fingerprint._evidence.reals import prepare_reals
 from fingerprint._evidence.scales import Scale, pyramid, windows
-from fingerprint._images import loading, masks
+from fingerprint._images import loading, masks, symmetries
 from fingerprint._images.loading import Slices
 from fingerprint._images.masks import Mask
 from fingerprint._images.slices import digest_of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fingerprint._evidence.summary import Findings
     from fingerprint._images.checkpoint import Held
     from fingerprint._images.loading import Failure, Listing, Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.methods import Method, MethodName
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
@@ -60,11 +61,12 @@ class ReadingOptions:
 
     Parameters
     ----------
-    mask, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
+    mask, symmetries, size, window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
     """
 
     mask: MaskLike | None = None
+    symmetries: Symmetries = ()
     size: int | tuple[int, int] | None = None
     window: tuple[float, float] | None = None
     grey: Grey = "exact"
@@ -80,19 +82,25 @@ class ReadingOptions:
     def __post_init__(self) -> None:
         checks.integer("block", self.block, minimum=1)
         checks.executor(self.executor)
+        symmetries.chosen(self.symmetries)
 
     def load(self, source: Source, *, argument: str) -> Slices:
         """Read a collection into memory."""
         return loading.read(source, threads=self.threads, progress=self.progress, argument=argument, **self._files)
 
     def listing(self, source: Source, *, expect: Slices, argument: str) -> Listing:
-        """Return what a collection consists of, of images like those of `expect`."""
-        return loading.listing(source, expect=expect, argument=argument, **self._files)
+        """Return what a collection of synthetic images consists of, which are like those of `expect`."""
+        return loading.listing(source, expect=expect, forms=self.forms(expect), argument=argument, **self._files)
+
+    def forms(self, real: Slices) -> tuple[str, ...]:
+        """Return the forms in which synthetic images are compared with real ones."""
+        return symmetries.forms_of(self.symmetries, real.height, real.width)
 
     def with_effect(self) -> dict[str, Any]:
         """Return the options that change what is compared, in the types of JSON."""
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _WITHOUT_EFFECT}
         found["mask"] = None if self.read_mask is None else self.read_mask.in_words()
+        found["symmetries"] = symmetries.chosen(self.symmetries)
         if found["size"] is not None:
             found["size"] = np.broadcast_to(found["size"], 2)
         plain: dict[str, Any] = output.plain(found)
@@ -117,6 +125,7 @@ class ReadingOptions:
             block=self.block,
             threads=concurrency.resolve(self.threads),
             memory=bounds.in_bytes(self.memory),
+            forms=len(self.forms(real)),
         )
 
     @property
@@ -247,6 +256,15 @@ class RealSide:
             patients=None if patients is None else dict(zip(images.names, patients, strict=True)),
         )
 
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Return the forms in which synthetic images are compared."""
+        return self.options.forms(self.known)
+
+    def summariser(self, k: int) -> engine.Summariser:
+        """Return what compares blocks of synthetic images, and keeps the `k` nearest."""
+        return engine.Summariser(self.real, k, len(self.forms))
+
     def compare(self, fake: Source | Summary, *, k: int, argument: str = "fake") -> Compared:
         """Compare every real image with every synthetic one, in one pass; `k` nearest ones are kept."""
         path = self.options.checkpoint
@@ -258,7 +276,7 @@ class RealSide:
                 raise InputError(
                     "checkpoint: expected none with a Summary, which has nothing left to read; leave it out"
                 )
-            model = engine.begin(engine.Summariser(self.real, k)).model
+            model = engine.begin(self.summariser(k)).model
             summary = findings_of(fake, self.about(k), model, argument).settled()
         else:
             summary = self.held(fake, k=k, argument=argument, path=path).kept.settled()
@@ -298,7 +316,7 @@ class RealSide:
 
         Images that are named by their position have the numbers from `first` on.
         """
-        summariser = engine.Summariser(self.real, k)
+        summariser = self.summariser(k)
         listing = self.options.listing(fake, expect=self.known, argument=argument)
         about = self.about(k) if path is not None or recorded else {}
         if part is not None:

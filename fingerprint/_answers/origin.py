@@ -13,7 +13,7 @@ from fingerprint._answers.one_pass import ReadingOptions
 from fingerprint._answers.overlap import content_hash, digest
 from fingerprint._base.checks import InputError
 from fingerprint._base.provenance import names_url
-from fingerprint._images import loading
+from fingerprint._images import loading, symmetries
 from fingerprint._patches import gain_reals, gains
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Origin:
         How they are read: `mask`, `size`, `window`, `grey` and `recursive`.
     population : Source, optional
         Further real images.
+    forms : tuple of str
+        In which synthetic images were compared, see `fingerprint._images.symmetries.forms_of`.
     """
 
     known: Slices
@@ -63,11 +65,12 @@ class Origin:
     fake: Source
     files: dict[str, Any]
     population: Source | None = None
+    forms: tuple[str, ...] = (symmetries.AS_IS,)
 
     def __reduce__(self) -> tuple[object, ...]:
         # an iterator cannot be pickled, nor read a second time; an empty one says the same
         fake, population = (iter(()) if isinstance(one, Iterator) else one for one in (self.fake, self.population))
-        return Origin, (self.known, self.patches, fake, self.files, population)
+        return Origin, (self.known, self.patches, fake, self.files, population, self.forms)
 
     @classmethod
     def again(cls, made: Provenance | None, *, patches: bool) -> Origin:
@@ -86,6 +89,7 @@ class Origin:
             )
         options = ReadingOptions(
             mask=settings["mask"],
+            symmetries=settings.get("symmetries", ()),
             size=settings["size"],
             window=settings["window"],
             grey=settings["grey"],
@@ -101,7 +105,7 @@ class Origin:
             if patches and min(known.height, known.width) >= one_pass.LEAST_SIDE
             else None
         )
-        return cls(known, cut, sources["fake"], options.of_pixels, sources["population"])
+        return cls(known, cut, sources["fake"], options.of_pixels, sources["population"], options.forms(known))
 
     def evidence(self, pairs: Sequence[tuple[int, Match]]) -> list[Evidence]:
         """Return the evidence of real images, each by its position and a match, reading the synthetic ones once."""
@@ -110,6 +114,7 @@ class Origin:
             self.fake,
             [match.name for _, match in pairs],
             positions=[-1 if match.position is None else match.position for _, match in pairs],
+            forms=self.forms,
             argument="fake",
             **self.files,
         )

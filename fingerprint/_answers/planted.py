@@ -119,4 +119,6 @@ def _hosts(side: RealSide, seen: Compared, fake: Source, images: Array) -> Array
     closest = seen.summary.closest
     at = closest.images[images, 0].tolist()
     names = [closest.names[i] for i in at]
-    return loading.pick(fake, names, positions=at, argument="fake", **side.options.of_pixels).pixels
+    positions = [i // len(side.forms) for i in at]
+    reading = side.options.of_pixels
+    return loading.pick(fake, names, positions=positions, forms=side.forms, argument="fake", **reading).pixels

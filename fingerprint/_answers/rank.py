@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Compared, Groups, MaskLike
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.methods import Method, MethodName
 
 METHODS: Mapping[str, str] = MappingProxyType({name: method.description for name, method in methods.METHODS.items()})
@@ -48,6 +49,7 @@ def rank(
     method: MethodName = "default",
     k: int = 5,
     mask: MaskLike | None = None,
+    symmetries: Symmetries = (),
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
     grey: Grey = "exact",
@@ -91,6 +93,13 @@ def rank(
         ``"body"``: the largest connected part that is bright, of each image, and its convex hull. An (h, w) array, or
         a file of one image, of the size of the images: what is not 0, in every image. Copies are then those of what
         counts.
+    symmetries : sequence of str, optional
+        In which other forms each synthetic image is compared too: ``"turned"`` by 90, 180 and 270 degrees, by 180 alone
+        where images are not square; ``"negative"``, its pixels taken from the highest value of their type, 255 or
+        65535; ``"half"``, nine overlapping windows of half its height and width, each enlarged, since it may show a
+        whole real image at half the size. ``"all"`` for all of them. A synthetic image counts once, in the form that
+        comes nearest, and is named by it, as in ``"g7.png (negative)"``; real images are compared as they are. Each
+        form takes as long to compare as a further synthetic image: three for turned, one for negative, nine for half.
     size : int or (int, int), optional
         Resample everything to this height and width. Without it, images of different sizes are an error.
     window, grey
@@ -139,6 +148,7 @@ def rank(
         real,
         ReadingOptions(
             mask=mask,
+            symmetries=symmetries,
             size=size,
             window=window,
             grey=grey,
@@ -177,7 +187,7 @@ def ranking_of(
         groups=patients,
         only_patient=only_patient,
     )
-    origin = Origin(seen.known, seen.real.patches, source, side.options.of_pixels, population)
+    origin = Origin(seen.known, seen.real.patches, source, side.options.of_pixels, population, side.forms)
     return ranked(seen, scored, method=method, k=k, notes=said, origin=origin)
 
 
@@ -212,7 +222,7 @@ def ranked(
         "reference": len(null) or None,
         "population": len(seen.real.groups) - len(seen.known),
         "grouped": patients is not None,
-    }
+    } | ({"forms": list(origin.forms)} if len(origin.forms) > 1 else {})
     return Ranking(
         names=tuple(names[i] for i in order),
         scores=mine[order],
@@ -251,4 +261,7 @@ def _matches(seen: Compared, real: int, k: int, *, patches_first: bool) -> tuple
         gains = dict(zip(parts.best.images[real, :k].tolist(), parts.gains[real, :k].tolist(), strict=True))
     kinds = [list(gains), list(distances)] if patches_first else [list(distances), list(gains)]
     images = dict.fromkeys(kinds[0][:1] + kinds[1][:1] + kinds[0][1:] + kinds[1][1:])
-    return tuple(Match(names[image], distances.get(image), gains.get(image), image) for image in list(images)[:k])
+    forms = seen.summary.forms
+    return tuple(
+        Match(names[image], distances.get(image), gains.get(image), image // forms) for image in list(images)[:k]
+    )

@@ -19,7 +19,7 @@ from fingerprint._base.failures import Failure, Failures, failed_lines
 from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
-from fingerprint._images import loading
+from fingerprint._images import loading, symmetries
 from fingerprint._statistics import decisions, methods, p_values
 from fingerprint._statistics.copies import Copy, sentence
 
@@ -294,18 +294,21 @@ class Ranking(ListResult[Row]):
         'identical'
         """
         decided = self.decide(false_discovery_rate=false_discovery_rate)
-        return replace(withheld(self[:], decided, self.n_fake), provenance=decided.provenance)
+        return replace(
+            withheld(self[:], decided, self.n_fake, formed="forms" in self.params), provenance=decided.provenance
+        )
 
     def __str__(self) -> str:
         """Return a text for people: the first rows, how to read them, and what failed."""
         tested = "" if self.p_values is None else f"{'p':>9} {'q':>9}  "
+        forms = symmetries.in_words(self.params.get("forms", ()))
         width = max(len("image"), *(len(printable(name)) for name in self.names[:SHOWN]))
         copied = [sentence(self.copies, "real")] if self.copies else []
         if self.copies and len(self.copies) == len(self):
             copied += ["Every real image is a synthetic one as well: make sure that both are not the same collection."]
         lines = [
             *copied,
-            f"{len(self)} real images against {self.n_fake} synthetic ones, most likely used first",
+            f"{len(self)} real images against {self.n_fake} synthetic ones{forms}, most likely used first",
             f"{'rank':>5}  {'image':<{width}}  {'score':>7}  {tested}synthetic image that gives it away",
         ]
         for row in self[:SHOWN]:

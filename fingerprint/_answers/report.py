@@ -15,6 +15,7 @@ from fingerprint._base.checks import InputError
 from fingerprint._base.display import data_uri
 from fingerprint._base.version import __version__
 from fingerprint._evidence.reals import NEAR_COPY
+from fingerprint._images import symmetries
 from fingerprint._statistics import methods
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def _page(
         "warnings": _warnings(ranking, audit),
         "images": wanted.images,
         "rate": wanted.rate,
+        "forms": "" if ranking is None else symmetries.in_words(ranking.params.get("forms", ())),
         "checked": list(_checked(wanted)),
     }
     decided = None if ranking is None else ranking.decide(false_discovery_rate=wanted.rate)

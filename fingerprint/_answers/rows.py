@@ -14,7 +14,8 @@ class Match(NamedTuple):
     Parameters
     ----------
     name : str
-        Of the synthetic image.
+        Of the synthetic image, with the form in which it matches where it is not as it is, see `symmetries` of
+        `fingerprint.rank`.
     distance : float or None
         Of the whole images, at the scale that `Ranking.params` names as ``"distance"``; 0 = identical there. None where
         it is not among the nearest.
@@ -23,7 +24,7 @@ class Match(NamedTuple):
         (docs/method.md, Patches). None where it is not among the best.
     position : int or None
         Of the synthetic image among the usable ones, from 0, in the order in which they come. It tells images of one
-        name apart.
+        name apart, and the forms of an image share it.
     """
 
     name: str

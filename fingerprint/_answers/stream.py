@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.ranking import Ranking
     from fingerprint._base.types import Grey
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.methods import MethodName
 
 
@@ -32,7 +33,7 @@ class Stream:
 
     Parameters
     ----------
-    real, reference, population, groups, method, k, mask, size, window, grey, threads
+    real, reference, population, groups, method, k, mask, symmetries, size, window, grey, threads
         As for `fingerprint.rank`.
 
     Raises
@@ -61,6 +62,7 @@ class Stream:
         method: MethodName = "default",
         k: int = 5,
         mask: MaskLike | None = None,
+        symmetries: Symmetries = (),
         size: int | tuple[int, int] | None = None,
         window: tuple[float, float] | None = None,
         grey: Grey = "exact",
@@ -70,7 +72,9 @@ class Stream:
         self._method, self._population = method, population
         self._side = RealSide.of(
             real,
-            ReadingOptions(mask=mask, size=size, window=window, grey=grey, threads=threads, progress=False),
+            ReadingOptions(
+                mask=mask, symmetries=symmetries, size=size, window=window, grey=grey, threads=threads, progress=False
+            ),
             reference=reference,
             population=population,
             groups=groups,
@@ -91,7 +95,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget all synthetic images; the real ones stay prepared."""
-        self._found = engine.begin(engine.Summariser(self._side.real, self._kept)).model
+        self._found = engine.begin(self._side.summariser(self._kept)).model
 
     def update(self, batch: Source) -> None:
         """Compare the real images with a batch of synthetic ones.

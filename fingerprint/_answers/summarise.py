@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fingerprint._answers.one_pass import Groups, MaskLike
     from fingerprint._base.types import Grey, OnError
     from fingerprint._images.loading import Source
+    from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.methods import MethodName
 
 
@@ -36,6 +37,7 @@ def summarise(
     method: MethodName = "default",
     k: int = 5,
     mask: MaskLike | None = None,
+    symmetries: Symmetries = (),
     size: int | tuple[int, int] | None = None,
     window: tuple[float, float] | None = None,
     grey: Grey = "exact",
@@ -62,7 +64,7 @@ def summarise(
     part : (int, int), optional
         Number of the part, from 1, and how many there are, such as (3, 10): every machine lists the same files and
         takes a tenth of them. So images have the names and positions that they have in one pass over all.
-    reference, population, groups, method, k, mask, size
+    reference, population, groups, method, k, mask, symmetries, size
         As for `fingerprint.rank`, which has to be given the same.
     window, grey, recursive, on_error, block, memory, threads, executor, checkpoint, progress
         As for `fingerprint.rank`.
@@ -95,6 +97,7 @@ def summarise(
         real,
         ReadingOptions(
             mask=mask,
+            symmetries=symmetries,
             size=size,
             window=window,
             grey=grey,

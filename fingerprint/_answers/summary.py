@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from fingerprint._images.loading import Source
 
 _SOURCES = {"real", "fake", "reference", "population"}  # of `summarise`, and its settings
-_SETTINGS = {"part", "groups", "method", "k", "mask", "size", "window", "grey", "recursive", "on_error", "memory"}
+_SETTINGS = {
+    "part",
+    "groups",
+    "method",
+    "k",
+    "mask",
+    "symmetries",
+    "size",
+    "window",
+    "grey",
+    "recursive",
+    "on_error",
+    "memory",
+}
 _OF_A_PART = ("part", "of how many", "the list of synthetic images")
 
 

@@ -10,6 +10,7 @@ from fingerprint._base.display import SHOWN
 from fingerprint._base.output import printable
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
+from fingerprint._images import symmetries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,7 +149,7 @@ class Withheld(ListResult[WithheldImage]):
         return "\n".join(lines + [f"  … {len(self) - SHOWN} more"] * (len(self) > SHOWN))
 
 
-def withheld(rows: Sequence[Row], decided: Decisions, n_fake: int) -> Withheld:
+def withheld(rows: Sequence[Row], decided: Decisions, n_fake: int, *, formed: bool = False) -> Withheld:
     """Return the synthetic images that give away what was decided on.
 
     Parameters
@@ -159,6 +160,8 @@ def withheld(rows: Sequence[Row], decided: Decisions, n_fake: int) -> Withheld:
         On the same images.
     n_fake : int
         Number of synthetic images.
+    formed : bool
+        Whether their names say in which form they match; those to withhold are named without it.
 
     Returns
     -------
@@ -175,7 +178,10 @@ def withheld(rows: Sequence[Row], decided: Decisions, n_fake: int) -> Withheld:
         pairs += _evidence(row, reason, copies.get(row.rank - 1))
     for number, row, match, reason in sorted(pairs, key=lambda pair: (pair[0], pair[1].rank)):
         key = match.name if match.position is None else match.position
-        held = found.setdefault(key, (match.name, match.position, []))
+        name = symmetries.original(match.name) if formed else match.name
+        held = found.setdefault(key, (name, match.position, []))
+        if any(real.rank == row.rank for real in held[2]):  # in another form
+            continue
         held[2].append(GivenAway(row.name, row.rank, row.group, number, reason, match.distance, match.gain))
     return Withheld(
         names=tuple(name for name, _, _ in found.values()),

@@ -45,11 +45,20 @@ class Best:
     names: Mapping[int, str]
 
     @classmethod
-    def of(cls, values: Array, names: Sequence[str], k: int) -> Best:
-        """Return the best images of one part of a stream, from the values (..., n) of its n images."""
-        columns = smallest(values, np.broadcast_to(np.arange(len(names)), values.shape), names, k)
-        known = {image: names[image] for image in np.unique(columns).tolist()}
-        return cls(k, len(names), np.take_along_axis(values, columns, axis=-1), columns, known)
+    def of(cls, values: Array, names: Sequence[str], k: int, forms: int = 1) -> Best:
+        """Return the best images of one part of a stream, from the values (..., n * forms) of its n images.
+
+        Of the forms of an image, which follow one another and have numbers of their own, the first best one counts.
+        """
+        images = np.broadcast_to(np.arange(len(names)), values.shape)
+        if forms > 1:
+            by_form = values.reshape(*values.shape[:-1], len(names) // forms, forms)
+            images = images[..., ::forms] + by_form.argmin(axis=-1)
+            values = np.take_along_axis(values, images, axis=-1)
+        columns = smallest(values, images, names, k)
+        images = np.take_along_axis(images, columns, axis=-1)
+        known = {image: names[image] for image in np.unique(images).tolist()}
+        return cls(k, values.shape[-1], np.take_along_axis(values, columns, axis=-1), images, known)
 
     @classmethod
     def merge(cls, parts: Sequence[Best]) -> Best:

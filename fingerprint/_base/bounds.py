@@ -61,12 +61,18 @@ class Needs(Protocol):
     def __call__(self, *, packed: bool, block: int, threads: int) -> int: ...
 
 
-def ways(needs: Needs, *, block: int, threads: int, packed: tuple[bool, ...] = (True,)) -> list[Plan]:
-    """Return all ways to work, the fastest first, with up to so many threads and images of a block.
+def uncut(block: int, forms: int) -> int:
+    """Return the size of a block that parts no image from its forms: at most as large, but of one image at least."""
+    return max(block // forms, 1) * forms
+
+
+def ways(needs: Needs, *, block: int, threads: int, packed: tuple[bool, ...] = (True,), forms: int = 1) -> list[Plan]:
+    """Return all ways to work, the fastest first, with up to so many threads and images of a block, in so many forms.
 
     Images that are kept packed come before large blocks, and threads before both.
     """
-    blocks = sorted({block, *(size for size in (64, 32, GROUP, 4, 1) if size < block)}, reverse=True)
+    smaller = {uncut(size, forms) for size in (64, 32, GROUP, 4, 1) if size < block}
+    blocks = sorted({block, *smaller}, reverse=True)
     return [
         Plan(kept, size, workers, needs(packed=kept, block=size, threads=workers))
         for workers in dict.fromkeys((threads, *(count for count in (8, 4, 2, 1) if count < threads)))

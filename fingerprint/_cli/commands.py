@@ -26,7 +26,7 @@ def _rank_arguments(command: ArgumentParser) -> None:
     command.add_argument("--reference", metavar="DIR", help="real images known to be unused: adds p- and q-values")
     shared.add_population(command)
     shared.add_reading(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_pass(command)
     shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
@@ -75,7 +75,7 @@ def _summarise_arguments(command: ArgumentParser) -> None:
     command.add_argument("--reference", metavar="DIR", help="real images known to be unused")
     shared.add_population(command)
     shared.add_reading(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_work(command)
     shared.add_method(command)
     command.add_argument("--neighbours", type=int, default=5, metavar="K", help="synthetic images to show (default: 5)")
@@ -146,7 +146,7 @@ def _decide_arguments(command: ArgumentParser) -> None:
     )
     shared.add_population(command)
     shared.add_reading(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_pass(command)
     command.add_argument("--rate", type=float, default=0.1, help="false discovery rate (default: 0.1)")
     command.add_argument("--fail-if-called", action="store_true", help="exit status 3 if any image is called used")
@@ -242,7 +242,7 @@ def _add_sides(command: ArgumentParser) -> None:
 
 def _fit_arguments(command: ArgumentParser) -> None:
     _add_sides(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_pass(command)
     shared.add_population(command)
     command.add_argument("--n-fake", type=int, metavar="N", help="synthetic images that the statistics refer to")
@@ -268,7 +268,7 @@ def _predict_arguments(command: ArgumentParser) -> None:
     shared.add_population(command)
     command.add_argument("--share", type=float, metavar="P", help="share of used images among the real ones, if known")
     shared.add_reading(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_pass(command)
     shared.add_outputs(command)
 
@@ -308,7 +308,7 @@ def _evaluate(options: Namespace) -> Outcome:
 
 def _audit_arguments(command: ArgumentParser) -> None:
     _add_sides(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_pass(command)
     shared.add_method(command)
     command.add_argument(
@@ -358,7 +358,7 @@ def _compare_arguments(command: ArgumentParser) -> None:
     )
     command.add_argument("--unused", metavar="DIR", help="real images that neither was trained on")
     shared.add_reading(command)
-    shared.add_mask(command)
+    shared.add_forms(command)
     shared.add_pass(command)
     shared.add_outputs(command)
 

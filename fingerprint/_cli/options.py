@@ -56,10 +56,18 @@ def add_reading(command: ArgumentParser, *, groups: bool = True) -> None:
     add_threads(command)
 
 
-def add_mask(command: ArgumentParser) -> None:
-    """Add what part of the images counts."""
+def add_forms(command: ArgumentParser) -> None:
+    """Add what part of the images counts, and in which other forms synthetic ones are compared."""
     command.add_argument(
         "--mask", metavar="body|FILE", help="compare the body of each image alone, or what is not 0 in this image"
+    )
+    command.add_argument(
+        "--symmetries",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="NAME,…",
+        help="compare synthetic images also turned (by 90, 180 and 270 degrees), negative, or in enlarged windows of "
+        "half their size (half), or all",
     )
 
 
@@ -123,10 +131,11 @@ def add_pass(command: ArgumentParser) -> None:
 
 
 def reading(options: Namespace) -> dict[str, Any]:
-    """Return the options of `add_reading`, `add_mask`, `add_work` and `add_pass` as arguments of the library."""
+    """Return the options of `add_reading`, `add_forms`, `add_work` and `add_pass` as arguments of the library."""
     found = {"size": options.size, "recursive": options.recursive, "threads": options.threads, "grey": options.grey}
     found["window"] = None if options.window is None else tuple(options.window)
-    found |= {name: getattr(options, name) for name in ("mask", "memory", "checkpoint", "executor") if name in options}
+    more = ("mask", "symmetries", "memory", "checkpoint", "executor")
+    found |= {name: getattr(options, name) for name in more if name in options}
     return found | {"progress": progress(options)} | ({"groups": groups(options)} if "groups" in options else {})
 
 

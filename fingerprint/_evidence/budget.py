@@ -27,7 +27,15 @@ _OTHERS = 100  # nearest other real images of each, and those of a representativ
 
 
 def plan(
-    pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int, memory: int | None
+    pixels: Array,
+    scales: Sequence[Scale],
+    *,
+    patches: bool,
+    k: int,
+    block: int,
+    threads: int,
+    memory: int | None,
+    forms: int = 1,
 ) -> bounds.Plan:
     """Choose how to work on real images: as fast as the memory allows. Results do not depend on it.
 
@@ -45,6 +53,8 @@ def plan(
         The most of each.
     memory : int, optional
         What the process may take, in bytes. Without it, half of what is available is aimed at.
+    forms : int
+        In how many forms each synthetic image comes; a block holds all of an image.
 
     Returns
     -------
@@ -56,19 +66,20 @@ def plan(
     InputError
         If `memory` is not enough for any way to work; it says how much would be.
     """
-    return bounds.fitting(ways(pixels, scales, patches=patches, k=k, block=block, threads=threads), pixels, memory)
+    found = ways(pixels, scales, patches=patches, k=k, block=block, threads=threads, forms=forms)
+    return bounds.fitting(found, pixels, memory)
 
 
 def ways(
-    pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int
+    pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, block: int, threads: int, forms: int = 1
 ) -> list[bounds.Plan]:
     """Return all ways to work on real images, the fastest first; arguments as for `plan`.
 
     Images that are kept packed come before large blocks, and threads before both.
     """
-    needs = _Needs.of(pixels, scales, patches=patches, k=k)
-    largest = block_of(block, pixels.nbytes // len(pixels))
-    return bounds.ways(needs.most, block=largest, threads=threads, packed=(True, False))
+    needs = _Needs.of(pixels, scales, patches=patches, k=k, forms=forms)
+    largest = bounds.uncut(block_of(block, pixels.nbytes // len(pixels)), forms)
+    return bounds.ways(needs.most, block=largest, threads=threads, packed=(True, False), forms=forms)
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ class _Needs:
         Real images that are packed at a time.
     k : int
         Nearest synthetic images that are kept.
+    forms : int
+        In how many forms each synthetic image comes.
     """
 
     count: int
@@ -110,9 +123,10 @@ class _Needs:
     whitened: int
     shared: int
     k: int
+    forms: int
 
     @classmethod
-    def of(cls, pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int) -> _Needs:
+    def of(cls, pixels: Array, scales: Sequence[Scale], *, patches: bool, k: int, forms: int) -> _Needs:
         blank = np.zeros((bounds.GROUP, *pixels.shape[1:]), pixels.dtype)
         sides = {id(side): side for side in prepare_scales(blank, scales).values()}
         packed = sum(array.nbytes for side in sides.values() for array in side.arrays.values())
@@ -137,6 +151,7 @@ class _Needs:
             whitened=sum(scale.whitened for scale in scales),
             shared=1 + max(Counter(scale.factor for scale in scales).values()),
             k=k,
+            forms=forms,
         )
 
     def most(self, *, packed: bool, block: int, threads: int) -> int:
@@ -154,7 +169,8 @@ class _Needs:
     def _comparing(self, packed: bool, block: int, threads: int) -> int:
         """Return what the pass takes beyond the real images: each thread, the results that wait, and the sum of all."""
         matrices = self.whole + self.windows + 4 + 2 * self.whole
-        counts = self.count * (self.whole + 1) * len(histogram.edges())
+        counted = self.whole * min(self.forms, 2) + 1  # as they are, and in the nearest form
+        counts = self.count * counted * len(histogram.edges())
         nearest = self.count * ((self.whole + 1) * min(self.k, block) * 3 + 2 * self.windows) * _FLOAT
         one = max(block, bounds.GROUP) * (self.image + self.side) + self.some * self.side * (not packed)
         one += self.count * block * (matrices + 2) * _FLOAT

@@ -44,14 +44,17 @@ class Summariser:
         The real images.
     k : int
         How many nearest synthetic images to keep.
+    forms : int
+        In how many forms each of them comes.
     """
 
     real: Reals
     k: int
+    forms: int = 1
 
     def __call__(self, read: Task) -> Findings:
         """Read one block and summarise it."""
-        return summary.summarise(self.real, read(), k=self.k)
+        return summary.summarise(self.real, read(), k=self.k, forms=self.forms)
 
     def shard(self, blocks: tuple[Task, ...]) -> Findings:
         """Read several blocks and summarise them together."""
@@ -63,7 +66,7 @@ def begin(
 ) -> Pass[Findings]:
     """Return a pass that has seen nothing yet, or what is at `path`, where it is written every so often."""
     none = Slices(np.zeros((0, 1, 1), np.uint8), ())
-    model = summary.summarise(summariser.real, none, k=summariser.k)
+    model = summary.summarise(summariser.real, none, k=summariser.k, forms=summariser.forms)
     return Pass(model, summary.merge, about or {}, path, CLASSES)
 
 

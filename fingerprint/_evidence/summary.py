@@ -61,8 +61,13 @@ class Findings:
     patches : GainSummary, optional
         Where patches were compared too.
     fake_to_used : ndarray, optional
-        (n_fake,) float64, ascending: distance of every synthetic image to the nearest used one, where `Reals.n_used`
-        says which these are. The only part that grows with the number of synthetic images.
+        (n_fake,) float64, ascending: distance of every synthetic image, as it is, to the nearest used one, where
+        `Reals.n_used` says which these are. The only part that grows with the number of synthetic images.
+    forms : int
+        In how many forms each synthetic image, and each failure, came. They are numbered each, but an image counts
+        once, in the form that is nearest.
+    as_is : ndarray, optional
+        The same as `counts` for synthetic images as they are, where they came in other forms too.
     """
 
     scales: tuple[Scale, ...]
@@ -76,6 +81,8 @@ class Findings:
     lost: Array
     patches: GainSummary | None = None
     fake_to_used: Array | None = None
+    forms: int = 1
+    as_is: Array | None = None
 
     @property
     def n_fake(self) -> int:
@@ -94,8 +101,10 @@ class Findings:
     def sound(self) -> bool:
         """Whether the parts go together, as those of a file need not."""
         seen = {best.n_seen for best in self._bests}
+        if type(self.forms) is not int or self.forms < 1:
+            return False
         within = all(0 <= place < self.n_places for best in self._bests for place in best.names)
-        counted = histogram.sound(self.counts, self.n_fake)
+        counted = all(histogram.sound(each, self.n_fake) for each in (self.counts, self.as_is) if each is not None)
         return counted and seen == {self.n_fake} and within and failures.placed(self.failed, self.lost, self.n_places)
 
     @property
@@ -105,7 +114,7 @@ class Findings:
     @property
     def nbytes(self) -> int:
         """Return the bytes of all arrays."""
-        arrays = [self.counts, self.votes, self.copies, self.windows]
+        arrays = [self.counts, self.votes, self.copies, self.windows, *([] if self.as_is is None else [self.as_is])]
         arrays += [array for best in self._bests for array in (best.values, best.images)]
         return sum(array.nbytes for array in arrays) + (0 if self.patches is None else self.patches.counts.nbytes)
 
@@ -120,12 +129,13 @@ class Findings:
             closest=self.closest.some(np.s_[:count]),
             windows=self.windows[:, :count],
             patches=None if self.patches is None else self.patches.first(count),
+            as_is=None if self.as_is is None else self.as_is[:, :count],
         )
 
     @property
     def n_places(self) -> int:
-        """Return the number of images and failures seen."""
-        return self.n_fake + len(self.failed)
+        """Return the number of images and failures seen, of each in all forms."""
+        return self.n_fake * self.forms + len(self.failed)
 
     def moved(self, start: int) -> Findings:
         """Return the same for synthetic images that come `start` places later in the stream."""
@@ -145,10 +155,10 @@ class Findings:
         """Return the same of a whole stream: images by their position among usable ones, failures in natural order."""
         found = self.placed(positions(self.lost))
         failed = sorted(self.failed, key=lambda failure: (natural_key(failure.name), failure.reason))
-        return replace(found, failed=tuple(failed))
+        return replace(found, failed=tuple(failed[:: self.forms]), lost=found.lost[:: self.forms])
 
 
-def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
+def summarise(real: Reals, block: Slices, *, k: int, forms: int = 1) -> Findings:
     """Compare prepared real images with one block of synthetic ones.
 
     Parameters
@@ -159,6 +169,8 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
         Synthetic images, possibly none.
     k : int
         How many nearest synthetic images to keep.
+    forms : int
+        How many images of the block, which follow one another, are forms of one.
 
     Returns
     -------
@@ -176,26 +188,41 @@ def summarise(real: Reals, block: Slices, *, k: int) -> Findings:
         by_scale, gaps, flat = real.distances(block.pixels)
         pixels = without_flat(pixels, flat)
         for s, found in enumerate(by_scale[len(scales) :]):
-            windows[s] = _nearest_two(windows[s], found)
+            windows[s] = _nearest_two(windows[s], _nearest_form(found, forms))
         for s, found in enumerate(by_scale[: len(scales)]):
             distances[s] = found
+            found = _nearest_form(found, forms)
             voted = found.argmin(axis=0)
             votes[s] = np.bincount(voted, minlength=n_real)
             if real.others.shape[2]:
-                is_copy = found[voted, np.arange(len(block))] < real.others[s, voted, 0]
+                is_copy = found[voted, np.arange(len(voted))] < real.others[s, voted, 0]
                 copies[s] = np.bincount(voted[is_copy], minlength=n_real)
-    counts = histogram.count(distances.reshape(len(scales) * n_real, len(block)))
-    counts = counts.reshape(len(scales), n_real, -1)
-    nearest = Best.of(distances, block.names, k)
+    counts = _counts(_nearest_form(distances, forms))
+    as_is = None if forms == 1 else _counts(distances[..., ::forms])
+    nearest = Best.of(distances, block.names, k, forms)
     patches = None
     if real.patches is not None:
-        patches = gains.summarise_gains(real.patches, pixels, block.names, k=k)
-    to_used = None if real.n_used is None else np.sort(gaps[: real.n_used].min(axis=0))
-    closest = Best.of(gaps, block.names, 1)
+        patches = gains.summarise_gains(real.patches, pixels, block.names, k=k, forms=forms)
+    to_used = None if real.n_used is None else np.sort(gaps[: real.n_used, ::forms].min(axis=0))
+    closest = Best.of(gaps, block.names, 1, forms)
     places, lost = places_of(block)
     none = np.zeros(0, np.int64)
-    summary = Findings(scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used)
+    kinds = scales, nearest, counts, votes, copies, closest, windows, block.failed, none, patches, to_used
+    summary = Findings(*kinds, forms=forms, as_is=as_is)
     return replace(summary.placed(places.__getitem__), lost=lost) if len(lost) else summary
+
+
+def _counts(distances: Array) -> Array:
+    """Return the log histograms (n_scales, n_real, n_bins) of distances (n_scales, n_real, n)."""
+    scales, n_real, count = distances.shape
+    return histogram.count(distances.reshape(scales * n_real, count)).reshape(scales, n_real, -1)
+
+
+def _nearest_form(distances: Array, forms: int) -> Array:
+    """Return the distances (..., n) of n images, each in the form in which it is nearest, from those of all forms."""
+    if forms == 1:
+        return distances
+    return np.asarray(distances.reshape(*distances.shape[:-1], distances.shape[-1] // forms, forms).min(axis=-1))
 
 
 def _nearest_two(*parts: Array) -> Array:
@@ -231,6 +258,7 @@ def merge(summaries: Sequence[Findings]) -> Findings:
     patches = [summary.patches for summary in summaries if summary.patches is not None]
     to_used = [summary.fake_to_used for summary in summaries if summary.fake_to_used is not None]
     failed, lost = failures.merged(summaries)
+    as_is = [summary.as_is for summary in summaries if summary.as_is is not None]
     nearest = Best.merge([summary.nearest for summary in summaries])
     return Findings(
         summaries[0].scales,
@@ -244,4 +272,6 @@ def merge(summaries: Sequence[Findings]) -> Findings:
         lost,
         gains.merge(patches) if patches else None,
         np.sort(np.concatenate(to_used)) if to_used else None,
+        summaries[0].forms,
+        histogram.add(as_is, nearest.n_seen) if as_is else None,
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
-from fingerprint._images import files, formats, grey
+from fingerprint._images import files, formats, grey, symmetries
 from fingerprint._images.grey import Decoded
 from fingerprint._images.slices import PixelFormat, Slices, format_of, mixed
 
@@ -35,6 +35,11 @@ class Options:
     window: tuple[float, float] | None = None
     mask: Mask | None = None
     luminance: bool = False
+    forms: tuple[str, ...] = (symmetries.AS_IS,)  # in which each image is given, one after the other
+
+    def sized(self, image: Array) -> Array:
+        """Return an image at the size that is asked for."""
+        return grey.resampled(image, self.size) if self.size and image.shape != self.size else image
 
 
 Image: TypeAlias = "tuple[str, Array | str, str | None]"  # name, pixels or why there are none, patient where known
@@ -174,7 +179,48 @@ class Unread:
         yield from ((name, why, None) for name, why in self.failed)
 
 
-Part: TypeAlias = File | Arrays | Unread
+Found: TypeAlias = File | Arrays | Unread
+
+
+@dataclass(frozen=True)
+class Formed:
+    """Images of a part, each in so many forms, one after the other; all forms of an image are cut off together."""
+
+    part: File | Arrays
+    forms: int
+
+    @property
+    def count(self) -> int:
+        return self.part.count * self.forms
+
+    @property
+    def nbytes(self) -> int:
+        return self.part.nbytes
+
+    def cut(self, start: int, stop: int) -> Formed:
+        return replace(self, part=self.part.cut(start // self.forms, stop // self.forms))
+
+    def images(self, options: Options) -> Iterator[Image]:
+        for name, image, patient in self.part.images(options):
+            if isinstance(image, str):
+                yield from ((name, image, patient),) * self.forms
+                continue
+            sized = options.sized(image)
+            for form in options.forms:
+                yield symmetries.named(name, form), symmetries.in_form(sized, form), patient
+
+
+Part: TypeAlias = Found | Formed
+
+
+def formed(part: Found, options: Options) -> Part:
+    """Return a part whose images, and failures, come in all forms."""
+    forms = len(options.forms)
+    if forms == 1:
+        return part
+    if isinstance(part, Unread):
+        return replace(part, failed=tuple(failure for failure in part.failed for _ in range(forms)))
+    return Formed(part, forms)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -271,8 +317,7 @@ class Task:
                     places.append(len(names) + len(failed))
                     failed.append(Failure(name, image))
                     continue
-                if options.size and image.shape != options.size:
-                    image = grey.resampled(image, options.size)
+                image = options.sized(image)
                 if options.mask is not None:
                     image = options.mask(image, name)
                 if out is None or image.shape != out.shape[1:] or image.dtype != out.dtype:

@@ -208,12 +208,10 @@ class Pass(Generic[K]):
 
 
 def _without_failed(held: Held[K]) -> Held[K]:
-    """Return the same without files of one image that failed: they are tried again."""
+    """Return the same without files of which nothing could be used: they are tried again."""
     record, kept = held.record, held.kept
     entry = np.searchsorted(record.starts, kept.lost, side="right") - 1
-    again = np.zeros(len(record.names), bool)
-    again[entry] = True
-    again &= (record.counts == 1) & record.whole
+    again = (np.bincount(entry, minlength=len(record.names)) == record.counts) & (record.counts > 0) & record.whole
     if not again.any():
         return held
     rest = record.some(~again)

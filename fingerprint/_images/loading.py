@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from fingerprint._base import checks, concurrency, limits
+from fingerprint._base import bounds, checks, concurrency, limits
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
 from fingerprint._base.progress import bar
 from fingerprint._base.public import public
 from fingerprint._base.types import Grey, OnError
-from fingerprint._images import sources
+from fingerprint._images import sources, symmetries
 from fingerprint._images.blocks import File, Options, Task, Unread
 from fingerprint._images.grey import PIXELS
 from fingerprint._images.slices import PixelFormat, Slices, agree, concatenate, joined, mixed
@@ -320,13 +320,16 @@ class Listing:
         """Cut it into blocks, which are smaller where images are large, without what was read before.
 
         Arrays have no names: their images are numbered from `first` on. Over all tasks, images and failures are as many
-        as the images of the source.
+        as the images of the source, times the forms of each, which no block parts.
         """
         if self.options.expect is not None:
             block = block_of(block, self.options.expect.nbytes)
+        forms = len(self.options.forms)
+        block = bounds.uncut(block, forms)
         if reading is not None:
             reading.begin(self.entries, listed=not any(map(sources.is_stream, self.entries)))
-        return Plan(sources.tasks_of(self.entries, self.options, block, reading, first=first), self.total)
+        tasks = sources.tasks_of(self.entries, self.options, block, reading, first=first)
+        return Plan(tasks, None if self.total is None else self.total * forms)
 
 
 def listing(
@@ -339,6 +342,7 @@ def listing(
     on_error: OnError = "collect",
     recursive: bool = False,
     expect: PixelFormat | Slices | None = None,
+    forms: tuple[str, ...] = (symmetries.AS_IS,),
     argument: str = "source",
 ) -> Listing:
     """Return what a collection consists of, which is read later, by other threads, processes or machines.
@@ -354,6 +358,8 @@ def listing(
         What part of each image counts; the rest becomes 0.
     expect : PixelFormat or Slices, optional
         Size and depth that every image must have, such as those of the real images.
+    forms : tuple of str
+        In which each image is given, see `fingerprint._images.symmetries.forms_of`.
     argument : str
         What error messages call the source.
 
@@ -363,7 +369,7 @@ def listing(
         At the call where the source or an argument is wrong; else by the task that comes to it.
     """
     wanted = expect.format if isinstance(expect, Slices) else expect
-    options = _options(argument, size, on_error, recursive, wanted, window, grey, mask)
+    options = _options(argument, size, on_error, recursive, wanted, window, grey, mask, forms)
     return Listing(sources.entries_of(source, options), options)
 
 
@@ -377,20 +383,23 @@ def pick(
     grey: Grey = "exact",
     mask: Mask | None = None,
     recursive: bool = False,
+    forms: tuple[str, ...] = (symmetries.AS_IS,),
     argument: str = "source",
 ) -> Slices:
-    """Read some images of a collection again, by the names that `blocks` gives them.
+    """Read some images of a collection again, by the names that `listing` gives them.
 
     `positions` are those of the images among all usable ones of the collection, from 0, and count where names repeat;
-    without them, the first image of a name is meant. Raises InputError where the source is an iterator, or has no
-    usable image of a name.
+    the forms of an image share one. Without them, the first image of a name is meant. Raises InputError where the
+    source is an iterator, or has no usable image of a name.
     """
-    options = _options(argument, size, "collect", recursive, window=window, grey=grey, mask=mask)
+    options = _options(argument, size, "collect", recursive, window=window, grey=grey, mask=mask, forms=forms)
     entries = _entries_again(source, options)
     needed = [
         entry
         for entry in entries
-        if not isinstance(entry, File) or entry.name in names or sources.count_of([entry]) is None
+        if not isinstance(entry, File)
+        or any(symmetries.named(entry.name, form) in names for form in forms)
+        or sources.count_of([entry]) is None
     ]
     found: dict[str, Array] = {}
     repeated = False
@@ -403,8 +412,10 @@ def pick(
             raise InputError(f"{argument}: expected a usable image named {name!r}, found none")
     images = [found[name] for name in names]
     if repeated and positions is not None:  # then only the position says which, and nothing can be left out
-        by_position = {i: image.copy() for i, (_, image) in enumerate(_one_by_one(entries, options)) if i in positions}
-        images = [by_position[i] for i in positions]
+        wanted = list(zip(positions, names, strict=True))
+        every = (((i // len(forms), name), image) for i, (name, image) in enumerate(_one_by_one(entries, options)))
+        by_position = {key: image.copy() for key, image in every if key in wanted}
+        images = [by_position[key] for key in wanted]
     return Slices(np.stack(images), tuple(names))
 
 
@@ -436,7 +447,7 @@ def _entries_again(source: Source, options: Options) -> list[sources.Entry]:
 
 def _one_by_one(entries: Sequence[sources.Entry], options: Options) -> Iterator[tuple[str, Array]]:
     """Yield name and pixels of every usable image."""
-    for task in sources.tasks_of(entries, options, _LOAD_BLOCK):
+    for task in sources.tasks_of(entries, options, bounds.uncut(_LOAD_BLOCK, len(options.forms))):
         part = task()
         yield from zip(part.names, part.pixels, strict=True)
 
@@ -458,6 +469,7 @@ def _options(
     window: object = None,
     grey: object = "exact",
     mask: Mask | None = None,
+    forms: tuple[str, ...] = (symmetries.AS_IS,),
 ) -> Options:
     """Return the arguments of a public function, checked."""
     limits.check_address_space()
@@ -475,4 +487,4 @@ def _options(
         centre = checks.number("window", window[0], minimum=-math.inf)
         view = (centre, checks.number("window", window[1], minimum=1))
     luminance = checks.choice("grey", grey, get_args(Grey)) == "luminance"
-    return Options(argument, shape, choice, bool(recursive), expect, view, mask, luminance)
+    return Options(argument, shape, choice, bool(recursive), expect, view, mask, luminance, forms)

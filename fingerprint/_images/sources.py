@@ -19,7 +19,7 @@ from fingerprint._base.failures import Failure
 from fingerprint._base.naming import natural_key
 from fingerprint._base.provenance import is_url
 from fingerprint._images import arrays, dicom, files, formats, grey, stores
-from fingerprint._images.blocks import Arrays, File, Task, Unread
+from fingerprint._images.blocks import Arrays, File, Task, Unread, formed
 from fingerprint._images.slices import Slices
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fingerprint._base.types import Array
-    from fingerprint._images.blocks import Options, Part
+    from fingerprint._images.blocks import Found, Options, Part
     from fingerprint._images.record import Reading
 
 Source: TypeAlias = "str | PathLike[str] | Array | Slices | Iterable[Source]"
@@ -264,7 +264,7 @@ class _Seen:
         self._count = first
         self._range = arrays.FloatRange()
 
-    def images(self, array: Array, options: Options, *, reused: bool) -> Iterator[Part]:
+    def images(self, array: Array, options: Options, *, reused: bool) -> Iterator[Found]:
         step = _FLOATS if array.dtype.kind == "f" else len(array)
         for start in range(0, len(array), step):
             part = array[start : start + step]
@@ -283,7 +283,7 @@ def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused
     """Yield the parts of entries; `seen` knows the arrays before."""
     for entry in entries:
         if isinstance(entry, Slices | np.ndarray | File | Unread):
-            parts = _parts(entry, options, seen, reused=reused)
+            parts = (formed(part, options) for part in _parts(entry, options, seen, reused=reused))
             yield from parts if seen.reading is None else seen.reading.rest(entry, parts)
         else:
             for item in entry:
@@ -295,7 +295,7 @@ def _parts_of(entries: Iterable[Entry], options: Options, seen: _Seen, *, reused
                 yield from _parts_of(found, options, seen, reused=True)
 
 
-def _parts(entry: Whole, options: Options, seen: _Seen, *, reused: bool) -> Iterator[Part]:
+def _parts(entry: Whole, options: Options, seen: _Seen, *, reused: bool) -> Iterator[Found]:
     """Yield the parts of an entry that is no iterator; a file is opened here."""
     if isinstance(entry, Slices):
         yield Unread(entry.failed, entry.ignored, known=True)
@@ -308,7 +308,7 @@ def _parts(entry: Whole, options: Options, seen: _Seen, *, reused: bool) -> Iter
         yield entry
 
 
-def _members_of(file: File, options: Options) -> Iterator[Part]:
+def _members_of(file: File, options: Options) -> Iterator[Found]:
     """Yield the images of a file that may have several."""
     for key, found in formats.members(file.path):
         name = file.name + key
@@ -329,7 +329,7 @@ def _members_of(file: File, options: Options) -> Iterator[Part]:
             yield replace(file, name=name, stack=found, stop=found.count)
 
 
-def _archived(file: File) -> Iterator[Part]:
+def _archived(file: File) -> Iterator[Found]:
     """Yield a file of an archive if its name is one of an image."""
     name = file.name.lower()
     hidden = "/." in name or "/__macosx/" in name  # as systems add them

@@ -129,7 +129,7 @@ class GainMap(Frozen):
         return float(self.gains.sum())
 
 
-def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: int = 1) -> GainSummary:
+def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: int = 1, forms: int = 1) -> GainSummary:
     """Compare prepared real images with one block of synthetic ones.
 
     The gain of a patch is log2 of what it leaves unexplained in other real images (1 - correlation, at the reference
@@ -155,6 +155,8 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
         Their m names.
     k : int
         How many synthetic images to keep for each real one.
+    forms : int
+        How many of these images, which follow one another, are forms of one and count once.
 
     Returns
     -------
@@ -163,12 +165,12 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
     """
     parts = [_sums(real, pixels[first : first + _AT_ONCE])[0] for first in range(0, len(pixels), _AT_ONCE)]
     total = np.concatenate([np.zeros((0, real.count), np.int64), *parts])
-    counts = histogram.count(total.T * _UNIT)
+    counts = histogram.count(total.reshape(len(total) // forms, forms, real.count).max(axis=1).T * _UNIT)
     if real.count > 1 and len(total):
         leaders = np.sort(total, axis=1)[:, -2:]
         best_other = np.where(total == leaders[:, 1:], leaders[:, :1], leaders[:, 1:])
         total -= _RIVALRY * np.maximum(best_other - total, 0)
-    return GainSummary(Best.of(-total.T, names, k), counts)
+    return GainSummary(Best.of(-total.T, names, k, forms), counts)
 
 
 def merge(summaries: Sequence[GainSummary]) -> GainSummary:

@@ -24,7 +24,7 @@ class Copy(NamedTuple):
     name : str
         Of the real image.
     fake : str
-        Of the synthetic image, the first of the nearest.
+        Of the synthetic image, the first of the nearest, with the form in which it is this, see `fingerprint.rank`.
     difference : float
         Root mean square difference of their pixels, in grey levels of the images. 0 = identical in each pixel.
     position : int
@@ -61,7 +61,7 @@ def copies_of(names: Sequence[str], near: Array, summary: Findings, order: Seque
     """
     gaps, images = summary.closest.values[:, 0].tolist(), summary.closest.images[:, 0].tolist()
     return tuple(
-        Copy(names[i], summary.closest.names[images[i]], gaps[i], position, images[i])
+        Copy(names[i], summary.closest.names[images[i]], gaps[i], position, images[i] // summary.forms)
         for position, i in enumerate(order)
         if gaps[i] <= near[i]
     )

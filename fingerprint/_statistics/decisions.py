@@ -285,6 +285,9 @@ def whole_images(seen: Sequence[Neighbourhood]) -> Array:
     hardly more than a twentieth. Twice the mean over the scales, which is a p-value whatever they have to do with each
     other: Vovk & Wang, Combining P-values via Averaging, Biometrika 2020. All scales have to agree.
 
+    Where synthetic images were compared in other forms too, the distances are those of images as they are, and the
+    p-value counts once for each form: none is assumed to come nearer by chance than images as they are.
+
     Parameters
     ----------
     seen : sequence of Neighbourhood
@@ -301,16 +304,17 @@ def whole_images(seen: Sequence[Neighbourhood]) -> Array:
         return np.ones(len(seen[0].nearest))
     found, least = [], histogram.edges()[0]  # what lies in the first bin is equally near
     for scale in seen:
+        counts = scale.counts if scale.as_is is None else scale.as_is
         nearest, inner, outer = (
             np.log(np.maximum(distances, least))
             for distances in (
                 scale.nearest[:, 0],
-                histogram.smallest(scale.counts, first),
-                histogram.smallest(scale.counts, last),
+                histogram.smallest(counts, first),
+                histogram.smallest(counts, last),
             )
         )
         found.append(exceeded(inner - nearest, outer - inner, first, last))
-    return np.asarray(np.minimum(min(len(found), 2) * np.mean(found, axis=0), 1.0))
+    return np.asarray(np.minimum(seen[0].forms * min(len(found), 2) * np.mean(found, axis=0), 1.0))
 
 
 def parts(patches: GainSummary) -> Array:

@@ -38,6 +38,10 @@ class Neighbourhood:
         Number of synthetic images.
     grouped : bool
         Whether `others` leaves out the images of the same group.
+    forms : int
+        In how many forms synthetic images were compared; each counts in the nearest.
+    as_is : ndarray, optional
+        Like `counts`, of synthetic images as they are, where there are other forms.
     """
 
     nearest: Array
@@ -47,6 +51,8 @@ class Neighbourhood:
     copies: Array
     n_fake: int
     grouped: bool = False
+    forms: int = 1
+    as_is: Array | None = None
 
 
 def neighbourhoods(real: Reals, summary: Findings) -> list[Neighbourhood]:
@@ -67,7 +73,9 @@ def neighbourhoods(real: Reals, summary: Findings) -> list[Neighbourhood]:
     others = real.others[: len(summary.scales), : summary.distances.shape[1]]
     counts = summary.counts.astype(np.int64)  # logarithms of narrower integers are less precise
     columns = zip(summary.distances, others, counts, summary.votes, summary.copies, strict=True)
-    return [Neighbourhood(*column, summary.n_fake, real.grouped) for column in columns]
+    as_is = [None] * len(counts) if summary.as_is is None else list(summary.as_is.astype(np.int64))
+    about = summary.n_fake, real.grouped, summary.forms
+    return [Neighbourhood(*column, *about, alone) for column, alone in zip(columns, as_is, strict=True)]
 
 
 def scales(real: Reals, summary: Findings) -> list[list[list[Neighbourhood]]]:
