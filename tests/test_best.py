@@ -42,6 +42,21 @@ def test_the_best_are_the_first_of_the_sorted_list(stream, k, kind):
     assert found.names == {i: names[i] for i in found.images.ravel().tolist()}
 
 
+@given(streams, st.integers(1, 14), st.integers(2, 4))
+def test_an_image_in_several_forms_counts_once_in_the_first_of_the_best(stream, k, forms):
+    values, names = table(stream, np.int64)
+    count = len(names) // forms
+    values, names = values[..., : count * forms], names[: count * forms]
+    found = Best.of(values, names, k, forms)
+    assert (found.n_seen, found.values.shape) == (count, (2, 3, min(k, count)))
+    for at in np.ndindex(2, 3):
+        chosen = [min(range(i, i + forms), key=values[at].__getitem__) for i in range(0, len(names), forms)]
+        expected = [chosen[i] for i in naive_best(values[at][chosen], [names[i] for i in chosen], k)] if chosen else []
+        assert found.images[at].tolist() == expected
+        assert found.values[at].tolist() == values[at][expected].tolist()
+    assert found.names == {i: names[i] for i in found.images.ravel().tolist()}
+
+
 @given(streams, st.integers(1, 14), st.lists(st.integers(0, 12), max_size=3), st.randoms())
 def test_cutting_and_the_order_of_merging_change_no_bit(stream, k, cuts, random):
     values, names = table(stream, np.float64)

@@ -13,6 +13,8 @@ from PIL import Image
 import fingerprint
 from fingerprint import InputError, phantoms
 from fingerprint._cli.main import main
+from fingerprint._evidence import budget
+from fingerprint._evidence.scales import pyramid
 from fingerprint._images import grey
 from fingerprint._images.symmetries import AS_IS, forms_of, in_form, in_words, named, original
 
@@ -276,6 +278,20 @@ def test_images_of_one_name_are_told_apart_in_their_forms() -> None:
     assert {(copy.name, copy.fake_position) for copy in found.copies} >= {("3", 1), ("7", 3)}
     place = found.names.index("7")
     np.testing.assert_array_equal(found.evidence(place).fake, SMALL[7])
+
+
+def test_blocks_hold_images_in_all_forms() -> None:
+    options = {"patches": True, "k": 5, "block": 128, "threads": 2}
+    known = budget.ways(REAL, pyramid(64, 64), **options), budget.ways(REAL, pyramid(64, 64), **options, forms=14)
+    assert {way.block for way in known[1]} == {126, 56, 28, 14}
+    peaks = [{(way.packed, way.block, way.threads): way.peak for way in ways} for ways in known]
+    assert peaks[1][True, 28, 1] > peaks[0][True, 16, 1]
+
+
+def test_a_batch_without_an_image_says_once_what_failed(tmp_path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"1 failed, first broken\.png"):
+        fingerprint.Stream(SMALL, symmetries="all").update(tmp_path)
 
 
 # --- Other questions --------------------------------------------------------------------------------------------------

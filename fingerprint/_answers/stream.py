@@ -114,7 +114,7 @@ class Stream:
         """
         found = self._side.held(batch, k=self._kept, argument="batch", first=len(self)).kept
         if not found.n_fake:
-            raise none_usable(batch, found.failed, argument="batch")
+            raise none_usable(batch, found.settled().failed, argument="batch")
         self._found = join([self._found, found])
 
     def ranking(self) -> Ranking:

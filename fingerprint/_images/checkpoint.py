@@ -159,7 +159,7 @@ class Pass(Generic[K]):
         if differ := differences(held.about, self.about):
             raise InputError(
                 f"{where} was made of something else: {differ}; delete it, or give another path, to read all "
-                f"{held.kept.n_places} synthetic images again"
+                "synthetic images again"
             )
         if not packing.like(held.kept, self.model):
             raise InputError(f"{where}: expected a Summary of these images, got one of other shape; delete it")
