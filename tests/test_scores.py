@@ -1,6 +1,7 @@
 """Membership statistics against loops that a reader believes at a glance, and their properties."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,9 +139,7 @@ def test_nearness_of_one_image_is_calibrated_by_its_next_nearest_synthetic_image
     alone = neighbours(np.array([[1.0, 4.0, 4.0, 16.0]]), np.zeros((1, 1)))
     assert default.nearness(alone).tolist() == [2]
     assert default.nearness(neighbours(np.array([[3.0]]), np.zeros((1, 1)))).tolist() == [0]
-    padded = Neighbourhood(
-        np.array([[3.0, np.inf]]), np.full((1, 2), np.inf), *list(vars(alone).values())[2:-1], grouped=True
-    )
+    padded = replace(alone, nearest=np.array([[3.0, np.inf]]), others=np.full((1, 2), np.inf), grouped=True)
     assert default.nearness(padded).tolist() == [0]
 
 

@@ -157,8 +157,9 @@ class Pass(Generic[K]):
         held = load(self.path, self.classes)
         where = f"checkpoint: {os.fspath(self.path)}"
         if differ := differences(held.about, self.about):
+            count = held.kept.n_places // getattr(held.kept, "forms", 1)  # a place for each form of an image
             raise InputError(
-                f"{where} was made of something else: {differ}; delete it, or give another path, to read all "
+                f"{where} was made of something else: {differ}; delete it, or give another path, to read all {count} "
                 "synthetic images again"
             )
         if not packing.like(held.kept, self.model):
