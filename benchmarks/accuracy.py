@@ -1,77 +1,122 @@
-"""How well every method tells used from unused real images, and how often decisions are right, on sets of known truth.
+"""How well every method tells used from unused real images, on sets of known truth.
 
-    python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--page README.md] [--decisions-page docs/decisions.md]
+    python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--page docs/accuracy.md] [--summary README.md]
 
-A set is a folder as `labelled.py` reads it. First the order of all real images, by each of --methods, told the patients
-or not: intervals are 95 % bootstrap intervals, over patients where the set has them; cells: AUC (interval), TPR at 1 %
-FPR. Then decisions over --splits random splits by patient, see `decisions.py`. Both are printed, or put between the
-marks of a page. The same sets give the same tables.
+A set is a folder as `labelled.py` reads it; where `generators/train.py` made it, its settings are told. Patients are
+unknown to the methods, except in one row of the default. Intervals are 95 % bootstrap intervals over patients. Of a
+patient, the mean score counts. The three tables are printed, or put between the marks sets, summary and accuracy of a
+page. The same sets give the same tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
 
-import decisions
-from labelled import groups
+import numpy as np
+from labelled import Labelled, groups, read
 from table import publish
 
 import fingerprint
 from fingerprint import METHODS
 
 LABELS = dict(METHODS) | {"default": f"**default**: {METHODS['default']}"}
+KNOWN = "default, patients known"
+KINDS = ("nearness", "patches")
+OURS = ("default", *KINDS)
+ARGUMENTS = ("size", "steps", "n_fake", "seed", "threads")  # of generators/train.py
 
 
-def measure(folder: Path, method: str, *, grouped: bool) -> fingerprint.Evaluation:
+def measure(found: Labelled, method: str, *, grouped: bool = False) -> fingerprint.Evaluation:
     """Rank a set by one method and compare with the truth."""
-    known = groups(folder)
-    ranking = fingerprint.rank(
-        [folder / "used", folder / "not_used"], folder / "generated", groups=known if grouped else None, method=method
+    start = time.perf_counter()
+    patients = found.patients.tolist() if grouped else None
+    ranking = fingerprint.rank(found.real, found.fake, groups=patients, method=method)
+    compared = fingerprint.evaluate(found.used[ranking.order], ranking.scores, groups=found.patients[ranking.order])
+    seconds = time.perf_counter() - start
+    print(f"{found.name}: {method}: {compared.roc_auc} [{seconds:.1f} s]", file=sys.stderr, flush=True)
+    return compared
+
+
+def measures(folder: Path, found: Labelled) -> dict[str, fingerprint.Evaluation]:
+    """Return what every method does on a set."""
+    by_method = {method: measure(found, method) for method in METHODS}
+    known = {KNOWN: measure(found, "default", grouped=True)} if groups(folder) else {}
+    return {"default": by_method.pop("default"), **known, **by_method}
+
+
+def row(*cells: object) -> str:
+    """Return a row of a table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def made(folder: Path, found: Labelled) -> str:
+    """Return what a set consists of, and how its generator was trained."""
+    file, used = folder / "settings.json", int(found.used.sum())
+    people = [len(np.unique(found.patients[found.used == label])) for label in (True, False)]
+    trained = "by other code"
+    if file.exists():
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        options = [f"--{name.replace('_', '-')} {settings[name]}" for name in ARGUMENTS]
+        minutes = float(settings["processor_seconds"]) / 60
+        trained = f"`{settings['kind']} {' '.join(options)}`, torch {settings['torch']}, {minutes:.0f} minutes"
+    return row(
+        found.name,
+        f"{found.real.height}x{found.real.width}",
+        f"{used} of {people[0]}",
+        f"{len(found.real) - used} of {people[1]}",
+        f"{len(found.fake):,}",
+        trained,
     )
-    used = [Path(name).parent.name == "used" for name in ranking.names]
-    patients = [known[Path(name).name] for name in ranking.names] if known else None
-    return fingerprint.evaluate(used, ranking.scores, groups=patients)
 
 
-def order(sets: list[Path], methods: list[str], told: list[str]) -> str:
-    """Return the table of all methods on all sets; sets without patients have a column where they are unknown."""
-    cells: dict[str, list[str]] = {method: [] for method in methods}
-    columns = []
-    for folder in sets:
-        for patients in told if groups(folder) else ("unknown",):
-            columns.append(f"{folder.name}, patients {patients}")
-            for method in methods:
-                start = time.perf_counter()
-                found = measure(folder, method, grouped=patients == "known")
-                auc, tpr = found.roc_auc, found.tpr_at_1_percent_fpr.value
-                cells[method].append(f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), {tpr:.2f}")
-                seconds = time.perf_counter() - start
-                print(f"{columns[-1]}: {method}: {cells[method][-1]} [{seconds:.1f} s]", file=sys.stderr, flush=True)
-    lines = [
-        f"| statistic | {' | '.join(columns)} |",
-        "|---" * (1 + len(columns)) + "|",
-        *(f"| {LABELS[method]} | {' | '.join(row)} |" for method, row in cells.items()),
+def against(name: str, found: dict[str, fingerprint.Evaluation]) -> str:
+    """Return by how much the default exceeds the better of its kinds and the best statistic of the literature."""
+    auc = {method: compared.roc_auc.value for method, compared in found.items()}
+    cells = []
+    for methods in (KINDS, [method for method in METHODS if method not in OURS]):
+        best = max(methods, key=auc.__getitem__)
+        cells.append(f"{auc['default'] - auc[best]:+.3f}: {LABELS[best]}, {auc[best]:.3f}")
+    return row(name, f"{auc['default']:.3f}", *cells)
+
+
+def order(name: str, found: dict[str, fingerprint.Evaluation]) -> list[str]:
+    """Return the rows of all methods on a set."""
+    return [
+        row(
+            name,
+            LABELS.get(method, method),
+            compared.roc_auc,
+            compared.by_group.roc_auc if compared.by_group else "",
+            f"{compared.tpr_at_1_percent_fpr.value:.2f}",
+        )
+        for method, compared in found.items()
     ]
-    return "\n".join(lines)
 
 
 def main() -> None:
     """Print the measures as they come, then the tables, or put them into pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", type=Path)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS), help="none = no order")
-    parser.add_argument("--patients", nargs="+", default=["unknown", "known"], choices=["unknown", "known"])
-    parser.add_argument("--splits", type=int, default=20, help="0 = no decisions")
-    parser.add_argument("--page", type=Path, help="with the mark accuracy, for the order")
-    parser.add_argument("--decisions-page", type=Path, help="with the mark decisions")
+    parser.add_argument("--page", type=Path, help="with all three marks")
+    parser.add_argument("--summary", type=Path, help="a further page with the mark summary")
     options = parser.parse_args()
-    if options.methods:
-        publish(options.page, "accuracy", order(options.sets, options.methods, options.patients))
-    if options.splits:
-        publish(options.decisions_page, "decisions", decisions.table(options.sets, options.splits))
+    sets = ["| set | size | used images of patients | unused images of patients | generated | trained |", "|---" * 6 + "|"]
+    summary = ["| set | AUC | against the better kind | against the best of the literature |", "|---" * 4 + "|"]
+    accuracy = ["| set | statistic | AUC of images | AUC of patients | TPR at 1 % FPR |", "|---" * 5 + "|"]
+    for folder in options.sets:
+        labelled = read(folder)
+        found = measures(folder, labelled)
+        sets.append(made(folder, labelled))
+        summary.append(against(labelled.name, found))
+        accuracy += order(labelled.name, found)
+    for mark, lines in (("sets", sets), ("summary", summary), ("accuracy", accuracy)):
+        publish(options.page, mark, "\n".join(lines))
+    if options.summary:
+        publish(options.summary, "summary", "\n".join(summary))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from accuracy import LABELS
+from accuracy import LABELS, OURS
 from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 REAL, HIDDEN, OTHERS = 120, 60, 500
 SAME = 0.93  # correlation of reduced slices above which they are taken to show one patient, whatever the groups say
-OURS = {"default", "nearness", "patches"}  # have a row where patients are known; most others do without them
 BODY = 40  # grey level above which a pixel belongs to the patient or the table
 
 
@@ -261,7 +260,7 @@ def table(draws: list[list[Source]], methods: list[str], *, changes: list[str]) 
             for seed, (source, copied) in enumerate(zip(sources, hidden, strict=True))
         ]
         for known, method in itertools.product((False, True), methods):
-            if known and method not in OURS:
+            if known and method not in OURS:  # most others do without patients
                 continue
             found = [
                 [auc(by_rank(method, source.real, fake, source.groups if known else None), copied) for fake in fakes]

@@ -1,9 +1,11 @@
 """How often decisions are right: ours, and every rule of the literature decided the way its authors decided.
 
-`accuracy.py` is the command. Every split is by patient and as large as the challenge of 2023: 80 + 80 labelled real
-images and 500 synthetic ones to learn from, then 100 + 100 real images and all remaining synthetic ones to decide on.
-Nobody is told which images are of one patient. The table shows means over the splits, and between which values 95 % of
-the splits lie.
+    python benchmarks/decisions.py SET_DIR [SET_DIR …] [--splits 20] [--page docs/decisions.md]
+
+A set is a folder as `labelled.py` reads it. Every split is by patient and as large as the challenge of 2023: 80 + 80
+labelled real images and 500 synthetic ones to learn from, then 100 + 100 real images and all remaining synthetic ones
+to decide on. Nobody is told which images are of one patient. The table shows means over the splits, and between which
+values 95 % of the splits lie.
 
 The real images of each part are the population of the other, as `challenge run` does it, where a row does not say
 otherwise.
@@ -15,12 +17,15 @@ them can do so, and what sharing them is worth by itself is seen at 500, where b
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from labelled import Labelled, by_patient, read, take
+from table import publish
 
 import fingerprint
 from fingerprint._base.histogram import edges as bin_edges
@@ -29,7 +34,6 @@ from fingerprint._statistics.neighbourhood import Neighbourhood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MEASURES = ("accuracy", "f1", "kappa", "roc_auc")
 LEARNT, DECIDED, FAKES, MORE = 80, 100, 500, 2000
@@ -189,3 +193,17 @@ def table(sets: list[Path], splits: int) -> str:
                 cells.append(f"{np.nanmean(column):.3f} ({low:.2f} to {high:.2f})")
             lines.append(f"| {folder.name} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table, or put it between the marks of a page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="+", type=Path)
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    publish(options.page, "decisions", table(options.sets, options.splits))
+
+
+if __name__ == "__main__":
+    main()

@@ -34,9 +34,9 @@ def groups(folder: Path) -> dict[str, str] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
-def read(folder: Path) -> Labelled:
+def read(folder: Path, size: int | None = None) -> Labelled:
     """Read a set into memory; without patients every image is one of its own."""
-    used, unused, fake = (fingerprint.load(folder / name) for name in ("used", "not_used", "generated"))
+    used, unused, fake = (fingerprint.load(folder / name, size=size) for name in ("used", "not_used", "generated"))
     real, known = concatenate(used, unused), groups(folder)
     patients = np.array([name if known is None else known[name] for name in real.names])
     return Labelled(folder.name, real, np.arange(len(real)) < len(used), patients, fake)
