@@ -53,6 +53,11 @@ def row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def head(*names: str) -> list[str]:
+    """Return the first lines of a table."""
+    return [row(*names), "|---" * len(names) + "|"]
+
+
 def made(folder: Path, found: Labelled) -> str:
     """Return what a set consists of, and how its generator was trained."""
     file, used = folder / "settings.json", int(found.used.sum())
@@ -104,9 +109,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="with all three marks")
     parser.add_argument("--summary", type=Path, help="a further page with the mark summary")
     options = parser.parse_args()
-    sets = ["| set | size | used images of patients | unused images of patients | generated | trained |", "|---" * 6 + "|"]
-    summary = ["| set | AUC | against the better kind | against the best of the literature |", "|---" * 4 + "|"]
-    accuracy = ["| set | statistic | AUC of images | AUC of patients | TPR at 1 % FPR |", "|---" * 5 + "|"]
+    sets = head("set", "size", "used images of patients", "unused images of patients", "generated", "trained")
+    summary = head("set", "AUC", "against the better kind", "against the best of the literature")
+    accuracy = head("set", "statistic", "AUC of images", "AUC of patients", "TPR at 1 % FPR")
     for folder in options.sets:
         labelled = read(folder)
         found = measures(folder, labelled)

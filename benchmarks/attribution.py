@@ -4,8 +4,9 @@
 
 A set is a folder as `labelled.py` reads it. First the used images of a set are one training set and as many unused ones
 the other: all, and random draws of 100 + 100. Then the used images of all sets are one training set each, all images at
-the size of the smallest. Beside `attribute` stands the set of the nearest image; where it is in several sets, each is
-named in turn. Cells: the share of generated images that is right, the mean over the draws.
+the size of the smallest; that many of them are in other sets, too, pixel for pixel. Beside `attribute` stands the set
+of the nearest image; where it is in several sets, each is named in turn. Cells: the share of generated images that is
+right, the mean over the draws.
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ def halves(labelled: Labelled, count: int, draws: int, matrices: list[np.ndarray
     return np.mean(found, axis=0)
 
 
+def shared(real: Slices, chosen: np.ndarray) -> float:
+    """Return the share of the images of a set that other sets have as well, pixel for pixel."""
+    contents = [image.tobytes() for image in real.pixels]
+    others = set(np.delete(np.array(contents, object), chosen))
+    return float(np.mean([contents[i] in others for i in chosen]))
+
+
 def row(sets: str, name: str, found: np.ndarray | list[float]) -> str:
     """Return a row of the table, and print it as it comes."""
     line = f"| {sets} | {name} | {' | '.join(f'{share:.3f}' for share in found)} |"
@@ -84,7 +92,9 @@ def main() -> None:
     sets = dict(zip([one.name for one in every], np.split(np.arange(len(real)), ends[:-1]), strict=True))
     found = [shares(real, one.fake, distances(real, one.fake), sets, one.name) for one in every]
     label = f"used images of all {len(every)} sets"
-    lines += [row(label, one.name, values) for one, values in zip(every, found, strict=True)]
+    for one, values in zip(every, found, strict=True):
+        both = f"{label}; {100 * shared(real, sets[one.name]):.0f} % of its own in others"
+        lines.append(row(both, one.name, values))
     lines.append(row(label, "all, each set counting alike", np.mean(found, axis=0)))
     publish(options.page, "attribution", "\n".join(lines))
 
