@@ -3,9 +3,9 @@
     python benchmarks/accuracy.py SET_DIR [SET_DIR …] [--page docs/accuracy.md] [--summary README.md]
 
 A set is a folder as `labelled.py` reads it; where `generators/train.py` made it, its settings are told. Patients are
-unknown to the methods, except in one row of the default. Intervals are 95 % bootstrap intervals over patients. Of a
-patient, the mean score counts. The three tables are printed, or put between the marks sets, summary and accuracy of a
-page. The same sets give the same tables.
+unknown to the methods, except in one row of the default. In another one, noise stands for the generated images, as a
+control. Intervals are 95 % bootstrap intervals over patients. Of a patient, the mean score counts. The three tables are
+printed, or put between the marks sets, summary and accuracy of a page. The same sets give the same tables.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from table import publish
 
 import fingerprint
 from fingerprint import METHODS
+from fingerprint._images.loading import Slices
 
 LABELS = dict(METHODS) | {"default": f"**default**: {METHODS['default']}"}
 KNOWN = "default, patients known"
+CONTROL = "control: default, on noise with the spectrum of the generated images"
 KINDS = ("nearness", "patches")
 OURS = ("default", *KINDS)
 ARGUMENTS = ("size", "steps", "n_fake", "seed", "threads")  # of generators/train.py
@@ -41,11 +43,24 @@ def measure(found: Labelled, method: str, *, grouped: bool = False) -> fingerpri
     return compared
 
 
+def noise(images: Slices) -> Slices:
+    """Return noise with the mean and the mean spectrum of 8-bit images, which knows nothing else of them."""
+    rng, middle = np.random.default_rng(0), images.pixels.mean()
+    power = [np.abs(np.fft.fft2(one - middle, norm="ortho")) ** 2 for one in images.pixels]
+    amplitude = np.sqrt(np.mean(power, axis=0))
+    pixels = np.empty_like(images.pixels)
+    for out in pixels:
+        drawn = middle + np.fft.ifft2(np.fft.fft2(rng.normal(size=out.shape)) * amplitude).real
+        out[:] = np.clip(np.rint(drawn), 0, 255)
+    return Slices(pixels, images.names)
+
+
 def measures(folder: Path, found: Labelled) -> dict[str, fingerprint.Evaluation]:
     """Return what every method does on a set."""
     by_method = {method: measure(found, method) for method in METHODS}
     known = {KNOWN: measure(found, "default", grouped=True)} if groups(folder) else {}
-    return {"default": by_method.pop("default"), **known, **by_method}
+    control = {CONTROL: measure(found._replace(fake=noise(found.fake)), "default")}
+    return {"default": by_method.pop("default"), **known, **by_method, **control}
 
 
 def row(*cells: object) -> str:
@@ -79,13 +94,13 @@ def made(folder: Path, found: Labelled) -> str:
 
 
 def against(name: str, found: dict[str, fingerprint.Evaluation]) -> str:
-    """Return by how much the default exceeds the better of its kinds and the best statistic of the literature."""
+    """Return by how much the default exceeds the better of its kinds and the best of the literature, and a control."""
     auc = {method: compared.roc_auc.value for method, compared in found.items()}
     cells = []
     for methods in (KINDS, [method for method in METHODS if method not in OURS]):
         best = max(methods, key=auc.__getitem__)
         cells.append(f"{auc['default'] - auc[best]:+.3f}: {LABELS[best]}, {auc[best]:.3f}")
-    return row(name, f"{auc['default']:.3f}", *cells)
+    return row(name, f"{auc['default']:.3f}", f"{auc[CONTROL]:.3f}", *cells)
 
 
 def order(name: str, found: dict[str, fingerprint.Evaluation]) -> list[str]:
@@ -110,7 +125,7 @@ def main() -> None:
     parser.add_argument("--summary", type=Path, help="a further page with the mark summary")
     options = parser.parse_args()
     sets = head("set", "size", "used images of patients", "unused images of patients", "generated", "trained")
-    summary = head("set", "AUC", "against the better kind", "against the best of the literature")
+    summary = head("set", "AUC", "control", "against the better kind", "against the best of the literature")
     accuracy = head("set", "statistic", "AUC of images", "AUC of patients", "TPR at 1 % FPR")
     for folder in options.sets:
         labelled = read(folder)
