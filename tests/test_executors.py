@@ -321,7 +321,8 @@ def test_a_command_that_is_ended_leaves_neither_processes_nor_files(tmp_path, nu
         _, error = process.communicate(timeout=60)  # ends when no process has the stream any more
     if number == signal.SIGTERM:
         assert process.returncode == 143
-        assert error == b"fingerprint: terminated\n"
+        assert error.startswith(b"fingerprint: terminated\n")  # a worker that is just being begun may say more
+        assert b"resource_tracker" not in error
         assert not list((tmp_path / "temporary").glob("fingerprint-*"))
 
 
