@@ -66,8 +66,7 @@ def prepare(pixels: Array, metrics: tuple[str, ...], threads: int) -> dict[str, 
                 packing.byte_moments(arrays["bytes"], starts, group, group + 1, arrays["sums"], arrays["squares"])
 
     concurrency.run(step, parts_of(groups, -(-groups // threads)), threads=threads)
-    tiles = {name: WINDOWS.get(name, _ALL) for name in metrics if name in _CORRELATIONS}
-    about = {name: _about_means(arrays, some, pixels.shape[1:]) for name, some in tiles.items()}
+    about = {name: _about_means(arrays, pixels.shape[1:], name) for name in metrics if name in _CORRELATIONS}
     return arrays | about | {"centres": centres, "reach": centres - lowest}
 
 
@@ -151,12 +150,12 @@ def contrasts(side: Side, metric: str) -> Array:
     return np.asarray(np.sqrt(np.maximum(squares - rests * (rests / area), 0) / area))
 
 
-def _about_means(arrays: dict[str, Array], tiles: Array, shape: tuple[int, ...]) -> Array:
-    """Return what the correlation needs of some tiles of each image, (4, n) int64.
+def _about_means(arrays: dict[str, Array], shape: tuple[int, ...], metric: str) -> Array:
+    """Return what a correlation needs of what it compares of each image, (4, n) int64.
 
     That is their sum, the mean rounded down, the rest, and the squares about it.
     """
-    area = int(tile_areas(shape)[tiles].sum())
+    tiles, area = WINDOWS.get(metric, _ALL), _area(shape, metric)
     sums = arrays["sums"][:, tiles].sum(axis=1)
     means = sums // area
     rests = sums - area * means
