@@ -10,7 +10,6 @@ import stat
 import threading
 import time
 import warnings
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from fingerprint._base.checks import InputError
@@ -120,14 +119,16 @@ def size_of(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def contents(path: str, most: int = 0) -> bytes:
-    """Return the bytes of a file of at most `most`."""
+def contents(path: str, most: int = 0, listed: tuple[int, int] | None = None) -> bytes:
+    """Return the bytes of a file of at most `most`, unchanged since it was `listed`, see `limit_changes`."""
     descriptor, size = _descriptor(path)
     try:
         limit_bytes(size, most or BYTES)
         data = os.read(descriptor, size)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
+        if listed:
+            limit_changes(os.fstat(descriptor), *listed)
     finally:
         os.close(descriptor)
     return data
@@ -145,9 +146,8 @@ def unpacked(open_stream: Any, size: int, packed: int) -> BinaryIO:
     return found
 
 
-def limit_changes(path: str, size: int, latest: int) -> None:
+def limit_changes(status: os.stat_result, size: int, latest: int) -> None:
     """Refuse a file that has another size than `size`, or that changed after the time `latest`, in nanoseconds."""
-    status = Path(path).stat()
     if status.st_size != size or status.st_mtime_ns > latest:
         raise UnusableError("changed after it was listed; read it again once nothing writes to it")
 

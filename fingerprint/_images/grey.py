@@ -74,8 +74,9 @@ def limit(width: int, height: int) -> None:
 
 def whole(pixels: Array, added: int = 0) -> Array:
     """Return an image of bool, integers or whole numbers as uint8 (of 8 bits) or uint16."""
-    if pixels.dtype in (np.uint8, np.uint16) and not added:
-        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    kind = pixels.dtype
+    if kind.kind == "u" and kind.itemsize < 3 and not added:
+        return pixels if kind.isnative else pixels.astype(kind.newbyteorder("="))
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     low, high = pixels.min(), pixels.max()

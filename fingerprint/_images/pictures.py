@@ -24,10 +24,12 @@ _TURNS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # where 
 
 def png(data: bytes) -> Decoded:
     """Return the pixels of a PNG file."""
+    pixels = plain(data)
+    if pixels is not None:
+        return Decoded(pixels)
     from PIL.PngImagePlugin import PngImageFile
 
-    pixels = plain(data)
-    return _decoded(PngImageFile, data) if pixels is None else Decoded(pixels)
+    return _decoded(PngImageFile, data)
 
 
 def jpeg(data: bytes) -> Decoded:
