@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from fingerprint._base.types import Array
 
+_DIGITS = re.compile("([0-9]+)")
+
 
 def natural_key(name: str) -> tuple[object, ...]:
     """Return a sort key that orders the numbers in names by value: ``img2`` before ``img10``.
@@ -31,7 +33,7 @@ def natural_key(name: str) -> tuple[object, ...]:
     >>> sorted(["img10", "img2", "img02"], key=natural_key)
     ['img02', 'img2', 'img10']
     """
-    parts: list[object] = re.split("([0-9]+)", name)
+    parts: list[object] = list(_DIGITS.split(name))
     for i in range(1, len(parts), 2):
         digits = str(parts[i]).lstrip("0")
         parts[i] = (len(digits), digits)

@@ -73,10 +73,11 @@ def is_dicom(path: str) -> bool:
 
 def decoded(path: str, data: bytes | None = None) -> Decoded:
     """Return the values of a file that holds one image, whose bytes may be known."""
-    data, name = contents(path) if data is None else data, path.lower()
+    data = contents(path) if data is None else data
     for each in FORMATS:
         if each.decode and data.startswith(each.begins):
             return each.decode(data)
+    name = path.lower()
     if dicom.recognised(data[:256]) or name.endswith((".dcm", ".dicom")):
         return dicom.single(data)
     if name.endswith(_SEVERAL):

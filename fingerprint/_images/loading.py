@@ -329,7 +329,8 @@ class Listing:
         if reading is not None:
             reading.begin(self.entries, listed=not any(map(sources.is_stream, self.entries)))
         tasks = sources.tasks_of(self.entries, self.options, block, reading, first=first)
-        return Plan(tasks, None if self.total is None else self.total * forms)
+        total = self.total
+        return Plan(tasks, None if total is None else total * forms)
 
 
 def listing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 import zlib
 from typing import TYPE_CHECKING
 
@@ -17,22 +18,21 @@ if TYPE_CHECKING:
     from fingerprint._base.types import Array
 
 _HARMLESS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}  # parts that change no pixel, and their bytes
+_KINDS = (b"\x08\0\0\0\0", b"\x10\0\0\0\0")  # bits and colour, then how pixels are packed, filtered and interlaced
+_SIDES, _BEGIN, _END = struct.Struct(">II"), struct.Struct(">I4s"), struct.Struct(">I")  # of the image; of a part
 _RATIO = 1032  # bytes that a byte of a deflate stream can unpack to
 
 
 def plain(data: bytes) -> Array | None:
     """Return the pixels of a PNG file, of which every part is found whole; None if it is not plain."""
-    stream = _stream(data)
-    header = data[16:29]
-    width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-    if data[8:16] != b"\0\0\0\rIHDR" or header[8:] not in (b"\x08\0\0\0\0", b"\x10\0\0\0\0") or not _compiles():
+    stream, unfilter = _stream(data), _kernel()
+    if stream is None or unfilter is None or data[8:16] != b"\0\0\0\rIHDR" or data[24:29] not in _KINDS:
         return None
-    step = header[8] // 8
+    width, height = _SIDES.unpack_from(data, 16)
+    step = data[24] // 8
     size = height * (1 + width * step)
-    if stream is None or not 0 < width * height <= PIXELS or size > _RATIO * len(stream):
+    if not 0 < width * height <= PIXELS or size > _RATIO * len(stream):
         return None
-    from fingerprint._kernels.unfilter import unfilter
-
     packed = _library()[1](stream, size)
     if packed is None:
         raise UnusableError(f"damaged: its pixels do not unpack to {height}x{width} with the right checksum")
@@ -43,13 +43,14 @@ def plain(data: bytes) -> Array | None:
 
 
 @functools.cache
-def _compiles() -> bool:
-    """Say whether kernels are compiled here; not where too little memory is left for Numba, which blames no file."""
+def _kernel() -> Callable[[Array, Array], bool] | None:
+    """Return the kernel where it is compiled; not where too little memory is left for Numba, which blames no file."""
     try:
         from fingerprint._kernels import compiler
+        from fingerprint._kernels.unfilter import unfilter
     except (ImportError, OSError):
-        return False
-    return compiler.compiles()
+        return None
+    return unfilter if compiler.compiles() else None
 
 
 def _stream(data: bytes) -> bytes | memoryview | None:
@@ -59,12 +60,14 @@ def _stream(data: bytes) -> bytes | memoryview | None:
     at, kind, before, harmless = 8, b"", b"", True
     found = list[memoryview]()
     while kind != b"IEND":
-        size = int.from_bytes(view[at : at + 4], "big")
-        end = at + 8 + size
-        before, kind, expected = kind, data[at + 4 : at + 8], view[end : end + 4]
-        if len(expected) < 4:
-            raise UnusableError("cut short")
-        if checksum(view[at + 4 : end]) != int.from_bytes(expected, "big"):
+        before = kind
+        try:
+            size, kind = _BEGIN.unpack_from(data, at)
+            end = at + 8 + size
+            (expected,) = _END.unpack_from(data, end)
+        except struct.error:
+            raise UnusableError("cut short") from None
+        if checksum(view[at + 4 : end]) != expected:
             raise UnusableError(f"damaged: the checksum of its part {kind.decode('latin-1')} is wrong")
         if kind == b"IDAT" and (before == kind or not found):
             found.append(view[at + 8 : end])
