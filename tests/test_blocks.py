@@ -16,6 +16,7 @@ from PIL import Image
 
 from fingerprint._base.checks import InputError
 from fingerprint._images import loading
+from fingerprint._images.blocks import Memory
 from fingerprint._images.loading import Failure, Slices
 
 
@@ -129,6 +130,25 @@ def test_threads_end_when_a_stream_is_abandoned(tmp_path: Path) -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)  # pragma: no cover
     assert threading.active_count() == before
+
+
+def test_memory_is_used_again_once_nobody_holds_pixels_in_it(tmp_path: Path) -> None:
+    memory, byte = Memory(), np.dtype(np.uint8)
+    arrays = [memory.array((3, 5, 7), np.dtype(np.uint16)) for _ in range(2)]
+    at = arrays[1].ctypes.data
+    arrays[0][:] = 7
+    held, arrays = arrays[0][1:].swapaxes(1, 2)[..., ::2], []  # a view of a view
+    again = memory.array((2, 3, 4), byte)
+    other = memory.array((2, 3, 4), byte)
+    assert at == again.ctypes.data != other.ctypes.data
+    again[:] = other[:] = 9
+    assert (held == 7).all()
+    del again
+    assert memory.array((9, 9, 9), byte).shape == (9, 9, 9)  # for which there was too little
+    assert memory.array((4, 0, 3), byte).shape == (4, 0, 3)
+    write(tmp_path, stack(20))
+    blocks = [part.pixels[0].T for part in loading.blocks(tmp_path, block=2, threads=2)]
+    np.testing.assert_array_equal(blocks, stack(20)[::2].swapaxes(1, 2))
 
 
 def test_tasks_can_be_pickled(tmp_path: Path) -> None:
