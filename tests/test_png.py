@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fingerprint._images import files, pictures, png
-from fingerprint._images.grey import Decoded
+import fingerprint
+from fingerprint import InputError
+from fingerprint._images import blocks, files, pictures, png
 from fingerprint._kernels import compiler, unfilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Array = np.ndarray[Any, Any]
 
@@ -74,6 +77,16 @@ def by_pillow(data: bytes) -> Array:
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
+def plain(data: bytes) -> Array | None:
+    """Return the pixels of a file that is plain."""
+    stream = png.plain(data)
+    return None if stream is None else stream.pixels()
+
+
+def decoded(data: bytes) -> Array:
+    return pictures.png(data).pixels()
+
+
 @pytest.fixture(params=["libdeflate", "zlib"])
 def _inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Unpack by each library; where `deflate` is absent, zlib is what is left."""
@@ -96,10 +109,9 @@ def _inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("side", SIDES)
 def test_grey_has_the_pixels_of_pillow(depth: int, kinds: tuple[int, ...], side: tuple[int, int]) -> None:
     data = written(noise(side[0], side[1] * depth // 8), side[1], depth=depth, kinds=kinds)
-    pixels = png.plain(data)
-    assert pixels is not None
-    assert Decoded(pixels).pixels().dtype == f"uint{depth}"
-    np.testing.assert_array_equal(Decoded(pixels).pixels(), by_pillow(data))
+    assert plain(data) is not None
+    assert decoded(data).dtype == f"uint{depth}"
+    np.testing.assert_array_equal(decoded(data), by_pillow(data))
 
 
 @NEEDS_COMPILER
@@ -115,20 +127,20 @@ def test_any_pixels_and_filters_have_the_pixels_of_pillow(data: st.DataObject) -
     rows = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), np.uint8).reshape(height, -1)
     kinds = tuple(data.draw(st.lists(st.integers(0, 4), min_size=height, max_size=height)))
     file = written(rows, width, depth=depth, kinds=kinds)
-    np.testing.assert_array_equal(png.plain(file), by_pillow(file))
+    np.testing.assert_array_equal(plain(file), by_pillow(file))
 
 
 @NEEDS_COMPILER
 @pytest.mark.parametrize("cuts", [(1,), (0,), (5, 5, 5), (2, 3, 40)])
 def test_a_stream_in_several_parts_is_one(cuts: tuple[int, ...]) -> None:
     data = written(noise(9, 11), 11, cuts=cuts)
-    np.testing.assert_array_equal(png.plain(data), by_pillow(data))
+    np.testing.assert_array_equal(plain(data), by_pillow(data))
 
 
 @NEEDS_COMPILER
 def test_parts_that_change_no_pixel_are_passed_over() -> None:
     data = written(noise(9, 11), 11, before=chunk(b"gAMA", bytes([0, 0, 177, 143])) + chunk(b"tIME", bytes(7)))
-    np.testing.assert_array_equal(png.plain(data), by_pillow(data))
+    np.testing.assert_array_equal(plain(data), by_pillow(data))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +168,7 @@ def test_other_kinds_are_left_to_pillow(depth: int, colour: int, interlaced: int
     data = written(
         noise(1, width * channels * depth // 8), width, depth=depth, colour=colour, interlaced=interlaced, before=before
     )
-    assert png.plain(data) is None
+    assert plain(data) is None
 
 
 # --- Damage ----------------------------------------------------------------------------------------------------------
@@ -184,9 +196,9 @@ def sealed(stream: bytes, height: int, width: int) -> bytes:
 )
 def test_a_stream_that_is_damaged_fails(change: Any) -> None:
     good = zlib.compress(bytes(3 * 6))
-    assert np.asarray(png.plain(sealed(good, 3, 5))).tolist() == [[0] * 5] * 3
-    assert "\n" not in files.attempted(pictures.png, sealed(change(good), 3, 5))
-    assert files.attempted(pictures.png, sealed(change(good), 3, 5)).startswith("damaged: ")
+    assert np.asarray(plain(sealed(good, 3, 5))).tolist() == [[0] * 5] * 3
+    assert "\n" not in files.attempted(decoded, sealed(change(good), 3, 5))
+    assert files.attempted(decoded, sealed(change(good), 3, 5)).startswith("damaged: ")
 
 
 @NEEDS_COMPILER
@@ -196,20 +208,91 @@ def test_a_flipped_bit_in_any_byte_never_gives_another_picture() -> None:
     for at, bit in itertools.product(range(len(good)), range(8)):
         bad = bytearray(good)
         bad[at] ^= 1 << bit
-        found = files.attempted(pictures.png, bytes(bad))
-        assert isinstance(found, str) or np.array_equal(found.pixels(), rows)
+        found = files.attempted(decoded, bytes(bad))
+        assert isinstance(found, str) or np.array_equal(found, rows)
     for at, bit in itertools.product(range(good.index(b"IDAT") + 4, len(good) - 16), range(8)):
         stream = bytearray(good[good.index(b"IDAT") + 4 : len(good) - 16])
         stream[at - good.index(b"IDAT") - 4] ^= 1 << bit  # with the checksum of the part put right
-        found = files.attempted(pictures.png, sealed(bytes(stream), 5, 6))
-        assert isinstance(found, str) or np.array_equal(found.pixels(), rows)
+        found = files.attempted(decoded, sealed(bytes(stream), 5, 6))
+        assert isinstance(found, str) or np.array_equal(found, rows)
 
 
 @NEEDS_COMPILER
 def test_a_size_that_the_stream_cannot_hold_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(png, "_library", lambda: (zlib.crc32, lambda *_: pytest.fail("unpacked")))
-    assert png.plain(sealed(zlib.compress(bytes(9)), 8192, 8192)) is None
-    assert "cannot hold" in files.attempted(pictures.png, sealed(zlib.compress(bytes(9)), 8192, 8192))
+    assert plain(sealed(zlib.compress(bytes(9)), 8192, 8192)) is None
+    assert "cannot hold" in files.attempted(decoded, sealed(zlib.compress(bytes(9)), 8192, 8192))
+
+
+# --- Several at once -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["at once", "one by one"])
+def _at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack files together, as where libdeflate can be called, and each on its own."""
+    if request.param == "one by one":
+        monkeypatch.setattr(png, "_addresses", lambda: None)
+
+
+@pytest.mark.usefixtures("_at_once")
+@NEEDS_COMPILER
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("most", [1, 3, 16])
+def test_files_unpacked_at_once_are_those_unpacked_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int, most: int
+) -> None:
+    monkeypatch.setattr(blocks, "_WAITING", most)
+    height, width = 5, 7
+    rows = [noise(height, width * depth // 8, seed) for seed in range(20)]
+    for i, each in enumerate(rows):
+        data = written(each, width, depth=depth, kinds=(4, i % 5, 2))
+        data = data[:-20] if i == 4 else data.replace(b"IEND", b"JEND") if i == 9 else data
+        (tmp_path / f"{i}.png").write_bytes(data)
+    bad = zlib.compress(filtered(rows[6], [4], depth // 8))
+    parts = (chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)), chunk(b"IDAT", bad + b"more"))
+    (tmp_path / "6.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b""))
+    palette = chunk(b"PLTE", bytes(3 * 256))  # left to Pillow, as it may change what pixels show
+    (tmp_path / "11.png").write_bytes(written(rows[11], width, depth=depth, before=palette))
+    good = [i for i in range(20) if i not in (4, 6, 9)]
+    found = next(fingerprint.blocks(tmp_path, threads=1))
+    assert found.names == tuple(f"{i}.png" for i in good)
+    np.testing.assert_array_equal(found.pixels, np.array(rows).view(f">u{depth // 8}")[good])
+    failed = [(name, why.partition(":")[0]) for name, why in found.failed]
+    assert failed == [("4.png", "cut short"), ("6.png", "damaged"), ("9.png", "damaged")]
+    with pytest.raises(InputError, match=r"source: 4.png: cut short"):
+        next(fingerprint.blocks(tmp_path, threads=1, on_error="raise"))
+
+
+@NEEDS_COMPILER
+def test_deflate_shows_libdeflate_here() -> None:
+    pytest.importorskip("deflate")
+    assert png._addresses() is not None or sys.platform == "win32"
+
+
+@NEEDS_COMPILER
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_unpack_writes_rows_where_all_streams_are_whole(dtype: type) -> None:
+    if (library := png._addresses()) is None:
+        pytest.skip("no libdeflate to be called")
+    expected = np.random.default_rng(0).integers(0, 256 ** np.dtype(dtype).itemsize, (4, 9, 17)).astype(dtype)
+    pixels = expected.view(np.uint8).reshape(4, 9, -1)
+    good = [zlib.compress(filtered(rows, [4, 3, 1, 0, 2], expected.itemsize)) for rows in pixels]
+
+    def unpack(streams: list[bytes]) -> bool:
+        rows = np.empty_like(expected)
+        ends = np.cumsum([len(stream) for stream in streams])
+        whole = unfilter.unpack(library, np.frombuffer(b"".join(streams), np.uint8), ends, rows)
+        if whole:
+            np.testing.assert_array_equal(rows, expected)
+        return bool(whole)
+
+    assert unpack(good)
+    for i, stream in enumerate(good):
+        bad = bytearray(zlib.decompress(stream))
+        for worse in (stream + b"m", stream[:-1], b"", stream[:-1] + bytes([stream[-1] ^ 1]), b"no stream at all"):
+            assert not unpack([*good[:i], worse, *good[i + 1 :]])
+        for worse in (bad + bytes(1), bad[:-1], b"\5" + bad[1:]):
+            assert not unpack([*good[:i], zlib.compress(worse), *good[i + 1 :]])
 
 
 # --- The kernel ------------------------------------------------------------------------------------------------------

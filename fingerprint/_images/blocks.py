@@ -12,16 +12,18 @@ import numpy as np
 
 from fingerprint._base.checks import InputError
 from fingerprint._base.failures import Failure
-from fingerprint._images import files, formats, grey, symmetries
+from fingerprint._images import files, formats, grey, png, symmetries
 from fingerprint._images.grey import Decoded
 from fingerprint._images.slices import PixelFormat, Slices, format_of, mixed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from fingerprint._base.types import Array
     from fingerprint._images.grey import Member, Range
     from fingerprint._images.masks import Mask
+
+_WAITING, _WAITING_BYTES = 16, 2**22  # images that are unpacked at once, and the bytes of their files
 
 
 class Memory:
@@ -121,8 +123,7 @@ class File:
 
     def images(self, options: Options) -> Iterator[Image]:
         if self.stack is None:
-            image = files.attempted(self._image, options)
-            yield (self.name, image, None) if isinstance(image, str) else (self.name, *image)
+            yield self.image(files.attempted(self.read), options)
             return
         found = files.attempted(self._range, self.stack)
         for i in range(self.count):
@@ -132,14 +133,18 @@ class File:
             else:
                 yield name, files.attempted(found.pixels, i, options.window, options.luminance), self._patient(found)
 
-    def _image(self, options: Options) -> tuple[Array, str | None]:
-        found = self._read()
-        return found.pixels(None, options.window, options.luminance), self._patient(found)
+    def image(self, found: Decoded | str, options: Options) -> Image:
+        """Return the only image, of what was read or why it could not be."""
+        if isinstance(found, str):
+            return self.name, found, None
+        pixels = files.attempted(found.pixels, None, options.window, options.luminance)
+        return self.name, pixels, self._patient(found)
 
     def _patient(self, found: Decoded) -> str | None:
         return self.path if found.patient == "" else found.patient
 
-    def _read(self) -> Decoded:
+    def read(self) -> Decoded:
+        """Return the values of the only image."""
         if self.data is not None:
             return formats.decoded(self.name, self.data)
         listed = (self.size, self.latest) if self.size >= 0 else None
@@ -339,38 +344,93 @@ class Task:
     @files.quiet
     def read(self) -> Slices | tuple[PixelFormat, ...]:
         """Read the block; if images differ in size or depth, return what was found instead."""
-        options, expect = self.options, self.options.expect
         match self.parts:
-            case (Arrays() as held,) if held.fits(options):
+            case (Arrays() as held,) if held.fits(self.options):
                 return Slices(held.pixels, tuple(map(str, held.names)), (), self.ignored, held.patients)
-        found: dict[PixelFormat, None] = {expect: None} if expect else {}
-        out: Array | None = None
-        names: list[str] = []
-        patients: list[str | None] = []
-        failed: list[Failure] = []
-        places: list[int] = []
+        found = _Found(self)
         for part in self.parts:
-            for name, image, patient in part.images(options):
-                if isinstance(image, str):
-                    if options.on_error == "raise" and not (isinstance(part, Unread) and part.known):
-                        raise InputError(f"{options.argument}: {name}: {image}")
-                    places.append(len(names) + len(failed))
-                    failed.append(Failure(name, image))
-                    continue
-                image = options.sized(image)
-                if options.mask is not None:
-                    image = options.mask(image, name)
-                if out is None or image.shape != out.shape[1:] or image.dtype != out.dtype:
-                    found.setdefault(format_of(image, name))
-                    if len(found) > 1:
-                        continue
-                    out = options.memory.array((sum(part.count for part in self.parts), *image.shape), image.dtype)
-                out[len(names)] = image
-                names.append(name)
-                patients.append(patient)
-        if len(found) > 1:
-            return tuple(found)
+            found.add(part)
+        return found.block()
+
+
+class _Found:
+    """What a task has read so far."""
+
+    def __init__(self, task: Task) -> None:
+        self._options, self._ignored = task.options, task.ignored
+        self._count = sum(part.count for part in task.parts)
+        self._formats: dict[PixelFormat, None] = {task.options.expect: None} if task.options.expect else {}
+        self._pixels: Array | None = None
+        self._names: list[str] = []
+        self._patients: list[str | None] = []
+        self._failed: list[Failure] = []
+        self._places: list[int] = []
+        self._waiting: list[tuple[File, png.Stream]] = []
+
+    def add(self, part: Part) -> None:
+        """Read a part; an image that is still compressed waits, to be unpacked with others."""
+        images: Iterable[Image] = ()
+        if isinstance(part, File) and part.stack is None:
+            found = files.attempted(part.read)
+            if isinstance(found, Decoded) and isinstance(found.values, png.Stream) and self._fits(found.values):
+                self._waiting.append((part, found.values))
+                if len(self._waiting) >= min(_WAITING, _WAITING_BYTES // (found.values.held + 1)):
+                    self._unpack()
+                return
+            images = [part.image(found, self._options)]
+        self._unpack()
+        for image in images or part.images(self._options):
+            self._take(part, *image)
+
+    def block(self) -> Slices | tuple[PixelFormat, ...]:
+        """Return all that was read; or, if images differ in size or depth, what was found instead."""
+        self._unpack()
+        if len(self._formats) > 1:
+            return tuple(self._formats)
+        out, expect = self._pixels, self._options.expect
         if out is None:
             out = np.empty((0, expect.height, expect.width) if expect else (0, 0, 0), expect.dtype if expect else "u1")
-        groups = None if None in patients else tuple(map(str, patients))
-        return Block(out[: len(names)], tuple(names), tuple(failed), self.ignored, groups or None, tuple(places))
+        pixels, names = out[: len(self._names)], tuple(self._names)
+        groups = None if None in self._patients else tuple(map(str, self._patients))
+        return Block(pixels, names, tuple(self._failed), self._ignored, groups or None, tuple(self._places))
+
+    def _fits(self, stream: png.Stream) -> bool:
+        """Say whether an image can be unpacked to where it belongs."""
+        out, options = self._pixels, self._options
+        if out is None or options.mask is not None or options.size not in (None, out.shape[1:]):
+            return False
+        return stream.format == (out.dtype, out.shape[1:])
+
+    def _unpack(self) -> None:
+        """Unpack the images that wait: at once, or one after the other where one of them is damaged."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        start, stop = len(self._names), len(self._names) + len(waiting)
+        if self._pixels is None or not png.unpacked([stream for _, stream in waiting], self._pixels[start:stop]):
+            for file, stream in waiting:
+                self._take(file, *file.image(Decoded(stream), self._options))
+            return
+        self._names += [file.name for file, _ in waiting]
+        self._patients += [None] * len(waiting)
+
+    def _take(self, part: Part, name: str, image: Array | str, patient: str | None) -> None:
+        options = self._options
+        if isinstance(image, str):
+            if options.on_error == "raise" and not (isinstance(part, Unread) and part.known):
+                raise InputError(f"{options.argument}: {name}: {image}")
+            self._places.append(len(self._names) + len(self._failed))
+            self._failed.append(Failure(name, image))
+            return
+        image = options.sized(image)
+        if options.mask is not None:
+            image = options.mask(image, name)
+        out = self._pixels
+        if out is None or image.shape != out.shape[1:] or image.dtype != out.dtype:
+            self._formats.setdefault(format_of(image, name))
+            if len(self._formats) > 1:
+                return
+            out = self._pixels = options.memory.array((self._count, *image.shape), image.dtype)
+        out[len(self._names)] = image
+        self._names.append(name)
+        self._patients.append(patient)

@@ -21,7 +21,7 @@ class Decoded(NamedTuple):
     Parameters
     ----------
     values : ndarray
-        (h, w) or (n, h, w).
+        (h, w) or (n, h, w); or what is still compressed, whose `pixels` are these.
     added : int
         What makes values that may be negative, such as Hounsfield units, pixels.
     white : float, optional
@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
         What the file calls its colours, where values have a last axis of three or four channels.
     """
 
-    values: Array
+    values: Array | Any
     added: int = 0
     white: float | None = None
     patient: str | None = None
@@ -43,7 +43,8 @@ class Decoded(NamedTuple):
 
     def pixels(self, i: int | None = None, window: tuple[float, float] | None = None, luminance: bool = False) -> Array:
         """Return the pixels of image number i, or of the only one, as uint8 or uint16; seen through a window, uint8."""
-        values = self.values if i is None else self.values[i]
+        values = self.values if isinstance(self.values, np.ndarray) else self.values.pixels()
+        values = values if i is None else values[i]
         if self.colour:
             values = single_channel(values, self.colour, luminance)
         if window is not None and (values.dtype.itemsize > 1 or self.added):

@@ -24,9 +24,9 @@ _TURNS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # where 
 
 def png(data: bytes) -> Decoded:
     """Return the pixels of a PNG file."""
-    pixels = plain(data)
-    if pixels is not None:
-        return Decoded(pixels)
+    stream = plain(data)
+    if stream is not None:
+        return Decoded(stream)
     from PIL.PngImagePlugin import PngImageFile
 
     return _decoded(PngImageFile, data)

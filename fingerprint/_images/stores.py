@@ -40,7 +40,8 @@ class Remote(File):
         """Return size and mark."""
         return self.size, self.mark
 
-    def _read(self) -> Decoded:
+    def read(self) -> Decoded:
+        """Return the values of the only image."""
         try:
             size = self.size if self.size >= 0 else self.store.size(self.path)
             files.limit_bytes(size or 0, files.BYTES)

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""Rows of a PNG, from the differences that it stores.
+"""Rows of a PNG, from the differences that it stores, or from the stream that holds these.
 
 Each byte differs from a guess by its left, upper and upper left neighbours, and waits for them. So 16 rows run side by
 side in the lanes of a vector, each a pixel behind the one above it:
@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fingerprint._kernels.compiler import call, cgutils, kernel
-from fingerprint._kernels.llvm import I8, const, constant, lanes, read, write
+from fingerprint._kernels.llvm import I8, I64, const, constant, lanes, read, write
 
 _BYTES = ir.VectorType(I8, 16)
 
@@ -89,6 +89,18 @@ def _run(typing: Any, pixel: Any, source: Any, target: Any, pitch: Any, blocks: 
     return types.void(pixel, *[types.int64] * 5), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _called(typing: Any, address: Any, arguments: Any) -> Any:
+    """Call the function of C at an address, which takes and returns numbers of 64 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        kind = ir.FunctionType(I64, [I64] * arguments.count)
+        function = builder.inttoptr(values[0], kind.as_pointer())
+        return builder.call(function, cgutils.unpack_tuple(builder, values[1], arguments.count))
+
+    return types.int64(types.int64, arguments), generate
+
+
 @kernel
 def unfilter(packed, rows):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Write rows (h, w), uint8 or big-endian uint16, from packed (h, 1 + bytes of w) uint8.
@@ -120,3 +132,28 @@ def unfilter(packed, rows):  # type: ignore[no-untyped-def]  # pragma: no cover 
             for x in range(width):
                 line[x] = found[x]
     return True
+
+
+@kernel
+def unpack(library, streams, ends, rows):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Write rows (n, h, w), uint8 or big-endian uint16, of n images from their streams, uint8.
+
+    These follow one another up to `ends`, (n,) int64. `library`, int64, has the addresses of three functions of
+    libdeflate, to begin, to inflate and to end. Return whether each stream is whole, with nothing behind it.
+    """
+    count, height, width = rows.shape
+    packed, sizes = np.empty((height, 1 + width * rows.itemsize), np.uint8), np.zeros(2, np.int64)
+    source, target, lengths = streams.ctypes.data, packed.ctypes.data, sizes.ctypes.data
+    inflater = _called(library[0], ())
+    whole = inflater != 0
+    start = 0
+    for i in range(count):
+        size = ends[i] - start
+        if whole:
+            at = (inflater, np.int64(source) + start, size, np.int64(target), packed.size)
+            failed = _called(library[1], (*at, np.int64(lengths), np.int64(lengths) + 8)) & 0xFFFFFFFF
+            whole = failed == 0 and sizes[0] == size and sizes[1] == packed.size and unfilter(packed, rows[i])
+        start = ends[i]
+    if inflater:
+        _called(library[2], (inflater,))
+    return whole
