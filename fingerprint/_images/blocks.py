@@ -399,7 +399,7 @@ class _Found:
         out, options = self._pixels, self._options
         if out is None or options.mask is not None or options.size not in (None, out.shape[1:]):
             return False
-        return stream.format == (out.dtype, out.shape[1:])
+        return (stream.height, stream.width, stream.step) == (*out.shape[1:], out.itemsize)
 
     def _unpack(self) -> None:
         """Unpack the images that wait: at once, or one after the other where one of them is damaged."""

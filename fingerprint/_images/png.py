@@ -32,11 +32,6 @@ class Stream(NamedTuple):
     step: int  # bytes of a pixel
 
     @property
-    def format(self) -> tuple[np.dtype[Any], tuple[int, int]]:
-        """Return the type and the sides of the pixels."""
-        return np.dtype(f"u{self.step}"), (self.height, self.width)
-
-    @property
     def held(self) -> int:
         """Return the bytes in memory."""
         return len(memoryview(self.packed).obj)  # type: ignore[arg-type]
