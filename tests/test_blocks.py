@@ -138,13 +138,14 @@ def test_memory_is_used_again_once_nobody_holds_pixels_in_it(tmp_path: Path) -> 
     at = arrays[1].ctypes.data
     arrays[0][:] = 7
     held, arrays = arrays[0][1:].swapaxes(1, 2)[..., ::2], []  # a view of a view
-    again = memory.array((2, 3, 4), byte)
-    other = memory.array((2, 3, 4), byte)
+    again = memory.array((5, 5, 5), byte)
+    other = memory.array((5, 5, 5), byte)
     assert at == again.ctypes.data != other.ctypes.data
     again[:] = other[:] = 9
     assert (held == 7).all()
-    del again
+    del again, other
     assert memory.array((9, 9, 9), byte).shape == (9, 9, 9)  # for which there was too little
+    assert memory.array((2, 2), byte).base.base.nbytes == 4  # and for this too much
     assert memory.array((4, 0, 3), byte).shape == (4, 0, 3)
     write(tmp_path, stack(20))
     blocks = [part.pixels[0].T for part in loading.blocks(tmp_path, block=2, threads=2)]

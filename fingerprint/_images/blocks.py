@@ -42,8 +42,8 @@ class Memory:
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = np.empty(size, np.uint8)
-        if memory.size < size:
+            memory = np.empty(0, np.uint8)
+        if not size <= memory.size <= 2 * size:
             memory = np.empty(size, np.uint8)
         whole = np.asarray(memory.data)  # of which every view is one, as this is none of another array
         weakref.finalize(whole, self._free.append, memory).atexit = False
