@@ -17,6 +17,7 @@ from fingerprint._base.output import printable
 
 BYTES = 2**28  # of one file that is read as a whole: the largest image, of four channels
 
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _PRESSED = 2**28  # bytes that a compressed file may unpack to, whatever its own size
 _RATIO = 200  # times its own size that a larger one may unpack to
 _CUT = 300  # characters of a reason that people read
@@ -106,7 +107,7 @@ def opened(path: str) -> BinaryIO:
 
 def _descriptor(path: str) -> tuple[int, int]:
     """Open a file like `opened`; return its descriptor and its bytes."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, _READING)
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size:
         return descriptor, status.st_size
