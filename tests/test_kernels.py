@@ -245,18 +245,19 @@ def test_fold_keeps_the_worst_tile_and_adds_the_products(form):
 def test_euclidean_and_correlation_from_products(form):
     pixels = images(5, (2, 3), np.uint8).reshape(5, -1).astype(np.int64)
     left, right = pixels[:4], pixels[1:]
-    c, out = left @ right.T, np.empty((4, 4))
-    form(gaps.euclidean)(c, (left**2).sum(axis=1), (right**2).sum(axis=1), 6, out)
-    np.testing.assert_array_equal(out, naive.matrix(naive.euclidean, right[:, None], left[:, None]))
+    c, out = left @ right.T, np.full((4, 6), -1.0)
+    form(gaps.euclidean)(c, (left**2).sum(axis=1), (right**2).sum(axis=1), 6, out, 1, 5)
+    np.testing.assert_array_equal(out[:, 1:5], naive.matrix(naive.euclidean, right[:, None], left[:, None]))
 
     def side(rows):
         sums = rows.sum(axis=1)
         means = sums // 6
         return np.stack([sums, means, sums - 6 * means, ((rows - means[:, None]) ** 2).sum(axis=1)])
 
-    form(gaps.correlation)(c, side(left), side(right), 6, out)
+    form(gaps.correlation)(c, side(left), side(right), 6, out, 1, 5)
     expected = naive.matrix(naive.correlation, right[:, None], left[:, None])
-    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(out[:, 1:5], expected, rtol=0, atol=1e-14)
+    assert (out[:, [0, 5]] == -1.0).all()
 
 
 def test_squared_gaps_are_those_of_the_oracle(form):

@@ -118,7 +118,7 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
                 if t in WINDOWS[window]:
                     products += c
         for window, products in windows.items():
-            _correlate(products, b, a, rows, window, out[window][:, columns])
+            _correlate(products, b, a, rows, window, out[window], columns)
         if "tiles" in out:
             out["tiles"][:, columns] = np.sqrt(worst[: columns.stop - columns.start, : a.count].T)
     else:
@@ -126,16 +126,18 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
     area = int(areas.sum())
     for metric, divisor in (("euclidean", area), ("l2", 1)):
         if metric in out:
-            gaps.euclidean(total, left.sum(axis=1), right.sum(axis=1), divisor, out[metric][:, columns])
+            squares = left.sum(axis=1), right.sum(axis=1)
+            gaps.euclidean(total, *squares, divisor, out[metric], columns.start, columns.stop)
     if "correlation" in out:
-        _correlate(total, b, a, rows, "correlation", out["correlation"][:, columns])
+        _correlate(total, b, a, rows, "correlation", out["correlation"], columns)
 
 
-def _correlate(products: Array, b: Side, a: Side, rows: slice, metric: str, out: Array) -> None:
-    """Fill `out` with correlation distances, from the dot products of what they compare."""
+def _correlate(products: Array, b: Side, a: Side, rows: slice, metric: str, out: Array, columns: slice) -> None:
+    """Fill columns of `out` with correlation distances, from the dot products of what they compare."""
     from fingerprint._kernels import gaps
 
-    gaps.correlation(products, b.arrays[metric][:, rows].copy(), a.arrays[metric], _area(a.shape, metric), out)
+    left, right, area = b.arrays[metric][:, rows].copy(), a.arrays[metric], _area(a.shape, metric)
+    gaps.correlation(products, left, right, area, out, columns.start, columns.stop)
 
 
 def _area(shape: tuple[int, ...], metric: str) -> int:

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fingerprint._kernels.compiler import cgutils, chosen, kernel
+from fingerprint._kernels.compiler import cgutils, chosen, kernel, part
 from fingerprint._kernels.layout import GROUP, STEP, rows_of
 from fingerprint._kernels.llvm import (
     AVX512,
@@ -163,7 +163,7 @@ def _multiply(a: Any, b: Any, first: int, last: int, c: Any) -> None:
         c += (x @ y.T).astype(np.int64)
 
 
-@kernel
+@part
 def _collect(sums, shift, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Add sums, int32, times 2**shift to c, int64, and set them to 0."""
     for i in range(c.shape[0]):
@@ -192,23 +192,23 @@ def dot_compiled(a, b, first, last, sums, c):  # type: ignore[no-untyped-def]  #
 def dot16_compiled(a, b, first, last, fit, sums, c):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     """Like `dot_compiled` of int16 numbers; sums of `fit` of their products fit 32 bits."""
     run = fit // 32  # steps
+    whole = run > 1  # sums of one step would go to 64 bits so often that halves take no longer
+    run = run if whole else SHORT  # products with half words, of so few steps, fit 32 bits
     out = sums.ctypes.data, sums.strides[0]
-    if run > 1:  # sums of one step would go to 64 bits so often that halves take no longer
-        for begin in range(first, last, run):
-            end = min(begin + run, last)
+    for begin in range(first, last, run):
+        end = min(begin + run, last)
+        for half in range(1 if whole else 2):
             for at in range(begin, end, SHORT):
                 x, y = a[:, at], b[:, at]
+                sides = x.ctypes.data, x.strides[0], x.shape[0], y.ctypes.data, y.strides[0], y.shape[0]
                 steps = min(SHORT, end - at)
-                _words(x.ctypes.data, x.strides[0], x.shape[0], y.ctypes.data, y.strides[0], y.shape[0], steps, *out)
-            _collect(sums, 0, c)
-        return
-    for at in range(first, last, SHORT):  # products with half words, of so few steps, fit 32 bits
-        x, y = a[:, at], b[:, at]
-        steps = min(SHORT, last - at)
-        _low(x.ctypes.data, x.strides[0], x.shape[0], y.ctypes.data, y.strides[0], y.shape[0], steps, *out)
-        _collect(sums, 0, c)
-        _high(x.ctypes.data, x.strides[0], x.shape[0], y.ctypes.data, y.strides[0], y.shape[0], steps, *out)
-        _collect(sums, 8, c)
+                if whole:
+                    _words(*sides, steps, *out)
+                elif half == 0:
+                    _low(*sides, steps, *out)
+                else:
+                    _high(*sides, steps, *out)
+            _collect(sums, 8 * half, c)
 
 
 dot, dot16 = chosen(dot_compiled, dot_numpy), chosen(dot16_compiled, dot16_numpy)

@@ -170,30 +170,33 @@ def fold(c, left, right, area, worst, total):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def euclidean(c, left, right, area, out):  # type: ignore[no-untyped-def]
-    """Root mean squared differences out (n_right, n_left) from dot products c (left, right) and sums of squares."""
+def euclidean(c, left, right, area, out, first, last):  # type: ignore[no-untyped-def]
+    """Root mean squared differences, from dot products c (left, right) and sums of squares.
+
+    They are the columns first to last of out, which has a row for each image of the right side.
+    """
     for j in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            out[j, i] = np.sqrt((left[i] + right[j] - 2 * c[i, j]) / area)
+        for i in range(last - first):
+            out[j, first + i] = np.sqrt((left[i] + right[j] - 2 * c[i, j]) / area)
 
 
 @kernel
-def correlation(c, left, right, area, out):  # type: ignore[no-untyped-def]
-    """1 - Pearson out (n_right, n_left) from dot products c (left, right) and, of each side, (4, n) int64.
+def correlation(c, left, right, area, out, first, last):  # type: ignore[no-untyped-def]
+    """1 - Pearson, from dot products c (left, right) and, of each side, (4, n) int64, as `euclidean` writes it.
 
     These are the sum, the mean rounded down, the sum less `area` times that, and the sum of the squares about it.
     Pixels less their means keep every integer small enough for 64 bits, and for float64 as far as images go.
     """
     for j in range(out.shape[0]):
-        for i in range(out.shape[1]):
+        for i in range(last - first):
             about = c[i, j] - left[1, i] * right[0, j] - right[1, j] * left[2, i]
             covariance = about - left[2, i] * right[2, j] / area
             x = left[3, i] - left[2, i] * left[2, i] / area
             y = right[3, j] - right[2, j] * right[2, j] / area
             if x > 0 and y > 0:
-                out[j, i] = min(max(1 - covariance / np.sqrt(x * y), 0.0), 2.0)
+                out[j, first + i] = min(max(1 - covariance / np.sqrt(x * y), 0.0), 2.0)
             else:
-                out[j, i] = 1.0 if x > 0 or y > 0 else 0.0
+                out[j, first + i] = 1.0 if x > 0 or y > 0 else 0.0
 
 
 @kernel

@@ -427,8 +427,12 @@ def sum_gains_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (no
             if not wanted[f, g]:
                 continue
             way = mirrored[f, 16 * g : 16 * g + 16]
-            side, mean = quarters[int(way[0]), g], means[int(way[0]), g]
-            if np.any(way != way[0]):
+            first = 1 if way[0] else 0
+            side, mean = quarters[first, g], means[first, g]
+            mixed = False
+            for lane in range(1, 16):
+                mixed |= way[lane] != way[0]
+            if mixed:
                 _chosen(quarters, g, way, own_quarters)
                 _chosen(means, g, way, own_means)
                 side, mean = own_quarters, own_means
