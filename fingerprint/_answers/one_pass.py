@@ -20,7 +20,7 @@ from fingerprint._base import bounds, checks, concurrency, output
 from fingerprint._base.checks import InputError
 from fingerprint._base.progress import bar
 from fingerprint._evidence import budget, engine
-from fingerprint._evidence.reals import prepare_reals
+from fingerprint._evidence.reals import compile_kernels, prepare_reals
 from fingerprint._evidence.scales import Scale, pyramid, windows
 from fingerprint._images import loading, masks, symmetries
 from fingerprint._images.loading import Slices
@@ -114,6 +114,17 @@ class ReadingOptions:
             return None if self.mask is None else Mask.of(self.mask)
         found = loading.read([path], argument="mask")
         return Mask.of(found[0] if len(found) == 1 else found.pixels)
+
+    def compile(self, real: Slices, scales: Sequence[Scale], *, patches: bool) -> None:
+        """Compile what comparing real images with synthetic ones will need."""
+        compile_kernels(
+            real.pixels,
+            scales,
+            patches=patches,
+            threads=concurrency.resolve(self.threads),
+            memory=bounds.in_bytes(self.memory),
+            progress=self.progress,
+        )
 
     def way(self, real: Slices, scales: Sequence[Scale], *, patches: bool, k: int = 16) -> bounds.Plan:
         """Choose how to compare real images with blocks of synthetic ones, so that it fits into `memory`."""
@@ -227,12 +238,13 @@ class RealSide:
         found = read_reals(real, options, reference=reference, population=population, groups=groups, called=called)
         images, patients, known = found.images, found.groups, found.images[: found.n_known]
         _log.info("read %d real images in %.1f s", len(images), perf_counter() - began)
-        began = perf_counter()
         scales = pyramid(images.height, images.width)
         if chosen is not None:
             named = tuple(Scale(1, metric) for metric in chosen.metrics)
             scales = named or (*scales, *windows(scales, images.height, images.width))
         cut = chosen is not None and chosen.patches and min(images.height, images.width) >= LEAST_SIDE
+        options.compile(images, scales, patches=cut)
+        began = perf_counter()
         way = options.way(images, scales, patches=cut)
         prepared = prepare_reals(
             images.pixels,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerprint._base import concurrency
+from fingerprint._base import bounds, concurrency, limits
+from fingerprint._base.progress import bar
 from fingerprint._base.representatives import representatives
 from fingerprint._distances.packed import contrasts
 from fingerprint._distances.side import parts_of
@@ -118,6 +120,25 @@ def _whitened(found: Array, whitening: Whitening | None, *flat: Array) -> Array:
     whitened = found if whitening is None else whitening.distances(found)
     rows, columns = flat
     return np.where(rows[:, None] | columns, 1.0, whitened) if rows.any() or columns.any() else whitened
+
+
+def compile_kernels(
+    pixels: Array, scales: Sequence[Scale], *, patches: bool, threads: int, memory: int | None, progress: bool | None
+) -> None:
+    """Compile what preparing such images and comparing them will need, where most of it is missing, and show a bar.
+
+    There are as many processes as threads, if they have cores and fit into `memory`, bytes, or what there is.
+    """
+    if scales[0].whitened:
+        from fingerprint._kernels import ahead
+
+        room = (memory or limits.available_memory() or 2**60) // (2 * bounds.PROCESS)
+        ahead.compile_ahead(
+            pixels.dtype == np.uint16,
+            patches,
+            processes=min(threads, limits.cores(), room),
+            bar=partial(bar, progress, unit="kernel", phase="compiling"),
+        )
 
 
 def prepare_reals(

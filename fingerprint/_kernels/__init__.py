@@ -8,9 +8,9 @@
     _evidence ───▶ whitening                          distances after whitening
 
 What they share: `compiler` (how a function is compiled, and for which processor), `cache` (what is compiled, on disk:
-an edit of a file or of what it imports from this folder compiles it anew), `llvm` (vectors in the language of LLVM),
-`layout` and `memory` (how pixels lie). Kernels import numba, llvmlite and numpy alone. No kernel calls one of another
-file.
+an edit of a file or of what it imports from this folder compiles it anew), `ahead` (what a call will need, compiled by
+several processes), `llvm` (vectors in the language of LLVM), `layout` and `memory` (how pixels lie). Kernels import
+numba, llvmlite and numpy alone. No kernel calls one of another file.
 
 **How a kernel is chosen.** A kernel has one name and one signature, such as `dot_products.dot`. Where it holds vector
 instructions it has two forms, `dot_compiled` and `dot_numpy`, and `compiler.chosen` takes one when the file is loaded:

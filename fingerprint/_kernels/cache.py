@@ -43,6 +43,14 @@ class KernelFiles:  # pragma: no cover  (not without a compiler)
     def __init__(self, folder: Path, name: str, stamp: bytes, dumps: Callable[[Any], bytes]) -> None:
         self._folder, self._name, self._stamp, self._dumps = folder, name, stamp, dumps
 
+    def holds(self, key: Any) -> bool:
+        """Return whether something that is not stale was saved under a key."""
+        try:
+            with self._path(key).open("rb") as file:
+                return file.read(2 * _SIZE)[_SIZE:] == self._stamp
+        except OSError:
+            return False
+
     def load(self, key: Any) -> Any:
         """Return what was saved under a key, None if there is nothing that can be used."""
         path = self._path(key)

@@ -37,6 +37,10 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # pragma: no cover  (no
         name = f"{source.stem}.{function.__name__}"
         self._cache_file = KernelFiles(Path(self.cache_path), name, stamp(source), dumps)
 
+    def holds(self, sig: Any) -> bool:
+        """Return whether something of these sources is saved for a signature."""
+        return self._cache_file.holds(self._index_key(sig, cpu_target.target_context.codegen()))
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save what was compiled for a signature; where that fails, it is compiled again at the next start."""
         try:
@@ -47,7 +51,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # pragma: no cover  (no
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without the GIL and with a cache; where no folder for the cache can be written, without one."""
-    compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
     if compiles():  # pragma: no cover  (not without a compiler)
         compiled._compiler.compile = _uncollected(compiled._compiler.compile)  # noqa: SLF001
         with contextlib.suppress(RuntimeError, OSError):
@@ -69,6 +73,12 @@ def _uncollected(compile_one: Callable[..., Any]) -> Callable[..., Any]:  # prag
             gc.enable()
 
     return uncollected
+
+
+def held(function: Any, sig: tuple[Any, ...]) -> bool:  # pragma: no cover  (not without a compiler)
+    """Return whether a kernel is compiled for a signature, here or on disk; also where no folder takes its files."""
+    cache = function._cache  # noqa: SLF001
+    return not isinstance(cache, KernelCache) or sig in function.overloads or cache.holds(sig)
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
