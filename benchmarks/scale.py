@@ -56,12 +56,21 @@ def searches(side: int) -> tuple[float, float]:
     """Return how often a patch of a real image is sought in a drawn one, and at how many shifts in all."""
     grid = gain_search.PatchGrid.of(side, side)
     real = gain_reals.prepare_patches(fingerprint.phantoms.thorax(3 * GROUP, size=side, seed=5))
-    total, mirrored = gains._sums(real, block_of(side, 6).pixels)
-    much = (total > gains._MUCH) & (grid.spread > 1)  # searched at every shift, too
-    # of a group all are searched if one has to be
-    again, every = (float(some.reshape(len(some), -1, GROUP).any(axis=2).mean()) for some in (mirrored, much))
-    once = 1 + len(grid.deciding) / np.prod(grid.shape) + again
-    return once + every, once * int(grid.first.sum()) + every * len(grid.offsets)
+    _, mirrored, searched = gains._sums(real, block_of(side, 6).pixels)
+    times = 1 + len(grid.deciding) / np.prod(grid.shape)
+    sought = times * int(grid.first.sum())
+    if grid.spread == 1:
+        passes = ((mirrored, len(grid.offsets)),)
+    else:
+        passes = (
+            (searched > 0, int(grid.second.sum())),
+            (mirrored, int(grid.second.sum())),
+            (searched > 1, len(grid.offsets)),
+        )
+    for pairs, shifts in passes:
+        again = float(-(-pairs.sum(axis=1) // GROUP).mean()) * GROUP / real.count  # whole groups of an image
+        times, sought = times + again, sought + again * shifts
+    return times, sought
 
 
 def features(stage: str, side: int, real: int, count: int) -> list[float]:

@@ -49,7 +49,7 @@ def shown(monkeypatch):
         yield found.append
 
     yield found, bar
-    assert found == [19, *[1] * 19]
+    assert found == [21, *[1] * 21]
 
 
 def compile_ahead(bar, processes):
@@ -76,7 +76,7 @@ def test_another_process_takes_its_share_from_the_end(shown, monkeypatch) -> Non
     monkeypatch.setattr(ahead, "_compile", slow)
     monkeypatch.setattr(ahead, "_sent", noted)
     compile_ahead(shown[1], 2)
-    assert there[:2] == ["patch_gains.sum_gains", "patch_gains.best_products"]
+    assert there[:2] == ["patch_gains.sum_gains_of", "patch_gains.sum_gains"]
     assert [*here, *reversed(there)] == [name for name, *_ in ahead._needed(False, True)]
 
 

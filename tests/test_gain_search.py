@@ -90,6 +90,15 @@ def test_windows_are_laid_out_and_weighed(size):
             np.testing.assert_allclose(scales[:, n], expected, rtol=1e-6)
 
 
+def scaled(windows, cut, row, column, mirrored=0):
+    """Scaled products of windows with patches at a place, (m, shifts, n), by the definition."""
+    pixels, scales = windows.at(row, column)
+    patches, means = cut.at(row, column, mirrored=mirrored)
+    products = pixels.astype(int) @ patches.T.astype(int)
+    about = 64 * products - pixels.sum(axis=2, dtype=int)[:, :, None] * (64 * means).astype(int)
+    return (about / 64).astype(np.float32) * scales[:, :, None]
+
+
 @pytest.mark.parametrize("name", ["compiled", "numpy"] if compiler.compiles() else ["numpy"])
 @pytest.mark.parametrize("count", [9, 10])
 @pytest.mark.parametrize("size", [*SIZES, (150, 260)])
@@ -100,28 +109,30 @@ def test_every_form_finds_the_same(name, count, size, monkeypatch):
     windows = GainWindows.of(images, grid)
     cut = GainPatches.of(np.concatenate([images, images[:, ::-1]])[:count], grid, 1)
     rows, columns = grid.shape
-    places = ([(0, 0)], (rows, columns)), ([(0, 0), (rows - 1, columns - 1)], (1, 1))
-    for (firsts, shape), every in itertools.product(places, (True, False)):
-        found = windows.best(cut, np.array(firsts), shape, every=every)
-        searched = every | (grid.offsets % grid.cell == 0).all(axis=1) | (grid.offsets % grid.cell != 0).all(axis=1)
-        for n, (r, c) in enumerate(sites_of(np.array(firsts), shape)):
-            pixels, scales = windows.at(r, c)
-            patches, means = cut.at(r, c, mirrored=0)
-            products = pixels.astype(int) @ patches.T.astype(int)
-            about = 64 * products - pixels.sum(axis=2, dtype=int)[:, :, None] * (64 * means).astype(int)
-            scaled = (about / 64).astype(np.float32) * scales[:, :, None]
-            expected = scaled[:, searched].max(axis=1).clip(0)
-            np.testing.assert_array_equal(found[:, :, n], expected)
+    for first, shape in ((0, 0), (rows, columns)), ((rows - 1, columns - 1), (1, 1)):
+        found = windows.best(cut, first, shape)
+        for n, (r, c) in enumerate(sites_of(np.array([first]), shape)):
+            np.testing.assert_array_equal(found[:, :, n], scaled(windows, cut, r, c).max(axis=1).clip(0))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_whole_cells_are_laid_out_as_if_a_cell_were_a_step(size):
+    grid = PatchGrid.of(*size)
+    images = extreme(grid)
+    windows, whole = GainWindows.of(images, grid), GainWindows.of_whole_cells(images, grid)
+    there = (grid.offsets % grid.cell == 0).all(axis=1)
+    for r, c in np.ndindex(*grid.shape):
+        for found, expected in zip(whole.at(r, c), windows.at(r, c), strict=True):
+            np.testing.assert_array_equal(found, expected[:, there])
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
 def test_any_number_of_real_images_is_searched(count):
     images, grid = reduced(20, 24)
     many = np.concatenate([reduced(20, 24, seed)[0] for seed in range(11)])
-    firsts = np.zeros((1, 2), int)
     windows = GainWindows.of(images, grid)
-    found = windows.best(GainPatches.of(many[:count], grid, 1), firsts, grid.shape)
-    one_by_one = [windows.best(GainPatches.of(image[None], grid, 1), firsts, grid.shape) for image in many[:count]]
+    found = windows.best(GainPatches.of(many[:count], grid, 1), (0, 0), grid.shape)
+    one_by_one = [windows.best(GainPatches.of(image[None], grid, 1), (0, 0), grid.shape) for image in many[:count]]
     np.testing.assert_array_equal(found, np.concatenate(one_by_one, axis=1))
 
 

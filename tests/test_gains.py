@@ -9,6 +9,7 @@ import pytest
 from comparers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_gain_search import scaled
 from waves import waves
 
 from fingerprint._base import histogram
@@ -62,25 +63,33 @@ def test_gains_of_larger_cells_equal_the_oracle():
     assert found.offsets[at].tolist() == [-2, -3]
 
 
-def test_a_pair_that_gains_much_is_searched_by_every_half_cell():
+def by_definition(prepared, fake, shifts=slice(None), mirrored=0):
+    """Sums of the gains of all patches at some of the shifts, (m, n), one patch after the other."""
+    windows, side = GainWindows.of(cells_of(fake, prepared.grid), prepared.grid), prepared.patches
+    total = np.zeros((len(fake), prepared.count), np.int64)
+    for r, c in np.ndindex(*prepared.grid.shape):
+        about = side.norms[mirrored, :, r, c], prepared.quantiles[mirrored, :, r, c]
+        total += gains.log2_gains(scaled(windows, side, r, c, mirrored)[:, shifts].max(axis=1).clip(0), *about)
+    return total
+
+
+def test_a_pair_that_gains_more_is_searched_by_half_cells():
     real, fake = waves(3, 3, 128, 128), waves(4, 2, 128, 128)
     fake[0, :, 3:] = real[0, :, :-3]  # by a cell of 2 x 2 pixels and a half
     fake[1, 40:60, 40:60] = real[1, 40:60, 43:63]
     prepared = prepare_patches(real, mirror=False)
-    windows = GainWindows.of(cells_of(fake, prepared.grid), prepared.grid)
-    about = prepared.patches.norms[0].reshape(3, -1), prepared.quantiles[0].reshape(3, -1)
-    every, first = (
-        gains.log2_gains(
-            windows.best(prepared.patches, np.zeros((1, 2), int), prepared.grid.shape, every=every), *about
-        ).sum(axis=2)
-        for every in (True, False)
-    )
-    much = 60 * 2**15
-    assert every[0, 0] > first[0, 0] > much
-    assert much > every[1, 1] > first[1, 1] > 0
-    np.testing.assert_array_equal(gains._sums(prepared, fake)[0], np.where(first > much, every, first))
-    for i in range(2):
-        assert gains.explain(prepared, i, fake[i]).total == gains._sums(prepared, fake)[0][i, i] * 2.0**-15
+    offsets = prepared.grid.offsets.tolist()
+    white = [(down + right) % 4 == 0 and down % 2 == right % 2 == 0 for down, right in offsets]
+    other = [(down + right) % 2 == 0 for down, right in offsets]
+    first, second, every = (by_definition(prepared, fake, shifts) for shifts in (white, other, slice(None)))
+    some, much = 4 * 2**15, 60 * 2**15
+    assert every[0, 0] > second[0, 0] > much
+    assert ((some < first) & (first < second) & (second < every) & (second < much)).any()
+    assert ((first > 0) & (first < some) & (every > first)).any()
+    expected = np.where(first > some, np.where(second > much, every, second), first)
+    np.testing.assert_array_equal(gains._sums(prepared, fake)[0], expected)
+    for i, f in np.ndindex(3, 2):
+        assert gains.explain(prepared, i, fake[f]).total == expected[f, i] * 2.0**-15
 
 
 def test_net_gains_find_the_copies():
@@ -96,7 +105,7 @@ def test_net_gains_find_the_copies():
 def test_explained_gains_add_up_to_the_sums():
     real, fake = planted()
     prepared = prepare_patches(real)
-    sums, mirrored = (array.T for array in gains._sums(prepared, fake))
+    sums, mirrored, _ = (array.T for array in gains._sums(prepared, fake))
     assert mirrored.any()
     for i, j in itertools.product(range(7), range(5)):
         found = gains.explain(prepared, i, fake[j])
@@ -112,18 +121,17 @@ def test_a_mirrored_copy_matches_where_it_lies():
     assert not found.offsets[found.gains > 2].any()
 
 
-def test_an_image_is_mirrored_where_the_deciding_patches_then_gain_two_more():
+def test_an_image_is_mirrored_where_deciding_patches_and_all_gain_two_more():
     real, fake = planted()
     both_ways, one_way = prepare_patches(real), prepare_patches(real, mirror=False)
     at = tuple(one_way.grid.deciding.T)
-    leads, mirrored = [], []
+    seen = set()
     for i, image in itertools.product(range(7), fake):
-        as_is, so = (gains.explain(one_way, i, side).gains[at].sum() for side in (image, image[:, ::-1]))
-        leads.append(so - as_is)
-        mirrored.append(gains.explain(both_ways, i, image).mirrored)
-    assert mirrored == [lead > 2 for lead in leads]
-    assert any(0 < lead <= 2 for lead in leads)
-    assert any(mirrored)
+        as_is, so = (gains.explain(one_way, i, side).gains for side in (image, image[:, ::-1]))
+        maybe, more = so[at].sum() > as_is[at].sum() + 2, so.sum() > as_is.sum() + 2
+        assert gains.explain(both_ways, i, image).mirrored == (maybe and more)
+        seen.add((bool(maybe), bool(more)))
+    assert {(True, True), (False, False)} < seen
 
 
 def test_rivals_take_from_the_gains():
@@ -155,25 +163,40 @@ def test_blocks_and_their_order_change_no_bit(seed):
     assert_same(gains.merge([gains.merge(parts[2:0:-1]), parts[0]]), whole)
 
 
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("deciding", [False, True])
+@pytest.mark.parametrize("size", [(20, 24), (130, 128)])
 @pytest.mark.skipif(not compiler.compiles(), reason="nothing is compiled")
-def test_both_forms_add_up_the_same(mirror, deciding, monkeypatch):
-    real, fake = planted(height=130, width=128)
+def test_both_forms_add_up_the_same(side, deciding, size, monkeypatch):
+    real, fake = planted(height=size[0], width=size[1])
     real[3, :70] = 0
-    prepared = prepare_patches(real, mirror=mirror)
-    grid = prepared.grid
-    windows = GainWindows.of(cells_of(fake, grid), grid)
-    mirrored = np.random.default_rng(0).random((5, 7)) < 0.5 * mirror
-    mirrored[0], mirrored[1] = False, mirror  # all one way
-    some = windows, prepared.deciding if deciding else prepared.sites(np.array([[1, 2]]), (9, 11))
-    found = gains._sums_at(prepared, *some, mirrored)
+    prepared = prepare_patches(real)
+    windows = GainWindows.of_whole_cells(cells_of(fake, prepared.grid), prepared.grid)
+    last = prepared.grid.shape[0] - 2, prepared.grid.shape[1] - 3
+    some = windows, prepared.deciding if deciding else prepared.sites(np.array([[1, 1]]), last)
+    found = gains._sums_at(prepared, *some, side=side)
     monkeypatch.setattr(patch_gains, "sum_gains", patch_gains.sum_gains_numpy)
-    expected = gains._sums_at(prepared, *some, mirrored)
+    expected = gains._sums_at(prepared, *some, side=side)
     assert expected.any()
     np.testing.assert_array_equal(found, expected)
-    part = mirrored & (np.arange(7) < 2)
-    np.testing.assert_array_equal(gains._sums_at(prepared, *some, mirrored, only=part)[:, part], found[:, part])
+
+
+@pytest.mark.parametrize("name", ["compiled", "numpy"] if compiler.compiles() else ["numpy"])
+@pytest.mark.parametrize(("size", "every"), [((20, 24), True), ((130, 128), True), ((130, 128), False)])
+def test_chosen_pairs_are_searched_as_if_all_were(name, size, every, monkeypatch):
+    monkeypatch.setattr(patch_gains, "sum_gains_of", getattr(patch_gains, f"sum_gains_of_{name}"))
+    real, fake = planted(height=size[0], width=size[1])
+    real, fake = np.concatenate([real, real[:, ::-1], real + np.uint8(9)]), fake[[0, 1, 3, 2, 4]]
+    prepared = prepare_patches(real)
+    windows = GainWindows.of(cells_of(fake, prepared.grid), prepared.grid)
+    rng = np.random.default_rng(0)
+    mirrored = rng.random((5, 21)) < 0.5
+    shifts = slice(None) if every else prepared.grid.second
+    expected = np.where(mirrored, *(by_definition(prepared, fake, shifts, side) for side in (1, 0)))
+    for share in (0.1, 0.5, 1):
+        pairs = rng.random((5, 21)) < share
+        pairs[2] = False
+        np.testing.assert_array_equal(gains._sums_of(prepared, windows, pairs, mirrored, every=every), expected[pairs])
 
 
 def test_brightness_and_contrast_of_a_copy_do_not_matter():

@@ -234,12 +234,23 @@ def test_transpose_swaps_words(form):
     np.testing.assert_array_equal(out, words.swapaxes(2, 3) ^ 0xF0)
 
 
-def test_fold_keeps_the_worst_tile_and_adds_the_products(form):
-    c = np.array([[3, 5]])
-    worst, total = np.array([[1.0, 9.0]]), np.array([[10, 20]])
-    form(gaps.fold)(c, np.array([20]), np.array([30, 40]), 4, worst, total)
+def test_fold_keeps_the_worst_tile(form):
+    worst = np.array([[1.0, 9.0]])
+    form(gaps.fold)(np.array([[3, 5]]), np.array([20]), np.array([30, 40]), 4, worst)
     np.testing.assert_array_equal(worst, [[11.0, 12.5]])
-    np.testing.assert_array_equal(total, [[13, 25]])
+
+
+def test_products_are_shared_by_some(form):
+    out = np.ones((3, 2, 2), np.int64)
+    form(gaps.share)(np.array([[1, 2], [3, 4]]), np.array([0, 2]), out)
+    np.testing.assert_array_equal(out, [[[2, 3], [4, 5]], [[1, 1], [1, 1]], [[2, 3], [4, 5]]])
+
+
+def test_outer_products_are_added(form):
+    a, b, d, e = np.random.default_rng(0).integers(-9, 9, (4, 5))
+    out = np.full((5, 5), 7)
+    form(gaps.outer)(a, b, d, e, out)
+    np.testing.assert_array_equal(out, np.outer(a, b) + np.outer(d, e))
 
 
 def test_euclidean_and_correlation_from_products(form):

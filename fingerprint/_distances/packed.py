@@ -80,25 +80,25 @@ def panels(a: Side, b: Side, out: dict[str, Array]) -> Iterator[Callable[[], Non
             yield partial(_fill_manhattan, a, b, columns, out["manhattan"])
 
 
-def _dot_products(a: Side, b: Side, columns: slice, tiles: slice) -> Array:
-    """Return the dot products (images of b, images of a) of the pixels of some tiles, for whole groups of images."""
-    from fingerprint._kernels import dot_products
+def _put_dot_products(a: Side, b: Side, columns: slice, tiles: slice, work: Array, total: Array) -> None:
+    """Put into `total` the dot products (images of b, images of a) of the pixels of some tiles, for whole groups.
+
+    `work` are zeros of that shape, int32, and are so afterwards.
+    """
+    from fingerprint._kernels import dot_products, gaps
 
     groups = groups_of(columns)
     images = slice(16 * groups.start, 16 * groups.stop)
     first, last = tile_starts(a.shape)[[tiles.start, tiles.stop]]
     sums, others = b.arrays["sums"][images, tiles].sum(axis=1), a.arrays["sums"][:, tiles].sum(axis=1)
-    total, work = (np.zeros((len(sums), len(others)), kind) for kind in (np.int64, np.int32))
     if a.dtype == "uint8":
-        total += 128 * sums[:, None]  # which lanes take off the bytes of a
+        gaps.outer(128 * sums, np.ones_like(others), sums, np.zeros_like(others), total)  # which lanes take off
         dot_products.dot(b.arrays["bytes"][groups], a.lanes, first, last, work, total)
-        return total
+        return
     centres, middles = b.arrays["centres"][images], a.arrays["centres"]
-    area = tile_areas(a.shape)[tiles].sum()
-    total += np.outer(centres, others - area * middles) + np.outer(sums, middles)
+    gaps.outer(centres, others - tile_areas(a.shape)[tiles].sum() * middles, sums, middles, total)
     fit = (2**31 - 1) // max(int(b.arrays["reach"][images].max()) * int(a.arrays["reach"].max()), 1)
     dot_products.dot16(b.arrays["words"][groups], a.lanes, 2 * first, 2 * last, fit, work, total)
-    return total
 
 
 def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Array]) -> None:
@@ -108,21 +108,26 @@ def _fill_from_dot_products(a: Side, b: Side, columns: slice, out: dict[str, Arr
     areas = tile_areas(a.shape)
     rows = slice(16 * groups_of(columns).start, 16 * groups_of(columns).stop)
     left, right = b.arrays["squares"][rows], a.arrays["squares"]
-    windows = {window: np.zeros((len(left), len(right)), np.int64) for window in WINDOWS if window in out}
+    shape = len(left), len(right)
+    work, c = np.zeros(shape, np.int32), np.empty(shape, np.int64)
+    windows = [window for window in WINDOWS if window in out]
     if windows or "tiles" in out:
-        total, worst = np.zeros((len(left), len(right)), np.int64), np.zeros((len(left), len(right)))
+        parts = [*(WINDOWS[window] for window in windows), _ALL]
+        member = np.array([np.bincount(tiles, minlength=len(_ALL)) for tiles in parts])
+        products, worst = np.zeros((len(parts), *shape), np.int64), np.zeros(shape)
         for t in np.flatnonzero(areas):
-            c = _dot_products(a, b, columns, slice(t, t + 1))
-            gaps.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst, total)
-            for window, products in windows.items():
-                if t in WINDOWS[window]:
-                    products += c
-        for window, products in windows.items():
-            _correlate(products, b, a, rows, window, out[window], columns)
+            _put_dot_products(a, b, columns, slice(t, t + 1), work, c)
+            gaps.share(c, member[:, t].nonzero()[0], products)
+            if "tiles" in out:
+                gaps.fold(c, left[:, t].copy(), right[:, t].copy(), areas[t], worst)
+        for window, found in zip(windows, products[:-1], strict=True):
+            _correlate(found, b, a, rows, window, out[window], columns)
         if "tiles" in out:
             out["tiles"][:, columns] = np.sqrt(worst[: columns.stop - columns.start, : a.count].T)
+        total = products[-1]
     else:
-        total = _dot_products(a, b, columns, slice(0, 16))
+        _put_dot_products(a, b, columns, slice(0, 16), work, c)
+        total = c
     area = int(areas.sum())
     for metric, divisor in (("euclidean", area), ("l2", 1)):
         if metric in out:

@@ -17,6 +17,7 @@ import numpy as np
 from fingerprint._distances import metrics
 from fingerprint._distances.packed import WINDOWS
 from fingerprint._distances.side import parts_of
+from fingerprint._kernels.memory import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ _STEP = 4  # from one level of the pyramid to the next
 _LEAST_SIDE = 16  # shorter side of the last level, and of a window, in pixels
 _AT_ONCE = 16, 128  # real images that are packed at a time where not all are kept packed, least and most
 _PACKED = 2**25  # bytes of these, unless the least are more
-_REDUCED = 2**20  # pixels that are reduced at a time
 
 
 @dataclass(frozen=True, order=True)
@@ -121,18 +121,11 @@ def reduce(pixels: Array, factor: int) -> Array:
     """
     if factor == 1:
         return pixels
-    count, height, width = (size // step for size, step in zip(pixels.shape, (1, factor, factor), strict=True))
+    from fingerprint._kernels.packing import sum_squares
+
     largest = int(np.iinfo(pixels.dtype).max) * factor * factor
-    shift = max(0, largest.bit_length() - 16)
-    dtype = np.uint32 if shift else np.uint16
-    reduced = np.empty((count, height, width), np.uint16)
-    for part in parts_of(count, max(1, _REDUCED // pixels[0].size)):
-        used = pixels[part, : height * factor, : width * factor]
-        rows = used.reshape(-1, height, factor, width * factor).sum(axis=2, dtype=dtype)
-        sums = rows[..., ::factor].copy()
-        for column in range(1, factor):
-            sums += rows[..., column::factor]
-        reduced[part] = sums >> shift
+    reduced = np.empty((len(pixels), *(side // factor for side in pixels.shape[1:])), np.uint16)
+    sum_squares(unwritable(pixels), factor, max(0, largest.bit_length() - 16), reduced)
     return reduced
 
 

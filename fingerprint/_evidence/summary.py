@@ -188,7 +188,7 @@ def summarise(real: Reals, block: Slices, *, k: int, forms: int = 1) -> Findings
         by_scale, gaps, flat = real.distances(block.pixels)
         pixels = without_flat(pixels, flat)
         for s, found in enumerate(by_scale[len(scales) :]):
-            windows[s] = _nearest_two(windows[s], _nearest_form(found, forms))
+            windows[s] = _two_smallest(_nearest_form(found, forms))
         for s, found in enumerate(by_scale[: len(scales)]):
             distances[s] = found
             found = _nearest_form(found, forms)
@@ -223,6 +223,19 @@ def _nearest_form(distances: Array, forms: int) -> Array:
     if forms == 1:
         return distances
     return np.asarray(distances.reshape(*distances.shape[:-1], distances.shape[-1] // forms, forms).min(axis=-1))
+
+
+def _two_smallest(found: Array) -> Array:
+    """Return the two smallest numbers of each row, ascending, the second infinite where there is one; 3 x `partition`.
+
+    The rows are written to meanwhile.
+    """
+    rows = np.arange(len(found)), found.argmin(axis=1)
+    least = found[rows]
+    found[rows] = np.inf
+    second = found.min(axis=1)
+    found[rows] = least
+    return np.stack([least, second], axis=1)
 
 
 def _nearest_two(*parts: Array) -> Array:

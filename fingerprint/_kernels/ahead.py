@@ -22,7 +22,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numba
-from numba.types import Array, boolean, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32
+from numba.types import Array, UniTuple, boolean, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32
 
 from fingerprint._kernels import compiler
 
@@ -36,16 +36,15 @@ _MOST = 4  # processes: a fifth would be waiting for the longest kernel
 _BYTES, _WORDS = (Array(kind, 3, "C", readonly=True) for kind in (uint8, uint16))  # pixels
 _I1, _I2, _F1, _F2 = int64[::1], int64[:, ::1], float64[::1], float64[:, ::1]
 _LAID = uint32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1]
-_SEARCHED = (*_LAID, _I2, int64, int64, boolean)
 
 # what a comparison of whole images needs, in this order; of images of 8 bits, too; of patches, too
 _IMAGES = (
     ("packing.moments", _WORDS, _I1, _I1, int64, int64, _I2, _I2, _I1, _I1),
     ("packing.pack", _WORDS, _I1, _I1, _I1, _I1, int64, int64, int16[:, :, :, ::1]),
     ("packing.transpose", uint32[:, :, :, ::1], uint32, uint32[:, :, :, ::1]),
-    ("gaps.fold", _I2, _I1, _I1, int64, _F2, _I2),
+    ("gaps.outer", _I1, _I1, _I1, _I1, _I2),
+    ("gaps.share", _I2, _I1, int64[:, :, ::1]),
     ("gaps.correlation", _I2, _I2, _I2, int64, _F2, int64, int64),
-    ("gaps.euclidean", _I2, _I1, _I1, int64, _F2, int64, int64),
     ("dot_products.dot16", *[int16[:, :, :, ::1]] * 2, int64, int64, int64, int32[:, ::1], _I2),
     ("whitening.invert", _F2),
     ("whitening.multiply", _F2, _F2, _F2),
@@ -62,19 +61,24 @@ _OF_BYTES = (
 
 def _of_patches(pixels: Any) -> tuple[Any, ...]:
     quarters, means, above = uint32[:, :, :, :, ::1], float32[:, :, :, ::1], int32[:, :, ::1]
-    sides = uint32[:, :, :, :, :, ::1], float32[:, :, :, :, ::1], float32[:, :, :, ::1], int32[:, :, :, ::1]
-    flags = boolean[:, ::1]
+    room, work = uint32[:, :, :, ::1], int32[:, :, :, ::1]
+    sides = float32[:, :, ::1], int32[:, :, ::1], float32
+    rows = uint32[:, :, :, ::1], float32[:, :, ::1], float32[:, :, ::1], int32[:, :, ::1], float32
+    place = UniTuple(int64, 4), int64, int64
     return (
         ("patch_gains.reduce", pixels, int64, int64, uint8[:, :, ::1]),
         ("patch_gains.lay_out", uint8[:, :, ::1], int64, int64, *_LAID),
-        ("patch_gains.best_products", *_SEARCHED, quarters, means, above, float32[:, :, :, :, :, ::1]),
-        ("patch_gains.sum_gains", *_SEARCHED, *sides, float32, flags, flags, int32[::1], above, means, above),
+        ("patch_gains.best_products", *_LAID, *place, quarters, means, above, float32[:, :, :, :, ::1]),
+        ("patch_gains.sum_gains", *_LAID, _I2, int64, boolean, quarters, means, *sides, int32[::1], above, means, work),
+        ("patch_gains.sum_gains_of", *_LAID, *place, boolean, int64[:, :, ::1], *rows, above, room, means, above),
     )
 
 
 def _needed(wide: bool, patches: bool) -> tuple[tuple[Any, ...], ...]:
     """Return the kernels of a call, with the types of their arguments, in the order in which it comes to them."""
-    return (() if wide else _OF_BYTES) + _IMAGES + (_of_patches(_WORDS if wide else _BYTES) if patches else ())
+    pixels = _WORDS if wide else _BYTES
+    reduced = (("packing.sum_squares", pixels, int64, int64, uint16[:, :, ::1]),)
+    return reduced + (() if wide else _OF_BYTES) + _IMAGES + (_of_patches(pixels) if patches else ())
 
 
 def compile_ahead(wide: bool, patches: bool, *, processes: int, bar: Callable[..., Any]) -> None:

@@ -161,12 +161,28 @@ def larger_compiled(a, b, first, last, c):  # type: ignore[no-untyped-def]  # pr
 
 
 @kernel
-def fold(c, left, right, area, worst, total):  # type: ignore[no-untyped-def]
-    """Take the dot products of one tile into the largest mean squared difference and the sum over the tiles."""
+def outer(a, b, d, e, out):  # type: ignore[no-untyped-def]
+    """Put the sum of two outer products, of a with b and of d with e, into out, int64."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = a[i] * b[j] + d[i] * e[j]
+
+
+@kernel
+def share(c, members, out):  # type: ignore[no-untyped-def]
+    """Add c (n, m) to some of the matrices out (k, n, m)."""
+    for i in range(c.shape[0]):
+        for k in members:
+            for j in range(c.shape[1]):
+                out[k, i, j] += c[i, j]
+
+
+@kernel
+def fold(c, left, right, area, worst):  # type: ignore[no-untyped-def]
+    """Take the dot products of one tile into the largest mean squared difference."""
     for i in range(c.shape[0]):
         for j in range(c.shape[1]):
             worst[i, j] = max(worst[i, j], (left[i] + right[j] - 2 * c[i, j]) / area)
-            total[i, j] += c[i, j]
 
 
 @kernel
@@ -187,16 +203,25 @@ def correlation(c, left, right, area, out, first, last):  # type: ignore[no-unty
     These are the sum, the mean rounded down, the sum less `area` times that, and the sum of the squares about it.
     Pixels less their means keep every integer small enough for 64 bits, and for float64 as far as images go.
     """
-    for j in range(out.shape[0]):
-        for i in range(last - first):
-            about = c[i, j] - left[1, i] * right[0, j] - right[1, j] * left[2, i]
-            covariance = about - left[2, i] * right[2, j] / area
-            x = left[3, i] - left[2, i] * left[2, i] / area
-            y = right[3, j] - right[2, j] * right[2, j] / area
-            if x > 0 and y > 0:
-                out[j, first + i] = min(max(1 - covariance / np.sqrt(x * y), 0.0), 2.0)
-            else:
-                out[j, first + i] = 1.0 if x > 0 or y > 0 else 0.0
+    varied, found = np.empty(last - first), np.empty(last - first)
+    for i in range(found.shape[0]):
+        varied[i] = left[3, i] - left[2, i] * left[2, i] / area
+    turned = np.empty((8, found.shape[0]), np.int64)  # columns of c, which vectors then read in order
+    for start in range(0, out.shape[0], turned.shape[0]):
+        count = min(turned.shape[0], out.shape[0] - start)
+        for i in range(found.shape[0]):
+            for j in range(count):
+                turned[j, i] = c[i, start + j]
+        for j in range(start, start + count):
+            products, total, mean, rest = turned[j - start], right[0, j], right[1, j], right[2, j]
+            y = right[3, j] - rest * rest / area
+            for i in range(found.shape[0]):
+                x = varied[i]
+                about = products[i] - left[1, i] * total - mean * left[2, i]
+                covariance = about - left[2, i] * rest / area
+                distance = min(max(1 - covariance / np.sqrt(x * y if x * y > 0 else 1.0), 0.0), 2.0)
+                found[i] = distance if x > 0 and y > 0 else 1.0 if x > 0 or y > 0 else 0.0
+            out[j, first:last] = found
 
 
 @kernel

@@ -43,13 +43,10 @@ def window_tiles(window: int) -> Array:
     return np.array([_TILES * y + x for y in (row, row + 1) for x in (column, column + 1)])
 
 
-def shifts_of(radius: int, spread: int, every: bool) -> list[tuple[int, int]]:
-    """Return the shifts by which a patch of cells is searched for, row by row, in steps of which a cell has `spread`.
-
-    Every one, or of half cells every other, as the white squares of a chessboard: whole cells, and halves both ways.
-    """
+def shifts_of(radius: int, *, every: bool) -> list[tuple[int, int]]:
+    """Return the shifts by which a patch is searched for, row by row: every one, or a chessboard's white squares."""
     steps = range(-radius, radius + 1)
-    return [(down, right) for down in steps for right in steps if every or (down + right) % spread == 0]
+    return [(down, right) for down in steps for right in steps if every or (down + right) % 2 == 0]
 
 
 @cache  # arrays that nobody writes to

@@ -97,6 +97,35 @@ def pack_numpy(
 
 
 @kernel
+def sum_squares(pixels, factor, shift, out):  # type: ignore[no-untyped-def]
+    """Sum the pixels (n, h, w) of squares of `factor` by `factor`, shifted right by so many bits, into out uint16."""
+    width = out.shape[2] * factor
+    sums, half = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    for i in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            sums[:] = 0
+            for dy in range(factor):
+                row = pixels[i, factor * y + dy]
+                for x in range(width):
+                    sums[x] = np.uint32(sums[x] + np.uint32(row[x]))
+            step = factor
+            while step % 2 == 0:  # two by two, for which there are vector instructions
+                step //= 2
+                for x in range(out.shape[2] * step):
+                    half[x] = np.uint32(sums[2 * x] + sums[2 * x + 1])
+                sums, half = half, sums
+            if step > 1:
+                for x in range(out.shape[2]):
+                    half[x] = 0
+                    for dx in range(step):
+                        half[x] = np.uint32(half[x] + sums[step * x + dx])
+                sums, half = half, sums
+            target = out[i, y]
+            for x in range(target.shape[0]):
+                target[x] = sums[x] >> np.uint32(shift)
+
+
+@kernel
 def moments_compiled(pixels, rows, columns, first, last, sums, squares, lowest, highest):  # type: ignore[no-untyped-def]
     """Sum the pixels and their squares in each of the 16 tiles of the images first to last, into (n, 16) int64.
 

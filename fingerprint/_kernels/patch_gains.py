@@ -11,7 +11,7 @@ anew.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llvmlite import ir
@@ -32,16 +32,20 @@ from fingerprint._kernels.llvm import (
     add_products_of_bytes,
     add_products_of_words,
     const,
+    constant,
     multiply_add,
     read,
     splat,
     write,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 @part
 def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
-    """Sum cells of `spread` x `spread` squares of `step` x `step` pixels, one at every square, into out int32."""
+    """Sum cells of 1 or 2 x 2 squares (`spread`) of `step` x `step` pixels, one at every square, into out int32."""
     h, w = out.shape
     squares = np.zeros((h + spread - 1, w + spread - 1), np.int32)
     down = np.empty(squares.shape[1] * step, np.int32)  # sums of pixels below each other
@@ -59,14 +63,13 @@ def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
             for x in range(target.shape[0]):
                 for dx in range(step):
                     target[x] = np.int32(target[x] + down[step * x + dx])
-    out[:] = 0
     for y in range(h):
-        target = out[y]
-        for dy in range(spread):
-            for dx in range(spread):
-                row = squares[y + dy, dx:]
-                for x in range(w):
-                    target[x] = np.int32(target[x] + row[x])
+        upper, lower, target = squares[y], squares[y + spread - 1], out[y]
+        if spread == 1:
+            target[:] = upper
+        else:
+            for x in range(w):
+                target[x] = np.int32(np.int32(upper[x] + upper[x + 1]) + np.int32(lower[x] + lower[x + 1]))
 
 
 @part
@@ -196,17 +199,16 @@ def _larger(builder: Any, x: Any, y: Any) -> Any:  # pragma: no cover  (emits LL
     return builder.bitcast(builder.select(builder.icmp_signed(">", bits, others), bits, others), REALS)
 
 
-def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
-    """Return an intrinsic for a row of `columns` quarters of 16 real images, and `shifts` shifts, `apart` steps apart.
+def _row_of_quarters(shifts: Sequence[tuple[int, int]], spread: int) -> Any:
+    """Return an intrinsic for a row of `columns` quarters of 16 real images, and some shifts, (down, right) in steps.
 
     The products of two quarters side by side and of the two above them are those of a patch: the vector of 16 images at
     `best` is raised to the largest scaled one. Sums of two side by side are left at `above`, (columns - 1, shifts)
     vectors, for the next row. In the first row, where `complete` is 0, nothing is above and nothing done to `best`.
 
     All others are addresses or bytes. `words`, `sums` and `scales` are of what `lay_out` made, at the first quarter or
-    at the first patch that ends in this row; to the next row of it is `down` bytes, to the next quarter `right`, and in
-    `words` _PARTS times as much. `quarters`, (columns, 4, _PARTS, 16), `means` and `best`, (columns - 1, 16), are of
-    this row.
+    at the first patch that ends in this row; to the next step down is `down` bytes, and in `words` _PARTS times as
+    much. `quarters`, (columns, 4, _PARTS, 16), `means` and `best`, (columns - 1, 16), are of this row.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
@@ -215,9 +217,14 @@ def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
         words, sums, scales, quarters, means, above, best = (
             builder.inttoptr(arguments[n], I8.as_pointer()) for n in (0, 1, 2, 4, 5, 8, 9)
         )
-        rows = [builder.gep(words, [builder.mul(down, const(_PARTS * row))]) for row in range(4)]
         add = add_products_of_bytes if BYTES else add_products_of_words
         right = 16 * spread  # bytes to the next quarter
+
+        def below(base: Any, parts: int) -> dict[int, Any]:
+            steps = {dy + spread * row for dy, _ in shifts for row in range(4)}
+            return {step: builder.gep(base, [builder.mul(down, const(parts * step))]) for step in steps}
+
+        rows = below(words, _PARTS), below(sums, 1), below(scales, 1)
 
         def at(base: Any, index: Any, pitch: int, more: int = 0) -> Any:
             return builder.gep(builder.gep(base, [builder.mul(index, const(pitch))]), [const(more)])
@@ -227,13 +234,15 @@ def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
             for row, half in np.ndindex(4, _PARTS):
                 numbers = read(builder, at(quarters, column, 256 * _PARTS, 64 * (_PARTS * row + half)), SUMS)
                 for shift in part:
-                    place = at(rows[row], column, _PARTS * right, 4 * (_PARTS * apart * shift + half))
+                    dy, dx = shifts[shift]
+                    place = at(rows[0][dy + spread * row], column, _PARTS * right, 4 * (_PARTS * dx + half))
                     word = read(builder, place, I32)
                     found[shift] = add(builder, found[shift], splat(builder, word, SUMS), numbers)
             return found
 
         def scaled(site: Any, total: Any, mean: Any, shift: int) -> Any:
-            weights = (read(builder, at(side, site, right, 4 * apart * shift), F32) for side in (sums, scales))
+            dy, dx = shifts[shift]
+            weights = (read(builder, at(side[dy], site, right, 4 * dx), F32) for side in rows[1:])
             window, scale = (splat(builder, weight, REALS) for weight in weights)
             return builder.fmul(multiply_add(builder, mean, window, builder.sitofp(total, REALS)), scale)
 
@@ -247,7 +256,7 @@ def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
                 for shift in part:
                     below = builder.add(products_right[shift], builder.load(left[shift]))
                     builder.store(products_right[shift], left[shift])
-                    place = at(above, site, 64 * shifts, 64 * shift)
+                    place = at(above, site, 64 * len(shifts), 64 * shift)
                     if finish:
                         total = builder.add(below, read(builder, place, SUMS))
                         largest = _larger(builder, scaled(site, total, mean, shift), largest)
@@ -255,9 +264,9 @@ def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
                 if finish:
                     write(builder, largest, at(best, site, 64))
 
-        at_once = shifts if AVX512 else 3  # about as many as there are registers for
-        for first in range(0, shifts, at_once):
-            part = range(first, min(first + at_once, shifts))
+        parts = -(-len(shifts) // (9 if AVX512 else 3))  # about as many at once as there are registers for
+        for n in range(parts):
+            part = range(n * len(shifts) // parts, (n + 1) * len(shifts) // parts)
             left = {shift: cgutils.alloca_once(builder, SUMS) for shift in part}
             for shift, found in products(const(0), part).items():
                 builder.store(found, left[shift])
@@ -287,8 +296,9 @@ def _row_of_quarters(shifts: int, spread: int, apart: int) -> Any:
     return row
 
 
-_row5, _row9 = _row_of_quarters(5, 1, 1), _row_of_quarters(9, 2, 1)
-_even, _odd = _row_of_quarters(5, 2, 2), _row_of_quarters(4, 2, 2)
+_row5, _row9 = _row_of_quarters([(0, dx) for dx in range(5)], 1), _row_of_quarters([(0, dx) for dx in range(9)], 2)
+_even, _odd = (_row_of_quarters([(0, dx) for dx in range(first, 9, 2)], 2) for first in (0, 1))
+_row13 = _row_of_quarters([(dy, dx) for dy in range(5) for dx in range(dy % 2, 5, 2)], 1)
 
 
 @part
@@ -300,23 +310,25 @@ def _search(words, sums, scales, place, radius, spread, every, quarters, means, 
     space.
     """
     y, x, r0, c0 = place
-    side, columns, z = 2 * radius + 1, best.shape[1] + 1, above.ctypes.data
-    stride, down = sums.strides[0], spread * sums.strides[0]
+    columns, z = best.shape[1] + 1, above.ctypes.data
+    down = sums.strides[0]
     numbers, pitch = quarters[r0, c0].ctypes.data, quarters.strides[0]
     if _PARTS > 1:
         for r in range(best.shape[0] + 1):
             _halve_quarters(quarters[r0 + r, c0].ctypes.data, columns, halves[r].ctypes.data)
         numbers, pitch = halves.ctypes.data, halves.strides[0]
-    for dy in range(side):
+    for dy in range(2 * radius + 1 if every or spread > 1 else 1):
         for r in range(best.shape[0] + 1):
-            here = (y + dy + 4 * spread * r) * stride + 4 * (x + (0 if every else dy % spread))
-            last = here - 4 * down
+            here = (y + dy + 4 * spread * r) * down + 4 * x
+            last = here - 4 * spread * down
             w, s, q = words.ctypes.data + _PARTS * here, sums.ctypes.data + last, scales.ctypes.data + last
             b = numbers + r * pitch
             m = means.ctypes.data + (r0 + r - 1) * means.strides[0] + c0 * means.strides[1]
             out = best.ctypes.data + (r - 1) * best.strides[0]
-            if spread == 1:
+            if spread == 1 and every:
                 _row5(w, s, q, down, b, m, columns, r, z, out)
+            elif spread == 1:
+                _row13(w, s, q, down, b, m, columns, r, z, out)
             elif every:
                 _row9(w, s, q, down, b, m, columns, r, z, out)
             elif dy % 2 == 0:
@@ -333,157 +345,193 @@ def _spaces(words, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (
     return np.empty((h, w, 2), np.uint32), np.empty((rows, columns, 4, 2, 16), np.uint32)
 
 
-@kernel
-def best_compiled(words, sums, scales, places, radius, spread, every, quarters, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Raise best (m, groups, places, rows, columns, 16) to the largest scaled products, of 16 real images a group.
+@part
+def _laid(words, halved):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Return the words of an image as `_search` takes them, maybe in the work space."""
+    laid = words.reshape(words.shape[0], words.shape[1], 1)
+    if _PARTS > 1:
+        laid = halved
+        _halve_windows(words, laid)
+    return laid
 
-    The patches are as many, down and across, as best has, from each of the places on: see `_search`, also for
+
+@kernel
+def best_compiled(words, sums, scales, place, radius, spread, quarters, means, above, best):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Raise best (m, groups, rows, columns, 16) to the largest scaled products, of 16 real images a group.
+
+    At every shift. The patches are as many, down and across, as best has, from a place on: see `_search`, also for
     `quarters` and `means`, here of all groups.
     """
-    halved, halves = _spaces(words[0], best[0, 0, 0])
+    halved, halves = _spaces(words[0], best[0, 0])
     for f in range(words.shape[0]):
-        laid = words[f].reshape(words.shape[1], words.shape[2], 1)
-        if _PARTS > 1:
-            laid = halved
-            _halve_windows(words[f], laid)
+        laid = _laid(words[f], halved)
         for g in range(quarters.shape[0]):
-            for p in range(places.shape[0]):
-                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
-                found = best[f, g, p]
-                side, mean = quarters[g], means[g]
-                _search(laid, sums[f], scales[f], place, radius, spread, every, side, mean, halves, above, found)
+            found = best[f, g]
+            _search(laid, sums[f], scales[f], place, radius, spread, True, quarters[g], means[g], halves, above, found)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _choose(typing: Any, one: Any, other: Any, mirrored: Any, count: Any, out: Any) -> Any:
-    """Copy `count` vectors of 16 words to `out`, of the one or, in the lanes where `mirrored` is not 0, of the other.
+def _add_gains(
+    typing: Any, found: Any, norms: Any, quantiles: Any, deciding: Any, count: Any, floor: Any, total: Any
+) -> Any:
+    """Add the gains of `count` patches of 16 images to 16 sums at `total`, and of the `deciding` ones to 16 more.
 
-    All but `count` are addresses; `mirrored` is of 16 bytes.
+    All but `count` and `floor` are addresses: of vectors of 16 best matches, norms and quantiles, and of -1 or 0.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
-        one, other, mirrored, count, out = arguments
-        flags = read(builder, mirrored, ir.VectorType(I8, 16))
-        lanes = builder.icmp_signed("!=", flags, ir.Constant(flags.type, [0] * 16))
+        found, norms, quantiles, deciding, count, floor, total = arguments
+        places = total, builder.add(total, const(64))
+        kept = [cgutils.alloca_once(builder, SUMS) for _ in places]
+        for place, start in zip(kept, places, strict=True):
+            builder.store(read(builder, start, SUMS), place)
+        one, nothing, eight = constant(REALS, 1.0), constant(REALS, 0.0), constant(SUMS, 8)
         with cgutils.for_range(builder, count) as loop:
             at = builder.mul(loop.index, const(64))
-            first, second = (read(builder, builder.add(side, at), SUMS) for side in (one, other))
-            write(builder, builder.select(lanes, second, first), builder.add(out, at))
+            match, norm = (read(builder, builder.add(side, at), REALS) for side in (found, norms))
+            left = builder.fsub(one, builder.fmul(match, norm))
+            left = builder.select(builder.fcmp_ordered(">", left, nothing), left, nothing)
+            bits = builder.bitcast(builder.fadd(left, splat(builder, floor, REALS)), SUMS)
+            gain = builder.sub(read(builder, builder.add(quantiles, at), SUMS), bits)
+            gain = builder.select(builder.icmp_signed(">", gain, constant(SUMS, 0)), gain, constant(SUMS, 0))
+            gain = builder.ashr(gain, eight)
+            decides = read(builder, builder.add(deciding, builder.mul(loop.index, const(4))), I32)
+            for place, some in zip(kept, (gain, builder.and_(gain, splat(builder, decides, SUMS))), strict=True):
+                builder.store(builder.add(builder.load(place), some), place)
+        for place, end in zip(kept, places, strict=True):
+            write(builder, builder.load(place), end)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), generate
-
-
-@part
-def _chosen(sides, group, mirrored, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
-    """Write what sides (1 or 2, groups, ..., 16) have of a group, of each lane the side that mirrored (16,) says."""
-    other = sides[sides.shape[0] - 1, group].ctypes.data
-    _choose(sides[0, group].ctypes.data, other, mirrored.ctypes.data, out.size // 16, out.ctypes.data)
+    return types.void(*[types.int64] * 5, types.float32, types.int64), generate
 
 
 @kernel
 def sum_gains_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    words, sums, scales, places, radius, every, quarters, means, norms, quantiles, floor, deciding, above, best, total
+):
+    """Add to total (m, groups, 2, 16) int32 the gains of the patches from some places on, and of the `deciding` ones.
+
+    Gains are those of `_patches.gains.log2_gains`, of images of one step a cell: at every shift or, if not `every`, at
+    every other one. `norms` and `quantiles` are (groups, patches, 16) of these patches alone; deciding (patches,) int32
+    is -1 or 0. Of 16 images, best (places, rows, columns, 16) is work space.
+    """
+    halved = np.empty((*words.shape, 2) if _PARTS > 1 else (0, 0, 0, 2), np.uint32)
+    laid = words.reshape((*words.shape, 1))
+    if _PARTS > 1:
+        laid = halved
+        for f in range(words.shape[0]):
+            _halve_windows(words[f], halved[f])
+    halves = np.empty((best.shape[1] + 1, best.shape[2] + 1, 4, 2, 16), np.uint32)
+    for g in range(quarters.shape[0]):  # whose patches stay in the second-level cache
+        side, mean = quarters[g], means[g]
+        for f in range(words.shape[0]):
+            best[:] = np.float32(0.0)
+            for p in range(places.shape[0]):
+                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
+                _search(laid[f], sums[f], scales[f], place, radius, 1, every, side, mean, halves, above, best[p])
+            n, q, t = norms[g].ctypes.data, quantiles[g].ctypes.data, total[f, g].ctypes.data
+            _add_gains(best.ctypes.data, n, q, deciding.ctypes.data, norms.shape[1], floor, t)
+
+
+@kernel
+def sum_gains_of_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     words,
     sums,
     scales,
-    places,
+    place,
     radius,
     spread,
     every,
+    chosen,
     quarters,
     means,
     norms,
     quantiles,
     floor,
-    mirrored,
-    wanted,
-    deciding,
     above,
-    best,
+    side,
+    room,
     total,
 ):
-    """Add to total (2, m, 16 * groups) int32 the gains of the patches of `best_compiled`, and of the `deciding` ones.
+    """Add to total (m, groups, 16) int32 the gains of all patches of chosen real images, of each image its own.
 
-    What is of real images, (sides, groups, ...), is as they are and mirrored; mirrored (m, 16 * groups) says which is
-    sought, and wanted (m, groups) where anything is. Gains are those of `_patches.gains.log2_gains`.
-
-    `norms` and `quantiles` are (sides, groups, patches, 16) of these patches alone; deciding (patches,) int32 is -1 or
-    0. Of 16 images, best (places, rows, columns, 16) is work space.
+    Which ones says chosen (m, groups, 16), of which the last are -1 = none, for quarters (n, rows + 1, columns + 1, 4)
+    and means, norms and quantiles (n, rows, columns). At every shift or, if not `every`, at every other one. Work
+    space: side (rows + 1, columns + 1, 4, 16) uint32 and room (4, rows, columns, 16) float32.
     """
-    one, zero = np.float32(1.0), np.float32(0.0)
-    n_patches = norms.shape[2]
-    own_quarters, own_means = np.empty(quarters.shape[2:], quarters.dtype), np.empty(means.shape[2:], means.dtype)
-    norm, quantile = np.empty(norms.shape[2:], np.float32), np.empty(norms.shape[2:], np.int32)
-    found = best.reshape((n_patches, 16))
-    rests, gained = np.empty(16, np.float32), np.empty((2, 16), np.int32)
-    bits = rests.view(np.int32)
-    halved, halves = _spaces(words[0], best[0])
+    n, rows, columns = means.shape
+    from_side, to_side = quarters.reshape((n, rows + 1, -1)), side.reshape((rows + 1, -1, 16))
+    from_mean, from_norm, from_quantile = (means.reshape((n, -1)), norms.reshape((n, -1)), quantiles.reshape((n, -1)))
+    best, mean = room[0], room[1]
+    to_mean, norm, quantile = (
+        mean.reshape((-1, 16)),
+        room[2].reshape((-1, 16)),
+        room[3].reshape((-1, 16)).view(np.int32),
+    )
+    deciding, found = np.zeros(rows * columns, np.int32), np.zeros((2, 16), np.int32)
+    halved, halves = _spaces(words[0], best)
     for f in range(words.shape[0]):
-        laid = words[f].reshape(words.shape[1], words.shape[2], 1)
-        if _PARTS > 1:
-            laid = halved
-            _halve_windows(words[f], laid)
-        for g in range(quarters.shape[1]):
-            if not wanted[f, g]:
-                continue
-            way = mirrored[f, 16 * g : 16 * g + 16]
-            first = 1 if way[0] else 0
-            side, mean = quarters[first, g], means[first, g]
-            mixed = False
-            for lane in range(1, 16):
-                mixed |= way[lane] != way[0]
-            if mixed:
-                _chosen(quarters, g, way, own_quarters)
-                _chosen(means, g, way, own_means)
-                side, mean = own_quarters, own_means
-            _chosen(norms, g, way, norm)
-            _chosen(quantiles, g, way, quantile)
-            best[:] = zero
-            for p in range(places.shape[0]):
-                place = places[p, 0], places[p, 1], places[p, 2], places[p, 3]
-                _search(laid, sums[f], scales[f], place, radius, spread, every, side, mean, halves, above, best[p])
-            gained[:] = 0
-            for p in range(n_patches):
+        used = (np.sum(chosen[f] >= 0) + 15) // 16  # groups, of which the last may not be full
+        if not used:
+            continue
+        laid = _laid(words[f], halved)
+        for g in range(used):
+            lanes = np.maximum(chosen[f, g], 0)
+            for r in range(rows + 1):  # a row stays in the first-level cache
                 for lane in range(16):
-                    rests[lane] = max(one - found[p, lane] * norm[p, lane], zero) + floor
+                    source, target = from_side[lanes[lane], r], to_side[r]
+                    for k in range(source.shape[0]):
+                        target[k, lane] = source[k]
+            for k in range(rows * columns):
                 for lane in range(16):
-                    gain = max(np.int32(quantile[p, lane] - bits[lane]), np.int32(0)) >> 8
-                    gained[0, lane] = np.int32(gained[0, lane] + gain)
-                    gained[1, lane] = np.int32(gained[1, lane] + np.int32(gain & deciding[p]))
+                    i = lanes[lane]
+                    to_mean[k, lane] = from_mean[i, k]
+                    norm[k, lane] = from_norm[i, k]
+                    quantile[k, lane] = from_quantile[i, k]
+            best[:] = np.float32(0.0)
+            _search(laid, sums[f], scales[f], place, radius, spread, every, side, mean, halves, above, best)
+            found[:] = 0
+            b, w, q, d = best.ctypes.data, norm.ctypes.data, quantile.ctypes.data, deciding.ctypes.data
+            _add_gains(b, w, q, d, rows * columns, floor, found.ctypes.data)
             for lane in range(16):
-                total[0, f, 16 * g + lane] += gained[0, lane]
-                total[1, f, 16 * g + lane] += gained[1, lane]
+                total[f, g, lane] += found[0, lane]
 
 
 def best_numpy(
     words: Any,
     sums: Any,
     scales: Any,
-    places: Any,
+    place: Any,
     radius: int,
     spread: int,
-    every: bool,
     quarters: Any,
     means: Any,
     above: Any,
     best: Any,
+    every: bool = True,
 ) -> None:
-    """Like `best_compiled`, without the compiler."""
+    """Like `best_compiled`, without the compiler; also at every other shift."""
     del sums, above  # sums of windows are those of their words; nothing is kept from row to row
-    shifts = [(radius + dy, radius + dx) for dy, dx in shifts_of(radius, spread, every)]
-    for p, (y, x, r0, c0) in enumerate(places):
-        for r, c in np.ndindex(*best.shape[3:5]):
-            corners = [(y + 4 * spread * r + dy, x + 4 * spread * c + dx) for dy, dx in shifts]
-            found = [words[:, v : v + 8 * spread : spread, u : u + 8 * spread : 4 * spread] for v, u in corners]
-            windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8).reshape(len(words), -1, 64)
-            weights = np.stack([scales[:, v, u] for v, u in corners], axis=1)
-            part = quarters[:, r0 + r : r0 + r + 2, c0 + c : c0 + c + 2]
-            patches = np.moveaxis(part, -1, 1).swapaxes(3, 4)  # groups, images, 2, 4, 2: rows of a patch
-            patches = np.ascontiguousarray(patches).view(np.int8).reshape(-1, 64)
-            mean = means[:, r0 + r, c0 + c].ravel()
-            for f in range(len(words)):
-                largest = scaled_products(windows[f], weights[f], patches, mean).max(axis=0)
-                np.maximum(best[f, :, p, r, c], largest.reshape(-1, 16), out=best[f, :, p, r, c])
+    y, x, r0, c0 = place
+    shifts = [(radius + dy, radius + dx) for dy, dx in shifts_of(radius, every=every)]
+    for r, c in np.ndindex(*best.shape[2:4]):
+        corners = [(y + 4 * spread * r + dy, x + 4 * spread * c + dx) for dy, dx in shifts]
+        found = [words[:, v : v + 8 * spread : spread, u : u + 8 * spread : 4 * spread] for v, u in corners]
+        windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8).reshape(len(words), -1, 64)
+        weights = np.stack([scales[:, v, u] for v, u in corners], axis=1)
+        part = quarters[:, r0 + r : r0 + r + 2, c0 + c : c0 + c + 2]
+        patches = np.moveaxis(part, -1, 1).swapaxes(3, 4)  # groups, images, 2, 4, 2: rows of a patch
+        patches = np.ascontiguousarray(patches).view(np.int8).reshape(-1, 64)
+        mean = means[:, r0 + r, c0 + c].ravel()
+        for f in range(len(words)):
+            largest = scaled_products(windows[f], weights[f], patches, mean).max(axis=0)
+            np.maximum(best[f, :, r, c], largest.reshape(len(quarters), -1), out=best[f, :, r, c])
+
+
+def _gains_numpy(found: Any, norms: Any, quantiles: Any, floor: Any) -> Any:
+    """Return the gains of best matches found (..., patches, 16), see `_add_gains`."""
+    rests = np.maximum(np.float32(1) - found * norms, np.float32(0)) + floor
+    return np.maximum(quantiles - rests.view(np.int32), 0) >> 8
 
 
 def sum_gains_numpy(
@@ -492,31 +540,59 @@ def sum_gains_numpy(
     scales: Any,
     places: Any,
     radius: int,
-    spread: int,
     every: bool,
     quarters: Any,
     means: Any,
     norms: Any,
     quantiles: Any,
     floor: Any,
-    mirrored: Any,
-    wanted: Any,
     deciding: Any,
     above: Any,
     best: Any,
     total: Any,
 ) -> None:
     """Like `sum_gains_compiled`, without the compiler."""
-    for side in range(len(quarters)):
-        room = np.zeros((len(words), len(quarters[side]), *best.shape), np.float32)
-        best_numpy(words, sums, scales, places, radius, spread, every, quarters[side], means[side], above, room)
-        found = room.reshape(*room.shape[:2], -1, 16)
-        rests = np.maximum(np.float32(1) - found * norms[side], np.float32(0)) + floor
-        gains = np.maximum(quantiles[side] - rests.view(np.int32), 0) >> 8
-        sought = np.repeat(wanted, 16, axis=1) & (mirrored == side)
-        for out, counted in zip(total, (gains, gains & deciding[:, None]), strict=True):
-            out += np.where(sought, counted.sum(axis=2, dtype=np.int32).reshape(out.shape), 0)
+    found = np.zeros((len(places), len(words), len(quarters), *best.shape[1:]), np.float32)
+    for place, one in zip(places, found, strict=True):
+        best_numpy(words, sums, scales, place, radius, 1, quarters, means, above, one, every)
+    found = np.moveaxis(found, 0, 2).reshape(len(words), len(quarters), -1, 16)
+    gains = _gains_numpy(found, norms, quantiles, floor)
+    total[:, :, 0] += gains.sum(axis=2, dtype=np.int32)
+    total[:, :, 1] += (gains & deciding[:, None]).sum(axis=2, dtype=np.int32)
+
+
+def sum_gains_of_numpy(
+    words: Any,
+    sums: Any,
+    scales: Any,
+    place: Any,
+    radius: int,
+    spread: int,
+    every: bool,
+    chosen: Any,
+    quarters: Any,
+    means: Any,
+    norms: Any,
+    quantiles: Any,
+    floor: Any,
+    above: Any,
+    side: Any,
+    room: Any,
+    total: Any,
+) -> None:
+    """Like `sum_gains_of_compiled`, without the compiler."""
+    del side
+    for f, g in np.ndindex(*chosen.shape[:2]):
+        lanes = np.flatnonzero(chosen[f, g] >= 0)
+        q, m, n, k = (
+            np.moveaxis(side[chosen[f, g, lanes]], 0, -1)[None] for side in (quarters, means, norms, quantiles)
+        )
+        found = np.zeros((1, 1, *room.shape[1:3], len(lanes)), np.float32)
+        one = slice(f, f + 1)
+        best_numpy(words[one], sums[one], scales[one], place, radius, spread, q, m, above, found, every)
+        total[f, g, lanes] += _gains_numpy(found[0], n, k, floor).sum(axis=(0, 1, 2), dtype=np.int32)
 
 
 best_products = chosen(best_compiled, best_numpy)
 sum_gains = chosen(sum_gains_compiled, sum_gains_numpy)
+sum_gains_of = chosen(sum_gains_of_compiled, sum_gains_of_numpy)

@@ -11,7 +11,15 @@ import numpy as np
 
 from fingerprint._base import concurrency
 from fingerprint._base.representatives import representatives
-from fingerprint._patches.gain_search import GainPatches, GainWindows, PatchGrid, cells_of, in_groups, sites_of
+from fingerprint._patches.gain_search import (
+    GainPatches,
+    GainWindows,
+    PatchGrid,
+    cells_of,
+    image_by_image,
+    in_groups,
+    sites_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,6 +96,11 @@ class GainReals:
     def deciding(self) -> Sites:
         """Return the places of the patches that decide whether an image is mirrored."""
         return self.sites(self.grid.deciding, (1, 1))
+
+    @cached_property
+    def rows(self) -> tuple[Array, ...]:
+        """Return quarters, means, norms and quantiles image by image, see `GainPatches.rows`."""
+        return *self.patches.rows, image_by_image(self.quantiles)
 
     def sites(self, firsts: Array, shape: tuple[int, int]) -> Sites:
         """Return the places of `shape` patches, down and across, from each of the `firsts` on."""
@@ -182,7 +195,7 @@ def _reference_quantiles(
         """Find the reference quantiles of a row of patches of some images."""
         row, number = place
         part, some = parts[number], some_of[number]
-        best = windows.best(some, np.array([[row, 0]]), (1, columns)) * some.norms[0, :, row]
+        best = windows.best(some, (row, 0), (1, columns)) * some.norms[0, :, row]
         rests = np.sort(np.where(itself[:, part, None], np.inf, unexplained(best)), axis=0)
         found = np.take_along_axis(rests, (others[part] // one_in)[None, :, None], axis=0)[0]
         quantiles[0, part, row] = np.where(others[part, None] > 0, found, np.float32(1) + FLOOR)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fingerprint._kernels.layout import shifts_of
-from fingerprint._kernels.memory import aligned, unwritable
+from fingerprint._kernels.memory import Workspace, aligned, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,12 +61,12 @@ class PatchGrid:
         """Return the side of a patch in pixels: eight cells."""
         return 8 * self.cell
 
-    @property
+    @cached_property
     def rows(self) -> Array:
         """Return the upper edges of the patches in pixels, int64."""
         return self._edges(self.height)
 
-    @property
+    @cached_property
     def columns(self) -> Array:
         """Return the left edges of the patches in pixels, int64."""
         return self._edges(self.width)
@@ -76,12 +76,12 @@ class PatchGrid:
         rest = (length - self.size) % stride
         return np.arange(rest // 2 // self.step * self.step, length - self.size + 1, stride)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """Return how many patches lie in a column and in a row."""
         return len(self.rows), len(self.columns)
 
-    @property
+    @cached_property
     def deciding(self) -> Array:
         """Return (n, 2) int64: every fourth patch down and across; these decide whether an image is mirrored."""
         rows, columns = (range((count - 1) % 4 // 2, count, 4) for count in self.shape)
@@ -90,13 +90,19 @@ class PatchGrid:
     @property
     def offsets(self) -> Array:
         """Return (n, 2) int64: the shifts that are searched, row by row, in pixels."""
-        return np.array(shifts_of(self.radius, self.spread, every=True), np.int64) * self.step
+        return np.array(shifts_of(self.radius, every=True), np.int64) * self.step
 
     @property
     def first(self) -> Array:
-        """Return (n,) bool: which of the shifts are searched first."""
-        first = shifts_of(self.radius, self.spread, every=False)
-        return np.array([shift in first for shift in shifts_of(self.radius, self.spread, every=True)])
+        """Return (n,) bool: which of the shifts are searched first; all, where no half cells are."""
+        cells, rest = np.divmod(self.offsets, self.cell)
+        white = (self.spread == 1) | (cells.sum(axis=1) % 2 == 0)
+        return np.asarray((rest == 0).all(axis=1) & white)
+
+    @property
+    def second(self) -> Array:
+        """Return (n,) bool: which of the shifts are searched then, every other half cell."""
+        return np.asarray(self.offsets.sum(axis=1) // self.step % 2 == 0)
 
     @property
     def cell_shape(self) -> tuple[int, int]:
@@ -170,6 +176,12 @@ class GainPatches:
         return GainPatches(*(np.concatenate(side) for side in sides))
 
     @cached_property
+    def rows(self) -> tuple[Array, ...]:
+        """Return quarters, (1 or 2 times n, rows + 1, columns + 1, 4) words, means and norms, image by image."""
+        words = self.quarters.view(np.uint32)
+        return tuple(image_by_image(side) for side in (words, self.means, self.norms))
+
+    @cached_property
     def packed(self) -> tuple[Array, ...]:
         """Return quarters, (1 or 2, groups, rows + 1, columns + 1, 4, 16) words, means and norms, 16 images a group."""
         words = self.quarters.view(np.uint32)
@@ -179,6 +191,11 @@ class GainPatches:
         """Return the patches at a place, as they are (0) or mirrored (1), (n, 64) int8, and their means (n,)."""
         quarters = self.quarters[mirrored, :, row : row + 2, column : column + 2].reshape(-1, 2, 2, 4, 4)
         return quarters.swapaxes(2, 3).reshape(-1, 64), self.means[mirrored, :, row, column]
+
+
+def image_by_image(values: Array) -> Array:
+    """Return (1 or 2, n, ...) as (1 or 2 times n, ...), the mirrored ones last."""
+    return np.ascontiguousarray(values).reshape(-1, *values.shape[2:])
 
 
 def in_groups(values: Array) -> Array:
@@ -222,18 +239,35 @@ class GainWindows:
     scales: Array
 
     @classmethod
-    def of(cls, images: Array, grid: PatchGrid) -> GainWindows:
-        """Lay out images of cells."""
+    def of(cls, images: Array, grid: PatchGrid, room: Workspace | None = None) -> GainWindows:
+        """Lay out images of cells, in a work space if there is one."""
+        top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
+        return cls._laid_out(images, top, left, grid.spread, grid.radius, room)
+
+    @classmethod
+    def of_whole_cells(cls, images: Array, grid: PatchGrid, room: Workspace | None = None) -> GainWindows:
+        """Lay out images of cells with what lies whole cells aside of the patches, as if a cell were a step."""
+        s = grid.spread
+        top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
+        whole = np.ascontiguousarray(images[:, top % s :: s, left % s :: s])
+        return cls._laid_out(whole, top // s, left // s, 1, grid.radius // s, room)
+
+    @classmethod
+    def _laid_out(
+        cls, images: Array, top: int, left: int, spread: int, radius: int, room: Workspace | None
+    ) -> GainWindows:
         from fingerprint._kernels import patch_gains as kernels
 
-        s, margin = grid.spread, 2 * grid.radius
-        rows, columns = (max(0, length - 7 * s) for length in grid.cell_shape)
-        shape = len(images), rows + 7 * s + margin, columns + 4 * s + margin
-        words, sums, scales = np.zeros(shape, np.uint32), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        rows, columns = (max(0, length - 7 * spread) for length in images.shape[1:])
+        shape = len(images), rows + 7 * spread + 2 * radius, columns + 4 * spread + 2 * radius
+        kinds = {"words": np.uint32, "sums": np.float32, "scales": np.float32}
+        words, sums, scales = (  # zeros, also in the work space, but for what is laid out: the same part of each shape
+            np.zeros(shape, kind) if room is None else room.array(f"{name}, {spread}", shape, kind)
+            for name, kind in kinds.items()
+        )
         if rows and columns:
-            kernels.lay_out(images, s, grid.radius, words, sums, scales)
-        top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
-        return cls(top, left, s, grid.radius, words, sums, scales)
+            kernels.lay_out(images, spread, radius, words, sums, scales)
+        return cls(top, left, spread, radius, words, sums, scales)
 
     def place(self, row: int, column: int) -> tuple[int, int]:
         """Return where a patch lies, in steps."""
@@ -242,35 +276,39 @@ class GainWindows:
     def at(self, row: int, column: int) -> tuple[Array, Array]:
         """Return the windows around a patch, (m, n, 64) uint8, and their scales, shift by shift, row by row."""
         (y, x), s = self.place(row, column), self.spread
-        shifts = [(y + self.radius + dy, x + self.radius + dx) for dy, dx in shifts_of(self.radius, s, every=True)]
+        shifts = [(y + self.radius + dy, x + self.radius + dx) for dy, dx in shifts_of(self.radius, every=True)]
         found = [self.words[:, v : v + 8 * s : s, u : u + 8 * s : 4 * s].reshape(-1, 16) for v, u in shifts]
         windows = np.ascontiguousarray(np.stack(found, axis=1)).view(np.uint8)
         return windows, np.stack([self.scales[:, v, u] for v, u in shifts], axis=1)
 
-    def best(self, patches: GainPatches, firsts: Array, shape: tuple[int, int], *, every: bool = True) -> Array:
+    def best(self, patches: GainPatches, first: tuple[int, int], shape: tuple[int, int]) -> Array:
         """Return the largest scaled product of every image with patches of real ones, (m, n, n_sites) float32.
 
-        At every shift, or those that are searched first.
-        The patches are those at `sites_of(firsts, shape)`. A scaled product times the norm of its patch is a
-        correlation.
+        At every shift. The patches are those at `sites_of([first], shape)`. A scaled product times the norm of its
+        patch is a correlation.
         """
         from fingerprint._kernels import patch_gains as kernels
 
-        sites, count = sites_of(firsts, shape), patches.quarters.shape[1]
+        count = patches.quarters.shape[1]
         quarters, means = (side[0] for side in patches.packed[:2])
-        found = aligned((len(self.words), len(quarters), len(firsts), *shape, 16), np.float32)
-        kernels.best_products(*self.arguments(firsts, every=every), quarters, means, self.above(shape), found)
-        sites_last = found.reshape(*found.shape[:2], len(sites), 16).swapaxes(2, 3)
-        return np.ascontiguousarray(sites_last).reshape(len(found), -1, len(sites))[:, :count]
+        found = aligned((len(self.words), len(quarters), *shape, 16), np.float32)
+        place = (*self.place(*first), *first)
+        kernels.best_products(*self.maps, place, self.radius, self.spread, quarters, means, self.above(shape), found)
+        sites_last = found.reshape(*found.shape[:2], -1, 16).swapaxes(2, 3)
+        return np.ascontiguousarray(sites_last).reshape(len(found), len(quarters) * 16, -1)[:, :count]
 
-    def arguments(self, firsts: Array, *, every: bool) -> tuple[Any, ...]:
-        """Return what the kernels take first, for the patches from each of the `firsts` on, and every shift or some."""
-        places = np.array([(*self.place(*first), *first) for first in firsts], np.int64)
-        return self.words, self.sums, self.scales, places, self.radius, self.spread, every
+    @property
+    def maps(self) -> tuple[Array, ...]:
+        """Return what the kernels take first."""
+        return self.words, self.sums, self.scales
+
+    def places(self, firsts: Array) -> Array:
+        """Return (k, 4) int64: where the first patches are, in steps, and their rows and columns."""
+        return np.array([(*self.place(*first), *first) for first in firsts.tolist()], np.int64).reshape(-1, 4)
 
     def above(self, shape: tuple[int, int]) -> Array:
         """Return work space of the kernels for `shape` patches, see `_row_of_quarters`."""
-        return aligned((shape[1], 2 * self.radius + 1, 16), np.int32)
+        return aligned((shape[1], max(13, 2 * self.radius + 1), 16), np.int32)
 
 
 def sites_of(firsts: Array, shape: tuple[int, int]) -> list[tuple[int, int]]:

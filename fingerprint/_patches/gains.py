@@ -11,7 +11,7 @@ from fingerprint._base import display, histogram
 from fingerprint._base.best import Best
 from fingerprint._base.frozen import Frozen
 from fingerprint._base.public import public
-from fingerprint._kernels.memory import aligned
+from fingerprint._kernels.memory import Workspace, aligned
 from fingerprint._patches.gain_reals import FLOOR, unexplained
 from fingerprint._patches.gain_search import GainWindows, cells_of
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 _UNIT = 2.0**-15  # log2 units in which gains are counted as whole numbers
 _RIVALRY = 2  # see `summarise_gains`
 _BY_CHANCE = int(2 / _UNIT)  # what a patch may gain where a structure happens to match
-_MUCH = int(60 / _UNIT)  # what a pair may gain by chance, in three such structures; beyond it, every shift is searched
-_AT_ONCE = 16  # synthetic images whose parts around a place stay in the second-level cache
+_SOME = 2 * _BY_CHANCE  # a pair that gains more, by whole cells, is searched by every other half cell
+_MUCH = int(60 / _UNIT)  # a pair that then gains more is searched by every one; three structures may by chance
+_AT_ONCE = 16  # synthetic images whose windows stay in the second-level cache
+_ROOM = Workspace()  # for these windows
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,13 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
     quantile) over what it leaves unexplained in the synthetic image, or 0 where that is negative. The sum of the gains
     of all patches says how much likelier the patches are as copies from this one synthetic image.
 
-    A patch is searched by every other half cell, as the white squares of a chessboard. Where a pair gains more than 60
-    so, which three structures that happen to match may, it is searched by every half cell.
+    A patch is searched by every other cell, as the white squares of a chessboard. A pair that gains more than 4 so,
+    which two structures that happen to match may, is searched by every other half cell; and one that then gains more
+    than 60, by every half cell. Where a cell is a pixel, every shift is searched at once.
 
-    The synthetic image is searched as it is, or mirrored. It is mirrored if that raises the sum of some patches, every
-    fourth down and across, by more than 2: one structure that happens to match gains as much.
+    The synthetic image is searched as it is. If some of its patches, every fourth down and across, gain more by 2 if
+    mirrored, it is searched both ways, by half cells, and is mirrored if that raises the sum of all patches by more
+    than 2: one structure that happens to match gains as much.
 
     A copy of one slice also matches other slices of the same patient. So another real image that the synthetic one
     matches better counts against: the net gain is the sum less twice the lead of the best other real image.
@@ -204,14 +208,14 @@ def explain(real: GainReals, index: int, fake: Array) -> GainMap:
 
     grid, alone = real.grid, real.only(index)
     windows = GainWindows.of(cells_of(fake[None], grid), grid)
-    side = int(_mirrored(alone, windows)[0, 0])
-    first, much = grid.first, bool(_sums_at(alone, windows, alone.everywhere, np.array([[side > 0]]))[0] > _MUCH)
+    _, mirrored, passes = _sums(alone, fake[None])
+    side, searched = int(mirrored[0, 0]), (grid.first, grid.second, np.ones(len(grid.offsets), bool))[passes[0, 0]]
     gains = np.zeros(grid.shape, np.int64)
     where = np.full(grid.shape, len(grid.offsets) // 2)
     for r, c in np.ndindex(*grid.shape):
         (window,), (scale,) = windows.at(r, c)
         found = scaled_products(window, scale, *alone.patches.at(r, c, mirrored=side))[:, 0]
-        found[~(first | much)] = 0
+        found[~searched] = 0
         best = np.maximum(found.max(), np.float32(0))
         gains[r, c] = log2_gains(best, alone.patches.norms[side, 0, r, c], alone.quantiles[side, 0, r, c])
         where[r, c] = found.argmax() if gains[r, c] else where[r, c]
@@ -229,61 +233,77 @@ def explain(real: GainReals, index: int, fake: Array) -> GainMap:
     )
 
 
-def _sums(real: GainReals, pixels: Array) -> tuple[Array, Array]:
-    """Return the sums of the gains, (m, n) int32, and whether they are those of the mirrored image."""
-    windows = GainWindows.of(cells_of(pixels, real.grid), real.grid)
-    total, deciding = _sums_at(real, windows, real.everywhere, np.zeros((len(pixels), real.count), bool))
-    mirrored = _mirrored(real, windows, deciding)
-    if mirrored.any():
-        total = np.where(mirrored, _sums_at(real, windows, real.everywhere, mirrored, only=mirrored)[0], total)
-    if (much := total > _MUCH).any() and real.grid.spread > 1:
-        total = np.where(much, _sums_at(real, windows, real.everywhere, mirrored, only=much, every=True)[0], total)
-    return total, mirrored
+def _sums(real: GainReals, pixels: Array) -> tuple[Array, Array, Array]:
+    """Return the sums of the gains, (m, n) int32, whether they are those of the mirrored image, and how far it went.
 
-
-def _mirrored(real: GainReals, windows: GainWindows, as_is: Array | None = None) -> Array:
-    """Return which images are searched mirrored, (m, n) bool: where the deciding patches gain more so.
-
-    What they gain as it is may be known.
+    That is 0 where only some shifts were searched, 1 at every other one, 2 at every one.
     """
-    way = np.zeros((len(windows.words), real.count), bool)
+    grid, cells = real.grid, cells_of(pixels, real.grid)
+    halves = grid.spread > 1
+    windows = GainWindows.of_whole_cells(cells, grid, _ROOM)
+    total, deciding = _sums_at(real, windows, real.everywhere, side=0)
+    maybe = _maybe_mirrored(real, windows, deciding)
+    mirrored, searched = np.zeros_like(maybe), np.full(total.shape, 0 if halves else 2)
+    some = maybe | (total > _SOME)
+    if halves and some.any():
+        windows = GainWindows.of(cells, grid, _ROOM)
+        searched[some] = 1
+        total[some] = _sums_of(real, windows, some, mirrored, every=False)
+    if maybe.any():
+        found = _sums_of(real, windows, maybe, maybe, every=not halves)
+        mirrored[maybe] = found > total[maybe] + _BY_CHANCE
+        total[maybe] = np.where(mirrored[maybe], found, total[maybe])
+    much = total > _MUCH
+    if halves and much.any():
+        searched[much] = 2
+        total[much] = _sums_of(real, windows, much, mirrored, every=True)
+    return total, mirrored, searched
+
+
+def _maybe_mirrored(real: GainReals, windows: GainWindows, as_is: Array) -> Array:
+    """Return which pairs are searched both ways, (m, n) bool: where the deciding patches gain more mirrored."""
     if not real.mirror:
-        return way
-    as_is = _sums_at(real, windows, real.deciding, way)[0] if as_is is None else as_is
-    return np.asarray(_sums_at(real, windows, real.deciding, ~way)[0] > as_is + _BY_CHANCE)
+        return np.zeros(as_is.shape, bool)
+    return np.asarray(_sums_at(real, windows, real.deciding, side=1)[0] > as_is + _BY_CHANCE)
 
 
-def _sums_at(
-    real: GainReals,
-    windows: GainWindows,
-    sites: Sites,
-    mirrored: Array,
-    only: Array | None = None,
-    *,
-    every: bool = False,
-) -> Array:
+def _sums_at(real: GainReals, windows: GainWindows, sites: Sites, *, side: int) -> Array:
     """Return the sums (2, m, n) of the gains of the patches at some places, and of the deciding ones among them.
 
-    Of the patches as they are or mirrored, as `mirrored` (m, n) says, at every shift or those that are searched first.
-    Of pairs that are not in `only` (m, n) sums may be 0.
+    Of the patches as they are (0) or mirrored (1), at the shifts that are searched first; `windows` are those of whole
+    cells.
     """
     from fingerprint._kernels import patch_gains as kernels
 
-    quarters, means, _ = real.patches.packed
-    groups = len(mirrored), quarters.shape[1], 16
-    total = np.zeros((2, len(mirrored), groups[1] * 16), np.int32)
-    if not len(sites.decide):
-        return total[..., : real.count]
-    ways, wanted = np.empty(total.shape[1:], bool), np.ones(groups[:2], bool)
-    ways[:, : real.count], ways[:, real.count :] = mirrored, mirrored[:, -1:]
-    if only is not None:
-        some = np.zeros(total.shape[1:], bool)
-        some[:, : real.count] = only
-        wanted = np.asarray(some.reshape(groups).any(axis=2))
-    best = aligned((len(sites.firsts), *sites.shape, 16), np.float32)
-    about = quarters, means, sites.norms, sites.quantiles, FLOOR, ways, wanted, sites.decide
-    kernels.sum_gains(*windows.arguments(sites.firsts, every=every), *about, windows.above(sites.shape), best, total)
-    return total[..., : real.count]
+    quarters, means, norms, quantiles = (
+        packed[side] for packed in (*real.patches.packed[:2], sites.norms, sites.quantiles)
+    )
+    total = np.zeros((len(windows.words), len(quarters), 2, 16), np.int32)
+    if len(sites.decide):
+        best = aligned((len(sites.firsts), *sites.shape, 16), np.float32)
+        where = windows.places(sites.firsts), windows.radius, real.grid.spread == 1
+        about = quarters, means, norms, quantiles, FLOOR, sites.decide
+        kernels.sum_gains(*windows.maps, *where, *about, windows.above(sites.shape), best, total)
+    return total.transpose(2, 0, 1, 3).reshape(2, len(total), -1)[..., : real.count]
+
+
+def _sums_of(real: GainReals, windows: GainWindows, pairs: Array, mirrored: Array, *, every: bool) -> Array:
+    """Return the sums of the gains of some pairs, (m, n) bool, one after the other, at every or every other shift."""
+    from fingerprint._kernels import patch_gains as kernels
+
+    fakes, reals = pairs.nonzero()
+    counts = pairs.sum(axis=1)
+    number = np.arange(len(fakes)) - (counts.cumsum() - counts)[fakes]  # among the pairs of a synthetic image
+    chosen = np.full((len(pairs), -(-int(counts.max()) // 16), 16), -1)
+    lanes = fakes, number // 16, number % 16
+    chosen[lanes] = reals + real.count * mirrored[pairs]
+    total = np.zeros(chosen.shape, np.int32)
+    rows, columns = real.grid.shape
+    spaces = aligned((rows + 1, columns + 1, 4, 16), np.uint32), aligned((4, rows, columns, 16), np.float32)
+    where = (*windows.place(0, 0), 0, 0), windows.radius, windows.spread, every
+    about = chosen, *real.rows, FLOOR, windows.above(real.grid.shape)
+    kernels.sum_gains_of(*windows.maps, *where, *about, *spaces, total)
+    return np.asarray(total[lanes])
 
 
 def log2_gains(best: Array, norms: Array, quantiles: Array) -> Array:
