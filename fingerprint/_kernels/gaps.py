@@ -221,7 +221,8 @@ def correlation(c, left, right, area, out, first, last):  # type: ignore[no-unty
                 covariance = about - left[2, i] * rest / area
                 distance = min(max(1 - covariance / np.sqrt(x * y if x * y > 0 else 1.0), 0.0), 2.0)
                 found[i] = distance if x > 0 and y > 0 else 1.0 if x > 0 or y > 0 else 0.0
-            out[j, first:last] = found
+            for i in range(found.shape[0]):
+                out[j, first + i] = found[i]
 
 
 @kernel

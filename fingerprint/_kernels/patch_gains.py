@@ -27,6 +27,7 @@ from fingerprint._kernels.llvm import (
     I8,
     I16,
     I32,
+    I64,
     REALS,
     SUMS,
     add_products_of_bytes,
@@ -65,10 +66,10 @@ def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
                     target[x] = np.int32(target[x] + down[step * x + dx])
     for y in range(h):
         upper, lower, target = squares[y], squares[y + spread - 1], out[y]
-        if spread == 1:
-            target[:] = upper
-        else:
-            for x in range(w):
+        for x in range(w):
+            if spread == 1:
+                target[x] = upper[x]
+            else:
                 target[x] = np.int32(np.int32(upper[x] + upper[x + 1]) + np.int32(lower[x] + lower[x + 1]))
 
 
@@ -433,6 +434,32 @@ def sum_gains_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (no
             _add_gains(best.ctypes.data, n, q, deciding.ctypes.data, norms.shape[1], floor, t)
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _gather(typing: Any, sources: Any, count: Any, out: Any) -> Any:
+    """Write `count` vectors of 16 words to an address, each of whose lanes comes from one of 16 addresses on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
+        sources, count, out = arguments
+        starts = [read(builder, builder.add(sources, const(8 * lane)), I64) for lane in range(16)]
+        with cgutils.for_range(builder, count) as loop:
+            at, found = builder.mul(loop.index, const(4)), ir.Constant(SUMS, [0] * 16)
+            for lane, start in enumerate(starts):
+                word = read(builder, builder.add(start, at), I32)
+                found = builder.insert_element(found, word, ir.Constant(I32, lane))
+            write(builder, found, builder.add(out, builder.mul(loop.index, const(64))))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
+
+
+@part
+def _gathered(rows, chosen, sources, out):  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
+    """Write of 16 chosen rows (n, ...) of words to out (..., 16); that of the first where none is chosen."""
+    for lane in range(16):
+        sources[lane] = rows.ctypes.data + max(chosen[lane], 0) * rows.strides[0]
+    _gather(sources.ctypes.data, out.size // 16, out.ctypes.data)
+
+
 @kernel
 def sum_gains_of_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  (not without a compiler)
     words,
@@ -453,48 +480,29 @@ def sum_gains_of_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  
     room,
     total,
 ):
-    """Add to total (m, groups, 16) int32 the gains of all patches of chosen real images, of each image its own.
+    """Add to total (m, groups, 2, 16) int32 the gains of all patches of chosen real images, of each image its own.
 
     Which ones says chosen (m, groups, 16), of which the last are -1 = none, for quarters (n, rows + 1, columns + 1, 4)
     and means, norms and quantiles (n, rows, columns). At every shift or, if not `every`, at every other one. Work
     space: side (rows + 1, columns + 1, 4, 16) uint32 and room (4, rows, columns, 16) float32.
     """
-    n, rows, columns = means.shape
-    from_side, to_side = quarters.reshape((n, rows + 1, -1)), side.reshape((rows + 1, -1, 16))
-    from_mean, from_norm, from_quantile = (means.reshape((n, -1)), norms.reshape((n, -1)), quantiles.reshape((n, -1)))
-    best, mean = room[0], room[1]
-    to_mean, norm, quantile = (
-        mean.reshape((-1, 16)),
-        room[2].reshape((-1, 16)),
-        room[3].reshape((-1, 16)).view(np.int32),
-    )
-    deciding, found = np.zeros(rows * columns, np.int32), np.zeros((2, 16), np.int32)
+    best, mean, norm, quantile = room[0], room[1], room[2], room[3]
+    deciding, sources = np.zeros(means.shape[1] * means.shape[2], np.int32), np.empty(16, np.int64)
     halved, halves = _spaces(words[0], best)
     for f in range(words.shape[0]):
-        used = (np.sum(chosen[f] >= 0) + 15) // 16  # groups, of which the last may not be full
-        if not used:
-            continue
         laid = _laid(words[f], halved)
-        for g in range(used):
-            lanes = np.maximum(chosen[f, g], 0)
-            for r in range(rows + 1):  # a row stays in the first-level cache
-                for lane in range(16):
-                    source, target = from_side[lanes[lane], r], to_side[r]
-                    for k in range(source.shape[0]):
-                        target[k, lane] = source[k]
-            for k in range(rows * columns):
-                for lane in range(16):
-                    i = lanes[lane]
-                    to_mean[k, lane] = from_mean[i, k]
-                    norm[k, lane] = from_norm[i, k]
-                    quantile[k, lane] = from_quantile[i, k]
+        for g in range(chosen.shape[1]):
+            some = chosen[f, g]
+            if some[0] < 0:
+                break
+            _gathered(quarters, some, sources, side)
+            _gathered(means, some, sources, mean)
+            _gathered(norms, some, sources, norm)
+            _gathered(quantiles, some, sources, quantile)
             best[:] = np.float32(0.0)
             _search(laid, sums[f], scales[f], place, radius, spread, every, side, mean, halves, above, best)
-            found[:] = 0
-            b, w, q, d = best.ctypes.data, norm.ctypes.data, quantile.ctypes.data, deciding.ctypes.data
-            _add_gains(b, w, q, d, rows * columns, floor, found.ctypes.data)
-            for lane in range(16):
-                total[f, g, lane] += found[0, lane]
+            b, w, q, t = best.ctypes.data, norm.ctypes.data, quantile.ctypes.data, total[f, g].ctypes.data
+            _add_gains(b, w, q, deciding.ctypes.data, deciding.shape[0], floor, t)
 
 
 def best_numpy(
@@ -590,7 +598,7 @@ def sum_gains_of_numpy(
         found = np.zeros((1, 1, *room.shape[1:3], len(lanes)), np.float32)
         one = slice(f, f + 1)
         best_numpy(words[one], sums[one], scales[one], place, radius, spread, q, m, above, found, every)
-        total[f, g, lanes] += _gains_numpy(found[0], n, k, floor).sum(axis=(0, 1, 2), dtype=np.int32)
+        total[f, g, 0, lanes] += _gains_numpy(found[0], n, k, floor).sum(axis=(0, 1, 2), dtype=np.int32)
 
 
 best_products = chosen(best_compiled, best_numpy)

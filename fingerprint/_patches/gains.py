@@ -297,13 +297,13 @@ def _sums_of(real: GainReals, windows: GainWindows, pairs: Array, mirrored: Arra
     chosen = np.full((len(pairs), -(-int(counts.max()) // 16), 16), -1)
     lanes = fakes, number // 16, number % 16
     chosen[lanes] = reals + real.count * mirrored[pairs]
-    total = np.zeros(chosen.shape, np.int32)
+    total = np.zeros((*chosen.shape[:2], 2, 16), np.int32)
     rows, columns = real.grid.shape
     spaces = aligned((rows + 1, columns + 1, 4, 16), np.uint32), aligned((4, rows, columns, 16), np.float32)
     where = (*windows.place(0, 0), 0, 0), windows.radius, windows.spread, every
     about = chosen, *real.rows, FLOOR, windows.above(real.grid.shape)
     kernels.sum_gains_of(*windows.maps, *where, *about, *spaces, total)
-    return np.asarray(total[lanes])
+    return np.asarray(total[:, :, 0][lanes])
 
 
 def log2_gains(best: Array, norms: Array, quantiles: Array) -> Array:
