@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Residual(nn.Module):
@@ -72,3 +73,19 @@ def decoder(inside: int, outside: int, width: int, doublings: int) -> nn.Sequent
     for level in reversed(range(doublings)):
         layers += [nn.Upsample(scale_factor=2), Residual(width << (level + 1), width << level)]
     return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(width, outside, 3, padding=1))
+
+
+def grower(inside: int, widths: list[int]) -> nn.Sequential:
+    """From vectors (n, inside, 1, 1) to maps of 4 pixels, which are doubled once for each width, the last one first."""
+    layers: list[nn.Module] = [nn.ConvTranspose2d(inside, widths[-1], 4)]
+    for before, after in zip(widths[::-1], [*widths[-2::-1], 1], strict=True):
+        layers += [nn.GroupNorm(8, before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, 2, 1)]
+    return nn.Sequential(*layers)
+
+
+def judge(widths: list[int]) -> nn.Sequential:
+    """From images, halved as often as there are widths, to a number."""
+    layers: list[nn.Module] = []
+    for before, after in zip([1, *widths[:-1]], widths, strict=True):
+        layers += [spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 4)))
