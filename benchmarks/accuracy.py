@@ -29,7 +29,7 @@ KNOWN = "default, patients known"
 CONTROL = "control: default, on noise with the spectrum of the generated images"
 KINDS = ("nearness", "patches")
 OURS = ("default", *KINDS)
-ARGUMENTS = ("size", "steps", "n_fake", "seed", "threads")  # of generators/train.py
+ARGUMENTS = ("part", "size", "steps", "n_fake", "seed", "threads")  # of generators/train.py
 
 
 def measure(found: Labelled, method: str, *, grouped: bool = False) -> fingerprint.Evaluation:
@@ -80,7 +80,7 @@ def made(folder: Path, found: Labelled) -> str:
     trained = "by other code"
     if file.exists():
         settings = json.loads(file.read_text(encoding="utf-8"))
-        options = [f"--{name.replace('_', '-')} {settings[name]}" for name in ARGUMENTS]
+        options = [f"--{name.replace('_', '-')} {settings[name]}" for name in ARGUMENTS if name in settings]
         minutes = float(settings["processor_seconds"]) / 60
         trained = f"`{settings['kind']} {' '.join(options)}`, torch {settings['torch']}, {minutes:.0f} minutes"
     return row(
