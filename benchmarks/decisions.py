@@ -1,6 +1,6 @@
 """How often decisions are right: ours, and every rule of the literature decided the way its authors decided.
 
-    python benchmarks/decisions.py SET_DIR [SET_DIR …] [--splits 20] [--page docs/decisions.md]
+    python benchmarks/decisions.py SET_DIR [SET_DIR …] [--splits 20] [--rules rank] [--page docs/decisions.md]
 
 A set is a folder as `labelled.py` reads it. Every split is by patient and as large as the challenge of 2023: 80 + 80
 labelled real images and 500 synthetic ones to learn from, then 100 + 100 real images and all remaining synthetic ones
@@ -13,6 +13,8 @@ otherwise.
 Whether a cut learnt with 500 synthetic images carries over to more is seen beside a detector that is fitted anew on the
 same labelled images, with the very synthetic images that it then decides with: they have no labels, so that whoever has
 them can do so, and what sharing them is worth by itself is seen at 500, where both cuts are learnt at that number.
+
+With `--rules`, the rows of other rules keep what the page has.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from labelled import Labelled, by_patient, read, take
-from table import publish
+from table import between, publish
 
 import fingerprint
 from fingerprint._base.histogram import edges as bin_edges
@@ -80,6 +83,15 @@ def best_cut(values: np.ndarray, used: np.ndarray) -> float:
     return cuts[np.argmax([((values >= cut) == used).mean() for cut in cuts])]
 
 
+def matrices(labelled: Labelled) -> dict:
+    """Return the distances that the rules of others need."""
+    real, fake = labelled.real, labelled.fake
+    return {
+        metric: (fingerprint.distances(real, fake, metric=metric), fingerprint.distances(real, real, metric=metric))
+        for metric in ("ssim", "euclidean", "correlation", "tiles")
+    }
+
+
 def literature(matrices: dict, used: np.ndarray, parts: Split) -> Iterator[Answer]:
     """Yield the rules of others."""
     dev, test, few, rest = parts
@@ -114,8 +126,8 @@ def literature(matrices: dict, used: np.ndarray, parts: Split) -> Iterator[Answe
         yield f"{name}, cut by development", found, found >= best_cut(learnt, used[dev])
 
 
-def ours(labelled: Labelled, parts: Split, rng: np.random.Generator) -> Iterator[Answer]:
-    """Yield the rules of this package."""
+def fitted(labelled: Labelled, parts: Split, rng: np.random.Generator) -> Iterator[Answer]:
+    """Yield the rules of this package that learn from labels."""
     dev, test, few, rest = parts
     used, unused = (take(labelled.real, dev[labelled.used[dev] == label]) for label in (True, False))
     unknown, others, development = take(labelled.real, test), take(labelled.fake, rest), take(labelled.fake, few)
@@ -147,6 +159,13 @@ def ours(labelled: Labelled, parts: Split, rng: np.random.Generator) -> Iterator
             asked = take(labelled.real, test[some])
             probabilities[some] = alone.predict(asked, others, population=population).probabilities
         yield f"fit and predict, {FEW} unknown images at a time, {name}", probabilities, probabilities >= 0.5
+
+
+def ranked(labelled: Labelled, parts: Split) -> Iterator[Answer]:
+    """Yield the rules of this package that do not, and the trivial one."""
+    dev, test, _, rest = parts
+    unused = take(labelled.real, dev[~labelled.used[dev]])
+    unknown, others = take(labelled.real, test), take(labelled.fake, rest)
     for name, reference in (("no labels", None), ("unused reference", unused)):
         ranking = fingerprint.rank(unknown, others, reference=reference)
         place = {name: i for i, name in enumerate(ranking.names)}
@@ -155,44 +174,46 @@ def ours(labelled: Labelled, parts: Split, rng: np.random.Generator) -> Iterator
     yield "all ones", np.zeros(len(test)), np.ones(len(test), bool)
 
 
-def measure(folder: Path, splits: int) -> dict[str, list[list[float]]]:
-    """Return the measures of every rule on every split."""
+def measure(folder: Path, splits: int, rules: str | None) -> dict[str, list[list[float]]]:
+    """Return the measures of every rule, or of some, on every split."""
     labelled = read(folder)
     used = labelled.used
     if min(used.sum(), (~used).sum()) < LEARNT + DECIDED or len(labelled.fake) < 2 * FAKES:
         raise SystemExit(f"{folder}: too small for {LEARNT} + {DECIDED} images and {FAKES} synthetic ones; --splits 0")
-    real, fake = labelled.real, labelled.fake
-    matrices = {
-        metric: (fingerprint.distances(real, fake, metric=metric), fingerprint.distances(real, real, metric=metric))
-        for metric in ("ssim", "euclidean", "correlation", "tiles")
-    }
+    compared = matrices(labelled) if rules in (None, "literature") else {}
     found: dict[str, list[list[float]]] = {}
     for number in range(splits):
         start = time.perf_counter()
         rng = np.random.default_rng(number)
         parts = split(labelled, rng)
         truth = used[parts.test]
-        for name, score, called in (*ours(labelled, parts, rng), *literature(matrices, used, parts)):
+        answers = {
+            "fit": lambda parts=parts, rng=rng: fitted(labelled, parts, rng),
+            "rank": lambda parts=parts: ranked(labelled, parts),
+            "literature": lambda parts=parts: literature(compared, used, parts),
+        }
+        chosen = answers if rules is None else (rules,)
+        for name, score, called in chain.from_iterable(answers[rule]() for rule in chosen):
             decided = fingerprint.evaluate(truth, called, n_bootstrap=100)
-            ranked = fingerprint.evaluate(truth, np.asarray(score, float), n_bootstrap=100)
-            values = [getattr(decided, one).value for one in MEASURES[:3]] + [ranked.roc_auc.value]
+            ordered = fingerprint.evaluate(truth, np.asarray(score, float), n_bootstrap=100)
+            values = [getattr(decided, one).value for one in MEASURES[:3]] + [ordered.roc_auc.value]
             found.setdefault(name, []).append(values)
         seconds = time.perf_counter() - start
         print(f"{folder.name}: split {number + 1} of {splits} [{seconds:.1f} s]", file=sys.stderr, flush=True)
     return found
 
 
-def table(sets: list[Path], splits: int) -> str:
-    """Return the table of all rules on all sets."""
-    lines = ["| set | rule | accuracy | F1 | kappa | AUC |", "|---|---|---|---|---|---|"]
+def table(sets: list[Path], splits: int, rules: str | None, before: list[str]) -> str:
+    """Return the table of all rules on all sets; rows of rules that are not measured are those of before."""
+    rows = {tuple(line.split(" | ")[:2]): line for line in before}
     for folder in sets:
-        for name, rows in measure(folder, splits).items():
+        for name, measured in measure(folder, splits, rules).items():
             cells = []
-            for column in np.array(rows).T:
+            for column in np.array(measured).T:
                 low, high = np.nanpercentile(column, [2.5, 97.5])
                 cells.append(f"{np.nanmean(column):.3f} ({low:.2f} to {high:.2f})")
-            lines.append(f"| {folder.name} | {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows[f"| {folder.name}", name] = f"| {folder.name} | {name} | {' | '.join(cells)} |"
+    return "\n".join(["| set | rule | accuracy | F1 | kappa | AUC |", "|---|---|---|---|---|---|", *rows.values()])
 
 
 def main() -> None:
@@ -200,9 +221,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", type=Path)
     parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--rules", choices=("fit", "rank", "literature"), help="only these (default: all)")
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
-    publish(options.page, "decisions", table(options.sets, options.splits))
+    kept = between(options.page, "decisions").splitlines()[2:] if options.rules and options.page else []
+    publish(options.page, "decisions", table(options.sets, options.splits, options.rules, kept))
 
 
 if __name__ == "__main__":

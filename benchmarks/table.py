@@ -52,17 +52,28 @@ def main() -> None:
     publish(options.page, "speed", table([json.loads(run.read_text()) for run in options.runs]))
 
 
+def parted(page: Path, mark: str) -> tuple[str, str, str]:
+    """Return what a page has before the marks, between them, and after."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    inside, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"{page} has no {begin} … {end}")
+    return before + begin, inside.strip(), end + after
+
+
+def between(page: Path, mark: str) -> str:
+    """Return the table between the marks of a page."""
+    return parted(page, mark)[1]
+
+
 def publish(page: Path | None, mark: str, text: str) -> None:
     """Put a table between the marks of a page, or print it where there is none."""
     if page is None:
         print(text)
         return
-    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"{page} has no {begin} … {end}")
-    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8", newline="\n")
+    before, _, after = parted(page, mark)
+    page.write_text(f"{before}\n{text}\n{after}", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
