@@ -31,7 +31,7 @@ from fingerprint._images.loading import Slices, concatenate
 
 FEW = 100
 NEAREST = ("euclidean", "correlation", "ssim")
-TOGETHER = (10, 50)
+TOGETHER = (3, 10)
 DRAWS = 1000  # of images that are attributed together
 RULES = ("**attribute**", *(f"nearest image, {metric}" for metric in NEAREST))
 Sets: TypeAlias = dict[str, np.ndarray]
