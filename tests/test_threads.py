@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from functools import partial
 
 import pytest
 
@@ -153,11 +152,7 @@ def test_a_bar_shows_itself_where_somebody_looks_and_work_takes_long(capsys, mon
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals here")
 @pytest.mark.parametrize("way", [concurrency.run, lambda *items, **more: list(concurrency.map_ordered(*items, **more))])
-def test_an_interrupt_waits_for_nothing_that_stalls(way, request):
-    # a shell lets what it runs in the background ignore interrupts
-    request.addfinalizer(
-        partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
-    )
+def test_an_interrupt_waits_for_nothing_that_stalls(way):
     stalled = threading.Event()  # as a read of a share that does not answer
     main, before = threading.main_thread().ident, threading.enumerate()
     threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
