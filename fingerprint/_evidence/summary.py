@@ -226,9 +226,9 @@ def _nearest_form(distances: Array, forms: int) -> Array:
 
 
 def _two_smallest(found: Array) -> Array:
-    """Return the two smallest numbers of each row, ascending, the second infinite where there is one; 3 x `partition`.
+    """Return the two smallest numbers of each row, ascending, the second infinite where there is only one.
 
-    The rows are written to meanwhile.
+    The least is out of the way while the second is found, and put back: that takes a third of `np.partition`.
     """
     rows = np.arange(len(found)), found.argmin(axis=1)
     least = found[rows]

@@ -3,7 +3,7 @@
     _images ─────▶ unfilter                           rows of PNG files
     _distances ──▶ packing, dot_products, gaps        euclidean, correlation, tiles, manhattan: 16 images a group
                    ssim                               structural similarity
-    _patches ────▶ patch_gains                        the gains that `rank` adds up
+    _patches ────▶ patch_windows, patch_gains         the gains that `rank` adds up
                    patch_products, nearest_patches    the exact search of `patch_matches` and `nearest_patches`
     _evidence ───▶ whitening                          distances after whitening
 

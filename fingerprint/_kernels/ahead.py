@@ -66,8 +66,8 @@ def _of_patches(pixels: Any) -> tuple[Any, ...]:
     rows = uint32[:, :, :, ::1], float32[:, :, ::1], float32[:, :, ::1], int32[:, :, ::1], float32
     place = UniTuple(int64, 4), int64, int64
     return (
-        ("patch_gains.reduce", pixels, int64, int64, uint8[:, :, ::1]),
-        ("patch_gains.lay_out", uint8[:, :, ::1], int64, int64, *_LAID),
+        ("patch_windows.reduce", pixels, int64, int64, uint8[:, :, ::1]),
+        ("patch_windows.lay_out", uint8[:, :, ::1], int64, int64, *_LAID),
         ("patch_gains.best_products", *_LAID, *place, quarters, means, above, float32[:, :, :, :, ::1]),
         ("patch_gains.sum_gains", *_LAID, _I2, int64, boolean, quarters, means, *sides, int32[::1], above, means, work),
         ("patch_gains.sum_gains_of", *_LAID, *place, boolean, int64[:, :, ::1], *rows, above, room, means, work),

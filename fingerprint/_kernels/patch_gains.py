@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001  (numba asks for the signatures of its intrinsics)
-"""Every compiled function of the evidence of patches. They check nothing, raise nothing and own the rows they write.
+"""The search behind the evidence of patches. Kernels check nothing, raise nothing and own the rows they write.
 
 A patch has four quarters of 4 x 4 numbers, and neighbouring patches share quarters. So the product of a quarter of a
 real image with a quarter of a synthetic one is worked out once for four patches. A row of a quarter is a word of four
@@ -42,114 +42,6 @@ from fingerprint._kernels.llvm import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@part
-def _cell_grid(image, step, spread, out):  # type: ignore[no-untyped-def]
-    """Sum cells of 1 or 2 x 2 squares (`spread`) of `step` x `step` pixels, one at every square, into out int32."""
-    h, w = out.shape
-    squares = np.zeros((h + spread - 1, w + spread - 1), np.int32)
-    down = np.empty(squares.shape[1] * step, np.int32)  # sums of pixels below each other
-    for y in range(squares.shape[0]):
-        target = squares[y]
-        down[:] = 0
-        for dy in range(step):
-            row = image[y * step + dy]
-            for x in range(down.shape[0]):
-                down[x] = np.int32(down[x] + np.int32(row[x]))
-        if step == 2:  # of images of 256 x 256; the compiler has vector instructions for two side by side
-            for x in range(target.shape[0]):
-                target[x] = np.int32(down[2 * x] + down[2 * x + 1])
-        else:
-            for x in range(target.shape[0]):
-                for dx in range(step):
-                    target[x] = np.int32(target[x] + down[step * x + dx])
-    for y in range(h):
-        upper, lower, target = squares[y], squares[y + spread - 1], out[y]
-        for x in range(w):
-            if spread == 1:
-                target[x] = upper[x]
-            else:
-                target[x] = np.int32(np.int32(upper[x] + upper[x + 1]) + np.int32(lower[x] + lower[x + 1]))
-
-
-@part
-def _stretch(grid, out):  # type: ignore[no-untyped-def]
-    """Stretch a grid of sums, int32, to the range of out uint8."""
-    low = high = grid[0, 0]
-    for y in range(grid.shape[0]):
-        source = grid[y]
-        for x in range(grid.shape[1]):
-            low, high = min(low, source[x]), max(high, source[x])
-    spread = np.int64(high) - np.int64(low)
-    factor = np.float32(255.0 / spread if spread > 0 else 255.0)
-    for y in range(grid.shape[0]):
-        source, target = grid[y], out[y]
-        for x in range(grid.shape[1]):
-            target[x] = np.int32(np.float32(np.int32(source[x] - low)) * factor + np.float32(0.5))
-
-
-@kernel
-def reduce(images, step, spread, out):  # type: ignore[no-untyped-def]
-    """Reduce images (m, h, w) to cells, each stretched to the range of out uint8, see `_cell_grid`."""
-    sums = np.empty(out.shape[1:], np.int32)
-    for i in range(images.shape[0]):
-        _cell_grid(images[i], step, spread, sums)
-        _stretch(sums, out[i])
-
-
-@kernel
-def lay_out(images, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
-    """Lay out and weigh the windows of images (m, h, w) uint8, each as `_lay_out` does."""
-    for i in range(images.shape[0]):
-        _lay_out(images[i], spread, radius, words[i], sums[i], scales[i])
-
-
-@part
-def _lay_out(image, spread, radius, words, sums, scales):  # type: ignore[no-untyped-def]
-    """Lay out and weigh the windows of 8 x 8 numbers, `spread` apart, of an image (h, w) uint8.
-
-    At [radius + y, radius + x] words uint32 gets the number at (y, x) and the three to its right; and, for the window
-    whose first number it is, sums float32 the sum and scales float32 64 / (8 * norm of the window about its mean), or 0
-    where it is flat. What lies outside is left alone.
-    """
-    h, w = image.shape
-    for y in range(h):
-        source = image[y]
-        row = words[radius + y, radius : radius + w - 3 * spread]
-        a, b, c, d = source, source[spread:], source[2 * spread :], source[3 * spread :]
-        for x in range(row.shape[0]):
-            left = np.uint32(np.uint32(a[x]) | np.uint32(np.uint32(b[x]) << np.uint32(8)))
-            right = np.uint32(np.uint32(c[x]) | np.uint32(np.uint32(d[x]) << np.uint32(8)))
-            row[x] = np.uint32(left | np.uint32(right << np.uint32(16)))
-    column = np.zeros((spread, w), np.int32)  # of the rows that are a multiple of `spread` apart
-    squares = np.zeros((spread, w), np.int32)
-    pairs = np.empty((2, w), np.int32)
-    for y in range(h):
-        c, q = column[y % spread], squares[y % spread]
-        added = image[y]
-        for x in range(w):
-            v = np.int32(added[x])
-            c[x] = np.int32(c[x] + v)
-            q[x] = np.int32(q[x] + np.int32(v * v))
-        if y >= 8 * spread:
-            gone = image[y - 8 * spread]
-            for x in range(w):
-                v = np.int32(gone[x])
-                c[x] = np.int32(c[x] - v)
-                q[x] = np.int32(q[x] - np.int32(v * v))
-        if y >= 7 * spread:
-            for x in range(w - spread):
-                pairs[0, x] = np.int32(c[x] + c[x + spread])
-                pairs[1, x] = np.int32(q[x] + q[x + spread])
-            total, scale = sums[radius + y - 7 * spread, radius:], scales[radius + y - 7 * spread, radius:]
-            a, b, d = 2 * spread, 4 * spread, 6 * spread
-            for x in range(w - 7 * spread):
-                s = np.int32(np.int32(pairs[0, x] + pairs[0, x + a]) + np.int32(pairs[0, x + b] + pairs[0, x + d]))
-                t = np.int32(np.int32(pairs[1, x] + pairs[1, x + a]) + np.int32(pairs[1, x + b] + pairs[1, x + d]))
-                varied = np.float32(np.int32(np.int32(64 * t) - np.int32(s * s)))
-                total[x] = np.float32(s)
-                scale[x] = np.float32(64.0) / np.sqrt(varied) if varied > 0 else np.float32(0.0)
 
 
 def scaled_products(windows: Any, scales: Any, patches: Any, means: Any) -> Any:
@@ -207,9 +99,9 @@ def _row_of_quarters(shifts: Sequence[tuple[int, int]], spread: int) -> Any:
     `best` is raised to the largest scaled one. Sums of two side by side are left at `above`, (columns - 1, shifts)
     vectors, for the next row. In the first row, where `complete` is 0, nothing is above and nothing done to `best`.
 
-    All others are addresses or bytes. `words`, `sums` and `scales` are of what `lay_out` made, at the first quarter or
-    at the first patch that ends in this row; to the next step down is `down` bytes, and in `words` _PARTS times as
-    much. `quarters`, (columns, 4, _PARTS, 16), `means` and `best`, (columns - 1, 16), are of this row.
+    All others are addresses or bytes. `words`, `sums` and `scales` are of what `patch_windows.lay_out` made, at the
+    first quarter or at the first patch that ends in this row; to the next step down is `down` bytes, and in `words`
+    _PARTS times as much. `quarters`, (columns, 4, _PARTS, 16), `means` and `best`, (columns - 1, 16), are of this row.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # pragma: no cover  (emits LLVM)
@@ -299,7 +191,7 @@ def _row_of_quarters(shifts: Sequence[tuple[int, int]], spread: int) -> Any:
 
 _row5, _row9 = _row_of_quarters([(0, dx) for dx in range(5)], 1), _row_of_quarters([(0, dx) for dx in range(9)], 2)
 _even, _odd = (_row_of_quarters([(0, dx) for dx in range(first, 9, 2)], 2) for first in (0, 1))
-_row13 = _row_of_quarters([(dy, dx) for dy in range(5) for dx in range(dy % 2, 5, 2)], 1)
+_row13 = _row_of_quarters([(dy + 2, dx + 2) for dy, dx in shifts_of(2, every=False)], 1)
 
 
 @part
@@ -307,8 +199,8 @@ def _search(words, sums, scales, place, radius, spread, every, quarters, means, 
     """Raise best (rows, columns, 16) to the largest scaled products of patches of 16 images with the windows of one.
 
     The patches are those of quarters (rows of the image, columns of the image, 4, 16) from `place` on: (y, x) in the
-    maps of the image that is searched, (r, c) in quarters and means (rows, columns, 16). `halves` and `above` are work
-    space.
+    maps of the image that is searched, (r, c) in quarters and means (rows, columns, 16). At every shift or, if not
+    `every`, at every other one, as `layout.shifts_of` says. `halves` and `above` are work space.
     """
     y, x, r0, c0 = place
     columns, z = best.shape[1] + 1, above.ctypes.data
@@ -490,6 +382,8 @@ def sum_gains_of_compiled(  # type: ignore[no-untyped-def]  # pragma: no cover  
     deciding, sources = np.zeros(means.shape[1] * means.shape[2], np.int32), np.empty(16, np.int64)
     halved, halves = _spaces(words[0], best)
     for f in range(words.shape[0]):
+        if chosen[f, 0, 0] < 0:
+            continue
         laid = _laid(words[f], halved)
         for g in range(chosen.shape[1]):
             some = chosen[f, g]

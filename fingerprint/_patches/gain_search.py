@@ -76,6 +76,12 @@ class PatchGrid:
         rest = (length - self.size) % stride
         return np.arange(rest // 2 // self.step * self.step, length - self.size + 1, stride)
 
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Return where the first patch lies, in steps down and right."""
+        top, left = (int(edges[0]) // self.step if len(edges) else 0 for edges in (self.rows, self.columns))
+        return top, left
+
     @cached_property
     def shape(self) -> tuple[int, int]:
         """Return how many patches lie in a column and in a row."""
@@ -112,7 +118,7 @@ class PatchGrid:
 
 def cells_of(images: Array, grid: PatchGrid) -> Array:
     """Return the cells of images (m, h, w), one at every step, each image stretched to the range of uint8."""
-    from fingerprint._kernels import patch_gains as kernels
+    from fingerprint._kernels import patch_windows as kernels
 
     out = np.empty((len(images), *grid.cell_shape), np.uint8)
     kernels.reduce(unwritable(images), grid.step, grid.spread, out)
@@ -145,7 +151,7 @@ class GainPatches:
         (rows, columns), step = grid.shape, grid.spread
         quarters = np.zeros((len(images), rows + 1, columns + 1, 4, 4), np.int32)
         if rows and columns:
-            top, left = grid.rows[0] // grid.step, grid.columns[0] // grid.step
+            top, left = grid.corner
             cut = images[:, top::step, left::step][:, : 4 * (rows + 1), : 4 * (columns + 1)]
             quarters[:] = cut.reshape(len(images), rows + 1, 4, columns + 1, 4).swapaxes(2, 3)
             quarters -= 128
@@ -227,7 +233,7 @@ class GainWindows:
     radius : int
         The farthest shift, in steps.
     words, sums, scales : ndarray
-        (m, h, w) of all windows, see `_kernels.patch_gains.lay_out`.
+        (m, h, w) of all windows, see `_kernels.patch_windows.lay_out`.
     """
 
     top: int
@@ -241,14 +247,13 @@ class GainWindows:
     @classmethod
     def of(cls, images: Array, grid: PatchGrid, room: Workspace | None = None) -> GainWindows:
         """Lay out images of cells, in a work space if there is one."""
-        top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
+        top, left = grid.corner
         return cls._laid_out(images, top, left, grid.spread, grid.radius, room)
 
     @classmethod
     def of_whole_cells(cls, images: Array, grid: PatchGrid, room: Workspace | None = None) -> GainWindows:
         """Lay out images of cells with what lies whole cells aside of the patches, as if a cell were a step."""
-        s = grid.spread
-        top, left = (int(edges[0]) // grid.step if len(edges) else 0 for edges in (grid.rows, grid.columns))
+        s, (top, left) = grid.spread, grid.corner
         whole = np.ascontiguousarray(images[:, top % s :: s, left % s :: s])
         return cls._laid_out(whole, top // s, left // s, 1, grid.radius // s, room)
 
@@ -256,7 +261,7 @@ class GainWindows:
     def _laid_out(
         cls, images: Array, top: int, left: int, spread: int, radius: int, room: Workspace | None
     ) -> GainWindows:
-        from fingerprint._kernels import patch_gains as kernels
+        from fingerprint._kernels import patch_windows as kernels
 
         rows, columns = (max(0, length - 7 * spread) for length in images.shape[1:])
         shape = len(images), rows + 7 * spread + 2 * radius, columns + 4 * spread + 2 * radius
@@ -308,7 +313,8 @@ class GainWindows:
 
     def above(self, shape: tuple[int, int]) -> Array:
         """Return work space of the kernels for `shape` patches, see `_row_of_quarters`."""
-        return aligned((shape[1], max(13, 2 * self.radius + 1), 16), np.int32)
+        together = len(shifts_of(2, every=False))  # the first pass has the most shifts that are searched together
+        return aligned((shape[1], together, 16), np.int32)
 
 
 def sites_of(firsts: Array, shape: tuple[int, int]) -> list[tuple[int, int]]:
