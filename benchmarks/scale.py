@@ -52,23 +52,24 @@ def scales_of(side: int) -> tuple:
 
 
 @cache
-def searches(side: int) -> tuple[float, float]:
-    """Return how often a patch of a real image is sought in a drawn one, and at how many shifts in all."""
+def passes(side: int) -> list[tuple[float, int]]:
+    """Return which share of the pairs of drawn images is searched again, pass by pass, and at how many shifts."""
     grid = gain_search.PatchGrid.of(side, side)
     real = gain_reals.prepare_patches(fingerprint.phantoms.thorax(3 * GROUP, size=side, seed=5))
     _, mirrored, searched = gains._sums(real, block_of(side, 6).pixels)
+    if grid.spread == 1:
+        return [(mirrored.mean(), len(grid.offsets))]
+    second = int(grid.second.sum())
+    return [((searched > 0).mean(), second), (mirrored.mean(), second), ((searched > 1).mean(), len(grid.offsets))]
+
+
+def searches(side: int, real: int) -> tuple[float, float]:
+    """Return how often a patch of a real image is sought in a drawn one, and at how many shifts in all."""
+    grid = gain_search.PatchGrid.of(side, side)
     times = 1 + len(grid.deciding) / np.prod(grid.shape)
     sought = times * int(grid.first.sum())
-    if grid.spread == 1:
-        passes = ((mirrored, len(grid.offsets)),)
-    else:
-        passes = (
-            (searched > 0, int(grid.second.sum())),
-            (mirrored, int(grid.second.sum())),
-            (searched > 1, len(grid.offsets)),
-        )
-    for pairs, shifts in passes:
-        again = float(-(-pairs.sum(axis=1) // GROUP).mean()) * GROUP / real.count  # whole groups of an image
+    for share, shifts in passes(side):
+        again = max(share, min(share, 1 / max(real, 1)) * GROUP)  # whole groups, at least one where there are any
         times, sought = times + again, sought + again * shifts
     return times, sought
 
@@ -81,7 +82,7 @@ def features(stage: str, side: int, real: int, count: int) -> list[float]:
     quick, slow = int(steps[0]), int(sum(steps[1:]))  # of bytes, and of the sums of pixels, which are wider
     grid = gain_search.PatchGrid.of(side, side)
     patches, shifts = int(np.prod(grid.shape)), len(grid.offsets)
-    times, sought = searches(side)
+    times, sought = searches(side, real)
     padded = -(-real // GROUP) * GROUP  # images are compared in groups
     pairs, blocks = padded * count, count / BLOCK
     return {
