@@ -144,7 +144,10 @@ def test_rivals_take_from_the_gains():
     order = np.argsort(sums)
     top, second = sums[order[-1]], sums[order[-2]]
     rival = np.where(np.arange(7) == order[-1], second, top)
-    assert found.tolist() == (sums - 2 * np.maximum(rival - sums, 0)).tolist()
+    structure = 20 * 2**15
+    taken = np.maximum(rival - sums, 0) * np.maximum(2 * structure, rival) // structure
+    assert top > 2 * structure
+    assert found.tolist() == (sums - taken).tolist()
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -243,6 +246,16 @@ def test_images_too_small_for_patches_are_no_evidence():
     assert gains.explain(prepared, 0, np.ones((6, 9), np.uint8)).total == 0
 
 
+def test_what_rivals_take_beyond_a_sum_does_not_count():
+    real, fake = planted()
+    prepared = prepare_patches(real)
+    found = gains.summarise_gains(prepared, fake[1:2], names(1))
+    loser = int(found.gains[:, 0].argmin())
+    assert found.gains[loser, 0] < 0
+    assert found.usual > 1  # so that nothing is usual
+    assert found.scores.tolist() == found.gains[:, 0].clip(0).tolist()
+
+
 def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
     real, fake = planted()
     prepared = prepare_patches(real)
@@ -251,7 +264,7 @@ def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
     often = gains.merge(
         [gains.summarise_gains(prepared, fake, names(5)).placed(partial(np.add, 5 * i)) for i in range(12)]
     )
-    assert once.scores.tolist() == once.gains[:, 0].tolist()
+    assert once.scores.tolist() == once.gains[:, 0].clip(0).tolist()
     assert often.gains[:, 0].tolist() == once.gains[:, 0].tolist()
     assert (often.scores[:3] < 0.1 * once.scores[:3]).all()
     sums = np.array([gains.explain(prepared, 0, image).total for image in fake])

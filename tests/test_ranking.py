@@ -418,5 +418,5 @@ def test_a_mark_that_several_images_share_calls_none_of_them_used(n_marked, n_fa
     real[:n_marked, 1:6, 1:21] = fake[:n_fake_marked, 1:6, 1:21] = mark
     found = fingerprint.rank(real, fake)
     marked = np.isin(found.names, [str(i) for i in range(n_marked)])
-    assert found.scores[marked].max() < found.scores[~marked].max()  # it raises scores, but not beyond all others
+    assert found.scores[marked].max() < 4  # it raises scores, but they stay those of chance
     assert not found.decide().used.any()

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from fingerprint._patches.gain_reals import GainReals, Sites
 
 _UNIT = 2.0**-15  # log2 units in which gains are counted as whole numbers
-_RIVALRY = 2  # see `summarise_gains`
 _BY_CHANCE = int(2 / _UNIT)  # what a patch may gain where a structure happens to match
+STRUCTURE = 20.0  # what the patches may gain in which such a structure lies: up to nine, which overlap
+_STRUCTURE = int(STRUCTURE / _UNIT)
 _SOME = 2 * _BY_CHANCE  # a pair that gains more, by whole cells, is searched by every other half cell
-_MUCH = int(60 / _UNIT)  # a pair that then gains more is searched by every one; three structures may by chance
+_MUCH = 3 * _STRUCTURE  # a pair that then gains more is searched by every one
+_RIVALRY = 2  # leads that a rival takes at least, see `summarise_gains`
 _AT_ONCE = 16  # synthetic images whose windows stay in the second-level cache
 _ROOM = Workspace()  # for these windows
 
@@ -76,9 +78,9 @@ class GainSummary:
         A real image that shows something rare, or is as smooth as synthetic ones, matches many synthetic images better
         than real ones do. So what is usual for an image is taken off: the sum of gains that 1 % and ten of the
         synthetic images reach. Those are few enough that chance exceeds them, and more than there are copies of one
-        image.
+        image. By how much rivals take more than there is says nothing of an image: the net gain counts from 0 on.
         """
-        return np.asarray(self.gains[:, 0] - histogram.largest(self.counts, self.usual))
+        return np.asarray(np.maximum(self.gains[:, 0], 0.0) - histogram.largest(self.counts, self.usual))
 
     def first(self, count: int) -> GainSummary:
         """Return the summary of the first `count` real images alone."""
@@ -147,7 +149,8 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
     than 2: one structure that happens to match gains as much.
 
     A copy of one slice also matches other slices of the same patient. So another real image that the synthetic one
-    matches better counts against: the net gain is the sum less twice the lead of the best other real image.
+    matches better counts against, the more, the surer it is that this one was copied: the net gain is the sum less the
+    lead of the best other real image, once for every 20 that this one gains, as a structure may, and at least twice.
 
     Parameters
     ----------
@@ -172,8 +175,9 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
     counts = histogram.count(total.reshape(len(total) // forms, forms, real.count).max(axis=1).T * _UNIT)
     if real.count > 1 and len(total):
         leaders = np.sort(total, axis=1)[:, -2:]
-        best_other = np.where(total == leaders[:, 1:], leaders[:, :1], leaders[:, 1:])
-        total -= _RIVALRY * np.maximum(best_other - total, 0)
+        best_other = np.where(total == leaders[:, 1:], leaders[:, :1], leaders[:, 1:]).astype(np.int64)
+        lead = np.maximum(best_other - total, 0)
+        total = total - lead * np.maximum(best_other, _RIVALRY * _STRUCTURE) // _STRUCTURE
     return GainSummary(Best.of(-total.T, names, k, forms), counts)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fingerprint._patches.gains import STRUCTURE
 from fingerprint._statistics.neighbourhood import log2
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ _FROM_LOW, _FROM_MIDDLE = (float(-np.log(-np.log(share))) for share in (_LOW, _M
 
 
 # least scale of a statistic where nothing leaks, as log2 ratios. Whole images: a tenth nearer than usual is no
-# evidence. Patches: a structure that happens to match lies in up to nine patches, which overlap, and may gain 2 in each
-CHANCE = np.array([np.log2(10 / 9), 20.0])
+# evidence. Patches: nor is one structure that happens to match
+CHANCE = np.array([np.log2(10 / 9), STRUCTURE])
 # highest mode of a statistic where nothing leaks: beyond it, all images or the only one have evidence. Whole images: a
 # quarter of the distance to similar real images. Patches: three such structures
-HIGHEST = np.array([2.0, 60.0])
+HIGHEST = np.array([2.0, 3 * STRUCTURE])
 _DEPENDENT = 3  # images that count as one independent one, as in `_evidence.whitening`
 
 
