@@ -49,6 +49,22 @@ def test_scores_are_energies_beyond_chance() -> None:
             assert found.scores[j, i] == pytest.approx(expected, abs=1e-8)
 
 
+def test_scales_and_windows_weigh_by_how_exactly_they_tell() -> None:
+    real, fake = phantoms.thorax(24, seed=1, size=40), phantoms.thorax(5, seed=2, size=40)
+    found = fingerprint.attribute({"a": real[:10], "b": real[10:]}, fake)
+    windows = [np.s_[:, top : top + 20, left : left + 20] for top in (0, 10, 20) for left in (0, 10, 20)]
+    for j in range(5):
+        totals, weights = np.zeros(2), 0.0
+        for part, share in [(np.s_[:], 1), *((window, 1 / 9) for window in windows)]:
+            cosines = 1 - whitened(real[part], range(24), fake[part])[:, j]
+            negative = sum(c * c for c in cosines if c < 0)
+            weight = share / ((negative + 1 / 24) / 25)
+            for i, own in enumerate((cosines[:10], cosines[10:])):
+                totals[i] += weight * (sum(c * c for c in own if c > 0) - len(own) * negative / 24)
+            weights += weight
+        assert found.scores[j] == pytest.approx(totals / weights, abs=1e-8)
+
+
 def test_a_copy_is_explained_better_than_any_other_image() -> None:
     sets = {"few": phantoms.thorax(10, seed=1, size=64), "many": phantoms.thorax(80, seed=2, size=64)}
     copies = fingerprint.attribute(sets, np.concatenate([sets["few"][:5], sets["many"][:5]]))

@@ -18,9 +18,10 @@ from fingerprint._base.progress import bar
 from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._base.results import ListResult, Table
+from fingerprint._distances.packed import WINDOWS
 from fingerprint._evidence import engine
 from fingerprint._evidence.reals import prepare_reals
-from fingerprint._evidence.scales import pyramid
+from fingerprint._evidence.scales import pyramid, windows
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
 
@@ -159,13 +160,14 @@ def attribute(
 
     Notes
     -----
-    Images are whitened by what the real ones of all sets share, and compared at several scales (docs/method.md,
-    Whole images). In that space images of different people are close to orthogonal, so that the
+    Images are whitened by what the real ones of all sets share, and compared at several scales, whole and in windows
+    (docs/method.md, Whole images). In that space images of different people are close to orthogonal, so that the
     squared cosines of a synthetic image with those of a set add up to its energy in the subspace they span, the
     statistic of the adaptive subspace detector (Kraut, Scharf & McWhorter, Adaptive Subspace Detectors, IEEE
     Transactions on Signal Processing 2001). A generator mixes what it learnt, so all images of a set count, not the
     nearest alone. It does not learn negatives: cosines below 0 are what chance brings, above 0 as often as below, and
-    for each image of a set their mean square is taken off.
+    for each image of a set their mean square is taken off. The score is the mean over scales and windows, each weighted
+    by the inverse of that mean square: what tells more exactly weighs more. All windows together weigh as one part.
 
     Examples
     --------
@@ -199,6 +201,7 @@ def attribute(
     known = {name: options.load(source, argument=f"training_sets[{name!r}]") for name, source in training_sets.items()}
     real = loading.concatenate(*known.values(), argument="training_sets")
     scales = pyramid(real.height, real.width)
+    scales = (*scales, *windows(scales, real.height, real.width))
     way = options.way(real, scales, patches=False)
     explainer = _Explainer(
         prepare_reals(real.pixels, scales, packed=way.packed, threads=way.threads),
@@ -245,14 +248,19 @@ class _Explainer:
     def __call__(self, read: Task) -> _Explained:
         """Read one block and explain it."""
         part = read()
-        scores = np.zeros((len(self.sizes), len(part)))
+        scores, total = np.zeros((len(self.sizes), len(part))), np.zeros(len(part))
         if len(part):
-            for distances in self.real.distances(part.pixels)[0]:
+            for scale, distances in zip(self.real.scales, self.real.distances(part.pixels)[0], strict=True):
                 cosines = 1 - distances
                 by_set = np.split(cosines, np.cumsum(self.sizes)[:-1])
-                chance = _energy(np.minimum(cosines, 0)) / len(cosines)
+                negative, count = _energy(np.minimum(cosines, 0)), len(cosines)
+                chance = negative / count
+                # one more cosine, as large as those of random directions are: there may be no negative one
+                weight = (count + 1) / (negative + 1 / count) / (len(WINDOWS) if scale.windowed else 1)
                 for row, own in zip(scores, by_set, strict=True):
-                    row += (_energy(np.maximum(own, 0)) - len(own) * chance) / len(self.real.scales)
+                    row += weight * (_energy(np.maximum(own, 0)) - len(own) * chance)
+                total += weight
+            scores /= total
         return part.names, part.failed, scores.T
 
 
