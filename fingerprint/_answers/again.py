@@ -9,7 +9,7 @@ from importlib import import_module, metadata
 from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fingerprint._answers.one_pass import PATIENT_ID
+from fingerprint._answers.patients import PATIENT_ID
 from fingerprint._base.version import __version__
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
 
 if TYPE_CHECKING:
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.patients import Groups
     from fingerprint._base.types import Grey, OnError
     from fingerprint._images.loading import Source
 

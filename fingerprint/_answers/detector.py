@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.one_pass import Groups, MaskLike
+    from fingerprint._answers.one_pass import MaskLike
+    from fingerprint._answers.patients import Groups
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
     from fingerprint._images.symmetries import Symmetries

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fingerprint._answers.one_pass import Groups, MaskLike
+    from fingerprint._answers.one_pass import MaskLike
+    from fingerprint._answers.patients import Groups
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
     from fingerprint._images.symmetries import Symmetries

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fingerprint._answers.one_pass import patients_of
+from fingerprint._answers.patients import patients_of
 from fingerprint._answers.trial import processed
 from fingerprint._base.checks import InputError
 from fingerprint._base.public import public
@@ -20,7 +20,7 @@ from fingerprint._images.slices import concatenate
 
 if TYPE_CHECKING:
     from fingerprint._answers.census import Census
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.patients import Groups
 
 _ORDER = ("error", "warning", "note")
 _FEW_REAL, _FEW_PATIENTS, _FEW_FAKE = 20, 20, 500

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import PurePosixPath
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fingerprint._answers.overlap import digest, refuse_overlap
+from fingerprint._answers.patients import patients_of
 from fingerprint._answers.summary import Summary, findings_of
 from fingerprint._base import bounds, checks, concurrency, output
 from fingerprint._base.checks import InputError
@@ -29,9 +28,11 @@ from fingerprint._images.slices import digest_of
 from fingerprint._statistics import methods, neighbourhood
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
+    from fingerprint._answers.patients import Groups
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._evidence.reals import Reals
     from fingerprint._evidence.summary import Findings
@@ -42,11 +43,6 @@ if TYPE_CHECKING:
     from fingerprint._statistics.neighbourhood import Neighbourhood
 
 MaskLike: TypeAlias = "str | PathLike[str] | Array"
-PATIENT_ID = "PatientID"  # as groups: the patient that each file names
-Groups = Mapping[str, object] | Callable[[str], object] | Sequence[object] | Literal["PatientID"]
-
-_UNKNOWN = {"", "none", "nan", "nat", "<na>"}  # what stands in tables for a patient who is not known
-
 _log = logging.getLogger("fingerprint")
 
 # options that change neither pixels nor what is made of them; which files there are is recorded file by file
@@ -444,54 +440,3 @@ def _others_than(known: Slices, more: Slices, *, start: int) -> Iterator[int]:
         if found not in seen:
             yield i
         seen.add(found)
-
-
-def patients_of(groups: Groups | None, slices: Slices) -> list[str] | None:
-    """Return the group of every image as text; if none are given, what the files say, where that parts the images."""
-    if groups is None:
-        return list(slices.groups) if slices.groups and len(set(slices.groups)) > 1 else None
-    if isinstance(groups, str) and groups == PATIENT_ID:
-        if slices.groups is None:
-            raise InputError(
-                "groups: expected files that all name their patient (DICOM with PatientID, NIfTI), those of reference "
-                "and population too, got others among them; give the patient of each by groups= instead"
-            )
-        return list(slices.groups)
-    found = [str(group) for group in _given(groups, slices)]
-    unknown = [i for i, group in enumerate(found) if group.strip().lower() in _UNKNOWN]
-    if unknown:
-        raise InputError(
-            f"groups: expected the patient of every real image, got {found[unknown[0]]!r} for "
-            f"{slices.names[unknown[0]]!r} ({len(unknown)} unknown); name them, give each a name of its own, or leave "
-            "these images out"
-        )
-    return found
-
-
-def _given(groups: Groups, slices: Slices) -> Sequence[object]:
-    """Return the group of every image."""
-    if isinstance(groups, Mapping):
-        missing = [name for name in slices.names if name not in groups and PurePosixPath(name).name not in groups]
-        if missing:
-            raise InputError(
-                f"groups: expected an entry for every real image, those of reference and population too, found "
-                f"none for {missing[0]!r} ({len(missing)} missing); add them, keyed by the name or the file name"
-            )
-        return [groups[name] if name in groups else groups[PurePosixPath(name).name] for name in slices.names]
-    if callable(groups):
-        return [groups(name) for name in slices.names]
-    if isinstance(groups, str) or not isinstance(groups, Sequence | np.ndarray):
-        raise InputError(
-            f"groups: expected a mapping, a function, a sequence or 'PatientID', got {checks.describe(groups)}"
-        )
-    if len(groups) != len(slices) + len(slices.failed):
-        raise InputError(
-            f"groups: expected one entry for each real image, then reference and population, {len(slices)} in all, "
-            f"got {len(groups)}"
-        )
-    if slices.failed:
-        raise InputError(
-            f"groups: a sequence cannot be matched to the images, because {len(slices.failed)} files failed (first: "
-            f"{slices.failed[0].name}: {slices.failed[0].reason}); pass a mapping from name to group"
-        )
-    return groups

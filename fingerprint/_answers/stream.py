@@ -15,7 +15,8 @@ from fingerprint._images.loading import none_usable
 from fingerprint._statistics import methods
 
 if TYPE_CHECKING:
-    from fingerprint._answers.one_pass import Groups, MaskLike
+    from fingerprint._answers.one_pass import MaskLike
+    from fingerprint._answers.patients import Groups
     from fingerprint._answers.ranking import Ranking
     from fingerprint._base.types import Grey
     from fingerprint._images.loading import Source

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fingerprint._answers.detector import Detector, Predictions
-    from fingerprint._answers.one_pass import Groups
+    from fingerprint._answers.patients import Groups
     from fingerprint._statistics.evaluation import Evaluation
 
 
