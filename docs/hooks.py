@@ -27,6 +27,7 @@ PAGES = {  # where a page of the repository goes on the site
     "benchmarks/copies.md": "copies.md",
     "benchmarks/kinds.md": "kinds.md",
     "benchmarks/patches.md": "patches.md",
+    "benchmarks/processing.md": "processing.md",
 }
 RUN = "tutorial.md"  # the page whose code runs, and whose pictures and printed lines are those of the build
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")

@@ -25,6 +25,7 @@ def test_images_that_were_processed_like_the_synthetic_ones_are_recognised() -> 
     (note,) = ranking.notes
     assert note.startswith("Scores follow the processing: 3")
     assert "of 60 real images have less fine detail than the others" in note
+    assert "fall into parts that lie far apart (30 and 30 images), so each is scored among those of its part" in note
     assert f"Note: {note}" in str(ranking)
     assert fingerprint.Ranking.from_json(ranking.to_json()).notes == ranking.notes
     assert fingerprint.rank(enlarged(REAL), enlarged(FAKE)).notes == ()

@@ -1,6 +1,7 @@
 """Traces of processing: what they are, that a rule recognises them, and that it is silent where there are none."""
 
 import io
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,10 @@ from scipy.ndimage import median_filter
 from scipy.stats import binom
 
 from fingerprint import phantoms
-from fingerprint._statistics.processing import fall_off, followed, parted, traces
+from fingerprint._answers.one_pass import ReadingOptions, RealSide
+from fingerprint._images.slices import Slices
+from fingerprint._statistics.methods import METHODS, score
+from fingerprint._statistics.processing import alike, fall_off, followed, parted, traces
 
 IMAGES = phantoms.thorax(80, seed=8, size=64)
 
@@ -123,3 +127,59 @@ def test_images_that_are_too_small_or_too_few_are_not_judged() -> None:
     assert followed(IMAGES[:19], scores[:19]) is None
     assert parted(IMAGES[:, :12, :12], 40) is None
     assert parted(IMAGES, 4) is parted(IMAGES, 80) is None
+
+
+def test_images_processed_in_ways_far_apart_are_told() -> None:
+    rng = np.random.default_rng(6)
+    halved, third = (lambda image, side=side: _once(image, side) for side in (32, 16))
+    mixed = np.stack([*map(halved, IMAGES[:25]), *IMAGES[25:55], *map(third, IMAGES[55:])])
+    way = np.repeat([0, 1, 2], [25, 30, 25])
+    order = rng.permutation(80)
+    scores = rng.normal(size=80) + 4 * np.array([1, 0, 2])[way]
+    found = alike(mixed[order], scores[order])
+    assert len(np.unique(found)) == 3
+    for each in range(3):
+        assert len(set(found[way[order] == each])) == 1
+    assert alike(mixed, rng.normal(size=80)) is None  # scores do not follow it
+    assert alike(IMAGES, scores) is None  # nothing lies apart
+    assert alike(mixed[6:30], scores[6:30]) is None  # 19 of one kind
+    assert alike(np.repeat(IMAGES[:1], 80, axis=0), scores) is None
+    assert alike(mixed[:, :12, :12], scores) is None
+
+
+def test_hidden_images_and_slices_of_a_patient_are_counted_once_when_ways_are_told() -> None:
+    mixed = np.stack([*(_once(image, 32) for image in IMAGES[:40]), *IMAGES[40:]])
+    scores = np.repeat([4.0, 0.0], 40)
+    assert alike(mixed, scores, groups=[f"p{i // 2}" for i in range(80)]).tolist() == [1] * 40 + [0] * 40
+    assert alike(mixed, scores, groups=[f"p{i // 4}" for i in range(80)]) is None
+    shown = np.arange(80) % 10 != 3
+    found = alike(mixed, scores, shown=shown)
+    assert found.tolist() == [int(i < 40 and shown[i]) for i in range(80)]
+
+
+def _blurred(image):
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(1)))
+
+
+def _once(image, side):
+    """Return an image that was `side` pixels across once."""
+    small = Image.fromarray(image).resize((side, side))
+    return np.asarray(small.resize(image.shape[::-1]))
+
+
+@pytest.mark.parametrize("share", [30, 50])
+@pytest.mark.parametrize("kind", ["enlarged", "blurred"])
+def test_images_processed_like_the_synthetic_ones_do_not_lead(kind, share) -> None:
+    """Half of the images, or fewer, look like the synthetic ones; nothing leaks."""
+    process = {"enlarged": partial(_once, side=32), "blurred": _blurred}[kind]
+    for seed in range(2):
+        real = phantoms.thorax(100, seed=seed, size=64)
+        fake = np.stack([*map(process, phantoms.generate(real[:50], 200, seed=seed, leak=0)[0])])
+        like = np.isin(np.arange(100), np.random.default_rng(seed).permutation(100)[:share])
+        real[like] = [process(image) for image in real[like]]
+        side = RealSide.of(Slices(real, tuple(map(str, range(100)))), ReadingOptions(), method="default")
+        seen = side.compare(fake, k=2)
+        found, plain = seen.scored(METHODS["default"]), score(seen.kinds(METHODS["default"]))[0]
+        lead = [(each[like][:, None] > each[~like]).mean() for each in (plain, found.scores)]
+        assert lead[0] > 0.9
+        assert lead[1] < 0.75

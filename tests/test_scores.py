@@ -251,6 +251,18 @@ def test_whole_images_and_patches_are_two_kinds_of_evidence() -> None:
     assert total(METHODS["nearness"], [[[SEEN]]], parts).tolist() == whole.tolist()
 
 
+def test_images_that_were_processed_alike_are_scored_among_themselves() -> None:
+    statistics = np.random.default_rng(2).gumbel(size=(2, 60)) * [[1.0], [30.0]]
+    alike = np.arange(60) % 3
+    moved = statistics + np.array([[0.0, 0.5, 1.0], [0.0, 20.0, 40.0]])[:, alike]  # as if by processing
+    expected = np.empty((2, 60))
+    for way in range(3):
+        expected[:, alike == way] = default.tail_scores(moved[:, alike == way], default.CHANCE, default.HIGHEST)
+    assert methods.score(moved, alike)[0].tolist() == default.add_kinds(expected).tolist()
+    np.testing.assert_allclose(methods.score(moved, alike)[0], methods.score(statistics, alike)[0], rtol=1e-9)
+    assert methods.score(moved, np.zeros(60, int))[0].tolist() == methods.score(moved)[0].tolist()
+
+
 @pytest.mark.parametrize("method", [m for name, m in WHOLE.items() if "votes" not in name and name != "authenticity"])
 def test_a_nearer_synthetic_image_never_lowers_a_score(method) -> None:
     before = method.statistic(SEEN)

@@ -159,15 +159,15 @@ def audit(
         n_permutations=n_permutations,
         seed=seed,
     )
-    scored = methods.score(seen.kinds(chosen))
-    found = scored[0]
+    scored = seen.scored(chosen)
+    found = scored.scores
     result = auditing(found[:n_used], found[n_used:])
     by_control, failed = None, seen.failed
     if control is not None:
         other = side.compare(control, k=max(_SHOWN, chosen.k), argument="control")
         if np.array_equal(other.summary.distances, seen.summary.distances):
             raise InputError("control: expected synthetic images of another generator, got those of fake; leave it out")
-        told = methods.score(other.kinds(chosen))[0]
+        told = methods.score(other.kinds(chosen), scored.alike)[0]
         by_control, failed = auditing(told[:n_used], told[n_used:]).auc, failed | other.failed
     near, far = seen.summary.fake_to_used, seen.real.unused_to_used
     assert near is not None
@@ -177,20 +177,13 @@ def audit(
     return replace(
         result,
         control=by_control,
-        planted=plant(side, seen, fake, chosen, strengths, rate=result.false_positive_rate, seed=result.seed),
+        planted=plant(
+            side, seen, fake, chosen, strengths, alike=scored.alike, rate=result.false_positive_rate, seed=result.seed
+        ),
         copying=data_copying(far, near, groups=patients),
         copies=copies_of(seen.known.names, limits, seen.summary, range(n_used)),
         unused_copies=copies_of(seen.known.names, limits, seen.summary, range(n_used, total)),
-        notes=tuple(
-            processing(
-                seen.known.pixels,
-                found,
-                seen.real.flat[0, :total],
-                n_used,
-                groups=seen.groups,
-                called=("used", "unused"),
-            )
-        ),
+        notes=tuple(processing(seen, scored, called=("used", "unused"))),
         failed=failed,
         ignored=seen.ignored,
         ranking=ranked(

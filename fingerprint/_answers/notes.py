@@ -4,81 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fingerprint._statistics.processing import followed, parted
+import numpy as np
+
+from fingerprint._statistics.processing import parted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fingerprint._base.types import Array
+    from fingerprint._answers.one_pass import Compared, Scored
     from fingerprint._statistics.processing import Told
 
 _FEW = 20  # real images: with fewer, the lowest quarter is less than five
 
 
-def notes(
-    pixels: Array,
-    scores: Array,
-    flat: Array,
-    n_first: int,
-    *,
-    groups: Sequence[str] | None = None,
-    only_patient: str | None = None,
-) -> tuple[str, ...]:
-    """Return what limits the scores of these real images, in sentences.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        (n, h, w) uint8 or uint16 real images, the ranked ones and the reference.
-    scores : ndarray
-        (n,) float64.
-    flat : ndarray
-        (n,) bool: which images are flat.
-    n_first : int
-        How many of them are no reference.
-    groups : sequence of str, optional
-        (n,) patients.
-    only_patient : str, optional
-        The patient whom all real images are of, the population too, if there is one.
-
-    Returns
-    -------
-    tuple of str
-        Possibly none.
-    """
+def notes(seen: Compared, scored: Scored) -> tuple[str, ...]:
+    """Return what limits the scores of real images, in sentences; possibly none."""
+    count, flat, patients = len(seen.known), seen.flat, seen.groups
     found = []
-    if len(scores) < _FEW:
+    if count < _FEW:
         found.append(
-            f"There are only {len(scores)} real images. A score says how far an image stands out from others, which so "
+            f"There are only {count} real images. A score says how far an image stands out from others, which so "
             "few do not show. Give more of this kind by population=, used or not."
         )
-    if only_patient is not None:
+    if patients is not None and len(np.unique(seen.real.groups)) == 1:
         found.append(
-            f"All real images are of one patient, {only_patient!r}, so that there is none of another patient to "
+            f"All real images are of one patient, {patients[0]!r}, so that there is none of another patient to "
             "compare them with. Check groups=."
         )
     if flat.any():
         found.append(f"Of the real images, {int(flat.sum())} are flat: they show nothing, and are no evidence.")
-    return (*found, *processing(pixels, scores, flat, n_first, groups=groups, called=("real", "reference")))
+    return (*found, *processing(seen, scored, called=("real", "reference")))
 
 
-def processing(
-    pixels: Array,
-    scores: Array,
-    flat: Array,
-    n_first: int,
-    *,
-    groups: Sequence[str] | None,
-    called: tuple[str, str],
-) -> list[str]:
+def processing(seen: Compared, scored: Scored, *, called: tuple[str, str]) -> list[str]:
     """Return what the processing of real images does to their scores, in sentences.
 
-    Arguments are those of `notes`; the sentences call the first ones, and the others, as `called` says.
+    The sentences call the real images, and those of the reference, as `called` says.
     """
-    sides = parted(pixels, n_first, shown=~flat, groups=groups)
-    scored = followed(pixels, scores, shown=~flat, groups=groups)
+    sides = parted(seen.known.pixels, seen.n_real, shown=~seen.flat, groups=seen.groups)
     found = [" ".join(parts_by_processing(sides, *called))] if sides else []
-    return [*found, " ".join(follows_processing(scored, by_patient=groups is not None))] if scored else found
+    if scored.followed is None:
+        return found
+    said, remedy = follows_processing(scored.followed, by_patient=seen.groups is not None)
+    if scored.alike is not None:
+        parts = " and ".join(map(str, np.bincount(scored.alike[~seen.flat])))
+        said += (
+            f" By their fine detail, the real images fall into parts that lie far apart ({parts} images), so each is "
+            "scored among those of its part. If all images of a part were used, that hides it."
+        )
+    return [*found, f"{said} {remedy}"]
 
 
 def follows_processing(told: Told, *, by_patient: bool) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from fingerprint._images import loading, masks, symmetries
 from fingerprint._images.loading import Slices
 from fingerprint._images.masks import Mask
 from fingerprint._images.slices import digest_of
-from fingerprint._statistics import methods, neighbourhood
+from fingerprint._statistics import methods, neighbourhood, processing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fingerprint._images.symmetries import Symmetries
     from fingerprint._statistics.methods import Method, MethodName
     from fingerprint._statistics.neighbourhood import Neighbourhood
+    from fingerprint._statistics.processing import Told
 
 MaskLike: TypeAlias = "str | PathLike[str] | Array"
 _log = logging.getLogger("fingerprint")
@@ -360,6 +361,27 @@ class RealSide:
         }
 
 
+class Scored(NamedTuple):
+    """Scores of real images, and what the processing of these images does to them.
+
+    Parameters
+    ----------
+    scores : ndarray
+        (n,) float64, higher = more likely used.
+    patches_lead : ndarray
+        (n,) bool: where patches have the higher tail score.
+    followed : Told or None
+        Which images had the higher scores by the way they were processed, see `processing.followed`.
+    alike : ndarray or None
+        (n,) int64: the way of processing of each image, where scores are those among images that were processed alike.
+    """
+
+    scores: Array
+    patches_lead: Array
+    followed: Told | None = None
+    alike: Array | None = None
+
+
 @dataclass(frozen=True)
 class Compared:
     """Real images after one pass over the synthetic ones.
@@ -397,8 +419,28 @@ class Compared:
         """Return (1 or 2, n) float64 statistics of all real images, see `methods.score`; higher = more likely used."""
         found = methods.kinds(method, self.scales, self.patches)
         if len(found) > 1:
-            found[:, self.real.flat[0, : found.shape[1]]] = -np.inf
+            found[:, self.flat] = -np.inf
         return found
+
+    @property
+    def flat(self) -> Array:
+        """Return which of the known images are flat, (n,) bool."""
+        return self.real.flat[0, : len(self.known)]
+
+    def scored(self, method: Method) -> Scored:
+        """Return the scores of all real images.
+
+        Where they follow the processing of images that were processed in ways far apart, they tell no more than that.
+        So images are then scored among those that were processed alike.
+        """
+        statistics = self.kinds(method)
+        pixels, shown = self.known.pixels, ~self.flat
+        scores, patches_lead = methods.score(statistics)
+        told = processing.followed(pixels, scores, shown=shown, groups=self.groups)
+        if told is None or len(statistics) == 1:
+            return Scored(scores, patches_lead, told)
+        alike = processing.alike(pixels, scores, shown=shown, groups=self.groups)
+        return Scored(*methods.score(statistics, alike), told, alike)
 
 
 def read_reals(

@@ -52,6 +52,7 @@ def plant(
     method: Method,
     opacities: Sequence[float],
     *,
+    alike: Array | None,
     rate: float,
     seed: int,
 ) -> tuple[Planted, ...]:
@@ -70,6 +71,8 @@ def plant(
         How images are scored.
     opacities : sequence of float
         Strengths of the copies.
+    alike : ndarray or None
+        Which real images were processed alike, where scores are those among these.
     rate : float
         Share of unused images that may be flagged.
     seed : int
@@ -95,7 +98,7 @@ def plant(
     for opacity in opacities:
         mixed = (_mixed(seen.known[n_used + i], host, opacity) for i, host in zip(copied, hosts, strict=True))
         planted = quiet.held(mixed, k=seen.summary.nearest.k, first=seen.summary.n_fake).kept
-        scores = methods.score(side.compared(join([seen.summary, planted])).kinds(method))[0][n_used:]
+        scores = methods.score(side.compared(join([seen.summary, planted])).kinds(method), alike)[0][n_used:]
         told = flagged.flag(scores[copied], scores[rest], rate)[1]
         assert told is not None
         result.append(Planted(float(opacity), int(told.sum()), len(copied)))

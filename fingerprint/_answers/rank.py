@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
-    from fingerprint._answers.one_pass import Compared, MaskLike
+    from fingerprint._answers.one_pass import Compared, MaskLike, Scored
     from fingerprint._answers.patients import Groups
     from fingerprint._base.types import Array, Grey, OnError
     from fingerprint._images.loading import Source
@@ -178,22 +178,13 @@ def ranking_of(
     """Return the ranking of real images that were compared with those of a source; arguments as for `rank`."""
     if method == "patches" and seen.patches is None:
         raise InputError(f"method: 'patches' needs images of at least 8x8 pixels, got {seen.known.format}")
-    patients, scored = seen.groups, methods.score(seen.kinds(methods.METHODS[method]))
-    only_patient = None if patients is None or len(np.unique(seen.real.groups)) > 1 else patients[0]
-    said = notes(
-        seen.known.pixels,
-        scored[0],
-        seen.real.flat[0, : len(scored[0])],
-        seen.n_real,
-        groups=patients,
-        only_patient=only_patient,
-    )
+    scored = seen.scored(methods.METHODS[method])
     origin = Origin(seen.known, seen.real.patches, source, side.options.of_pixels, population, side.forms)
-    return ranked(seen, scored, method=method, k=k, notes=said, origin=origin)
+    return ranked(seen, scored, method=method, k=k, notes=notes(seen, scored), origin=origin)
 
 
 def ranked(
-    seen: Compared, scored: tuple[Array, Array], *, method: MethodName, k: int, notes: tuple[str, ...], origin: Origin
+    seen: Compared, scored: Scored, *, method: MethodName, k: int, notes: tuple[str, ...], origin: Origin
 ) -> Ranking:
     """Return the ranking of real images that were compared.
 
@@ -201,14 +192,14 @@ def ranked(
     ----------
     seen : Compared
         With at least `k` nearest synthetic images; what is no real image is the reference.
-    scored : (ndarray, ndarray)
-        Scores of all of them, and where patches lead, see `methods.score`.
+    scored : Scored
+        All of them.
     method, k
         As for `rank`.
     notes, origin
         As in `Ranking`.
     """
-    (found, patches_lead), chosen = scored, methods.METHODS[method]
+    found, chosen = scored.scores, methods.METHODS[method]
     names, patients, n_real = seen.known.names, seen.groups, seen.n_real
     mine, null = found[:n_real], found[n_real:]
     order = sorted(range(n_real), key=lambda i: (-mine[i], loading.natural_key(names[i]), i))
@@ -227,7 +218,7 @@ def ranked(
     return Ranking(
         names=tuple(names[i] for i in order),
         scores=mine[order],
-        matches=tuple(_matches(seen, i, k, patches_first=bool(patches_lead[i])) for i in order),
+        matches=tuple(_matches(seen, i, k, patches_first=bool(scored.patches_lead[i])) for i in order),
         p_values=None if tested is None else tested[order],
         q_values=None if tested is None else p_values.q_values(tested)[order],
         groups=None if patients is None else tuple(patients[i] for i in order),

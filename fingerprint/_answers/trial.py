@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerprint._answers.notes import follows_processing, parts_by_processing
-from fingerprint._answers.rank import rank
+from fingerprint._answers.one_pass import ReadingOptions, RealSide
 from fingerprint._images.slices import Slices
+from fingerprint._statistics import methods
 from fingerprint._statistics.processing import followed, parted
 
 if TYPE_CHECKING:
@@ -50,14 +51,10 @@ def processed(
     fake = held["fake"][1]
     if len(pixels) < _LEAST_REAL or not len(fake):
         return
-    ranking = rank(
-        Slices(pixels, tuple(map(str, range(len(pixels))))),
-        Slices(fake, tuple(map(str, range(len(fake))))),
-        groups=of,
-        threads=threads,
-    )
-    scores = np.empty(len(pixels))
-    scores[ranking.order] = ranking.scores
+    real_slices, fake_slices = (Slices(each, tuple(map(str, range(len(each))))) for each in (pixels, fake))
+    side = RealSide.of(real_slices, ReadingOptions(threads=threads), groups=of, method="default")
+    default = methods.METHODS["default"]
+    scores = methods.score(side.compare(fake_slices, k=default.k).kinds(default))[0]
     told = followed(pixels, scores, fake=fake, groups=of)
     if told:
         yield "processing", *follows_processing(told, by_patient=of is not None)

@@ -109,13 +109,15 @@ def kinds(method: Method, seen: Sequence[Sequence[Sequence[Neighbourhood]]], pat
     return np.stack(rows)
 
 
-def score(statistics: Array) -> tuple[Array, Array]:
+def score(statistics: Array, alike: Array | None = None) -> tuple[Array, Array]:
     """Return one score for each real image: the only statistic, or the weighted sum of the tail scores of both.
 
     Parameters
     ----------
     statistics : ndarray
         (1 or 2, n) float64, as `kinds` returns them; both are -inf where an image is flat, which has the score 0.
+    alike : ndarray, optional
+        (n,) int64, see `processing.alike`: tail scores are those among images that were processed alike.
 
     Returns
     -------
@@ -126,5 +128,8 @@ def score(statistics: Array) -> tuple[Array, Array]:
     """
     if len(statistics) == 1:
         return statistics[0], np.zeros(statistics.shape[1], bool)
-    tails = tail_scores(statistics, CHANCE, HIGHEST)
+    tails = np.empty(statistics.shape)
+    ways = np.zeros(len(tails.T), np.int64) if alike is None else alike
+    for way in np.unique(ways):
+        tails[:, ways == way] = tail_scores(statistics[:, ways == way], CHANCE, HIGHEST)
     return add_kinds(tails), tails[1] > tails[0]

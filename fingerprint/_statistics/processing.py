@@ -6,6 +6,7 @@ alone, and leave a mark in this fall-off. Images that were processed like the sy
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ _UNITS = 20  # images, or patients, on which a rule can be seen
 _SMALLEST = 5  # group that is looked for
 _DRAWS, _CHANCE = 999, 0.01  # permutations, and how often they may say that there is something where there is nothing
 _HALF_WAY = 0.75  # AUC: half of what lies between no order (0.5) and a complete one (1)
+_APART = 6.0  # standard deviations between two ways of processing: three on either side do not touch
+_LEAST_SPREAD = 1e-3  # of a step within a way of processing, log2
 
 
 class Told(NamedTuple):
@@ -185,6 +188,74 @@ def followed(
         if gaps[int(lead < 0)] >= gaps[int(lead > 0)]:
             return None
     return Told(auc, first, total, _DETAIL[int(lead < 0)])
+
+
+def alike(
+    pixels: Array, scores: Array, *, shown: Array | None = None, groups: Sequence[str] | None = None
+) -> Array | None:
+    """Return which images were processed alike, where they were processed in ways that lie far apart.
+
+    Images are parted in two where a step of the fall-off leaves a gap: the means of both parts lie at least six
+    standard deviations of a part from each other, so that three on either side do not touch, and each part has at least
+    20 images, or patients. Then either part may be parted again. It counts if those of one part score higher than those
+    of another in three of four pairs.
+
+    Parameters
+    ----------
+    pixels, scores, shown, groups
+        As for `followed`; all images are looked at.
+
+    Returns
+    -------
+    ndarray or None
+        (n,) int64: a number for each way of processing; images that are not shown have 0. None where there is one way.
+    """
+    chosen = np.flatnonzero(np.ones(len(pixels), bool) if shown is None else shown)
+    if min(pixels.shape[1:]) < LEAST_SIDE or len(chosen) < 2 * _UNITS:
+        return None
+    patients = None if groups is None else [groups[i] for i in chosen.tolist()]
+    of = np.arange(len(chosen)) if patients is None else np.unique(patients, return_inverse=True)[1]
+    values = _by_patient(np.column_stack([fall_off(pixels[chosen]), scores[chosen]]), patients)
+    ways, waiting = np.zeros(len(values), np.int64), [np.arange(len(values))]
+    while waiting:
+        part = waiting.pop()
+        less = _in_two(values[part, :-1])
+        if less is not None:
+            ways[part[less]] = ways.max() + 1
+            waiting += [part[less], part[~less]]
+    scores_of = [values[ways == way, -1] for way in range(ways.max() + 1)]
+    if all(_order(*pair) < _HALF_WAY for pair in combinations(scores_of, 2)):
+        return None
+    found = np.zeros(len(pixels), np.int64)
+    found[chosen] = ways[of]
+    return found
+
+
+def _in_two(steps: Array) -> Array | None:
+    """Return which images have the less of a step, (n,) bool, where two parts lie far apart."""
+    total = len(steps)
+    sizes = np.arange(_UNITS, total - _UNITS + 1)[:, None]
+    if not len(sizes):
+        return None
+    order = np.argsort(steps, axis=0, kind="stable")
+    rising = np.take_along_axis(steps - steps.mean(axis=0), order, axis=0)
+    last, following = rising[sizes[:, 0] - 1], rising[sizes[:, 0]]  # of the first part, and the one after it
+    gap = np.cumsum(rising, axis=0)[sizes[:, 0] - 1] * (1 / sizes + 1 / (total - sizes))  # of the means, with a minus
+    within = rising.var(axis=0) - gap**2 * sizes * (total - sizes) / total**2
+    apart = np.where(following > last, -gap / np.sqrt(np.maximum(within, _LEAST_SPREAD**2)), 0.0)
+    place, step = np.unravel_index(int(apart.argmax()), apart.shape)
+    if apart[place, step] < _APART:
+        return None
+    less = np.zeros(total, bool)
+    less[order[: sizes[place, 0], step]] = True
+    return less
+
+
+def _order(first: Array, second: Array) -> float:
+    """Return the AUC by which scores tell two parts, at least 0.5."""
+    ranks = whole("scipy.stats").rankdata(np.concatenate([first, second]))
+    auc = (ranks[: len(first)].sum() - len(first) * (len(first) + 1) / 2) / (len(first) * len(second))
+    return float(max(auc, 1 - auc))
 
 
 def parted(
