@@ -111,6 +111,15 @@ def test_p_values_of_patches_are_valid_for_exponential_tails() -> None:
     assert (found <= 0.1).mean() > 0.05
 
 
+def test_sums_of_gains_that_a_structure_may_bring_are_no_evidence() -> None:
+    sums = np.random.default_rng(5).exponential(size=(3, 1000))
+    sums[:, 7] = 19.0, 20.0, 160.0  # far out of the tail, all three
+    assert (decisions.parts(summary(sums)) < 1e-3).all()
+    assert decisions.parts(summary(sums), 20.0)[:2].tolist() == [1.0, 1.0]
+    assert decisions.parts(summary(sums), 20.0)[2] < 1e-3
+    assert (decisions.parts(summary(40 + sums), 20.0) == decisions.parts(summary(40 + sums))).all()
+
+
 def test_all_scales_have_to_agree() -> None:
     rng = np.random.default_rng(3)
     distances = around(rng, 50, 400, 10.0)

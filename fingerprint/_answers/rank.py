@@ -19,6 +19,7 @@ from fingerprint._base.provenance import recorded
 from fingerprint._base.public import public
 from fingerprint._images import loading
 from fingerprint._images.loading import BLOCK
+from fingerprint._patches.gains import least_compared
 from fingerprint._statistics import decisions, methods, p_values
 from fingerprint._statistics.copies import copies_of
 
@@ -239,7 +240,10 @@ def ranked(
 def _extrapolated(method: Method, seen: Compared) -> Array:
     """Return the p-value that each real image has from its own distances."""
     whole = seen.neighbours if method.statistic is not None else ()
-    return decisions.chance(whole, seen.summary.patches if method.patches else None)
+    patches, cut = seen.summary.patches, seen.real.patches
+    if not method.patches or patches is None or cut is None:
+        return decisions.chance(whole)
+    return decisions.chance(whole, patches, least_compared(cut))
 
 
 def _matches(seen: Compared, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:

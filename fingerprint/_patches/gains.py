@@ -181,6 +181,15 @@ def summarise_gains(real: GainReals, pixels: Array, names: Sequence[str], *, k: 
     return GainSummary(Best.of(-total.T, names, k, forms), counts)
 
 
+def least_compared(real: GainReals) -> float:
+    """Return from which sum on pairs can be compared with others; 0 where all pairs are searched alike.
+
+    Where pairs that gain more are searched by more shifts, the sums of others are smaller than they would be, and what
+    one structure gains by chance stands out from them.
+    """
+    return STRUCTURE if real.grid.spread > 1 else 0.0
+
+
 def merge(summaries: Sequence[GainSummary]) -> GainSummary:
     """Return the summary of all synthetic images together, from those of different ones, at least one.
 

@@ -253,7 +253,7 @@ def _patients(errors: Mapping[str, float], rate: float) -> tuple[Decision, ...]:
     return tuple(Decision(name, errors[name] <= rate, errors[name]) for name in order)
 
 
-def chance(seen: Sequence[Neighbourhood], patches: GainSummary | None = None) -> Array:
+def chance(seen: Sequence[Neighbourhood], patches: GainSummary | None = None, least: float = 0.0) -> Array:
     """Return how likely chance brings a synthetic image so near, extrapolated from those farther away.
 
     The p-values of the kinds of evidence are combined by the rule of Bonferroni, which holds whatever they have to do
@@ -265,6 +265,8 @@ def chance(seen: Sequence[Neighbourhood], patches: GainSummary | None = None) ->
         Of n real images, one for each scale; possibly none.
     patches : GainSummary, optional
         Of the same images. One of both has to be there.
+    least : float
+        As for `parts`.
 
     Returns
     -------
@@ -272,7 +274,7 @@ def chance(seen: Sequence[Neighbourhood], patches: GainSummary | None = None) ->
         (n,) float64 from 0 to 1; lower = more likely used. 1 where there are too few synthetic images to tell.
     """
     kinds = [whole_images(seen)] if seen else []
-    kinds += [parts(patches)] if patches is not None else []
+    kinds += [parts(patches, least)] if patches is not None else []
     return np.asarray(np.minimum(len(kinds) * np.min(kinds, axis=0), 1.0))
 
 
@@ -317,7 +319,7 @@ def whole_images(seen: Sequence[Neighbourhood]) -> Array:
     return np.asarray(np.minimum(seen[0].forms * min(len(found), 2) * np.mean(found, axis=0), 1.0))
 
 
-def parts(patches: GainSummary) -> Array:
+def parts(patches: GainSummary, least: float = 0.0) -> Array:
     """Return p-values of the strongest patch evidence.
 
     A gain is the logarithm of a distance, and what was said of distances makes the tail of their sums exponential. It
@@ -328,6 +330,8 @@ def parts(patches: GainSummary) -> Array:
     ----------
     patches : GainSummary
         Of n real images.
+    least : float
+        Where the tail begins at least, see `fingerprint._patches.gains.least_compared`.
 
     Returns
     -------
@@ -339,6 +343,7 @@ def parts(patches: GainSummary) -> Array:
     if last <= first:
         return np.ones(len(patches.counts))
     inner, outer = (histogram.smallest(patches.counts, patches.n_fake + 1 - rank) for rank in (first, last))
+    inner = np.maximum(inner, least)
     return exceeded(patches.gains[:, 0] - inner, inner - outer, first, last)
 
 
