@@ -215,7 +215,8 @@ def alike(
         return None
     patients = None if groups is None else [groups[i] for i in chosen.tolist()]
     of = np.arange(len(chosen)) if patients is None else np.unique(patients, return_inverse=True)[1]
-    values = _by_patient(np.column_stack([fall_off(pixels[chosen]), scores[chosen]]), patients)
+    every = np.column_stack([fall_off(pixels), scores])  # of all images: choosing some would copy their pixels
+    values = _by_patient(every[chosen], patients)
     ways, waiting = np.zeros(len(values), np.int64), [np.arange(len(values))]
     while waiting:
         part = waiting.pop()
