@@ -256,6 +256,11 @@ def test_what_rivals_take_beyond_a_sum_does_not_count():
     assert found.scores.tolist() == found.gains[:, 0].clip(0).tolist()
 
 
+def test_small_sums_are_compared_where_all_pairs_are_searched_alike():
+    for size, least in ((64, 0.0), (127, 0.0), (128, 20.0)):
+        assert gains.least_compared(prepare_patches(waves(0, 2, size, size))) == least
+
+
 def test_what_an_image_reaches_in_many_synthetic_images_is_usual():
     real, fake = planted()
     prepared = prepare_patches(real)

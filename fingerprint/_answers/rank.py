@@ -240,10 +240,10 @@ def ranked(
 def _extrapolated(method: Method, seen: Compared) -> Array:
     """Return the p-value that each real image has from its own distances."""
     whole = seen.neighbours if method.statistic is not None else ()
-    patches, cut = seen.summary.patches, seen.real.patches
-    if not method.patches or patches is None or cut is None:
+    cut = seen.real.patches if method.patches else None
+    if cut is None:
         return decisions.chance(whole)
-    return decisions.chance(whole, patches, least_compared(cut))
+    return decisions.chance(whole, seen.summary.patches, least_compared(cut))
 
 
 def _matches(seen: Compared, real: int, k: int, *, patches_first: bool) -> tuple[Match, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fingerprint._base.importing import whole
 from fingerprint._base.representatives import representatives
+from fingerprint._statistics import roc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,7 +159,7 @@ def followed(
     if min(pixels.shape[1:]) < LEAST_SIDE or len(chosen) < _UNITS:
         return None
     patients = None if groups is None else [groups[i] for i in chosen]
-    values = _by_patient(np.column_stack([fall_off(pixels[chosen]), scores[chosen]]), patients)
+    values, _ = _by_patient(np.column_stack([fall_off(pixels[chosen]), scores[chosen]]), patients)
     total = len(values)
     if total < _UNITS:
         return None
@@ -214,9 +215,8 @@ def alike(
     if min(pixels.shape[1:]) < LEAST_SIDE or len(chosen) < 2 * _UNITS:
         return None
     patients = None if groups is None else [groups[i] for i in chosen.tolist()]
-    of = np.arange(len(chosen)) if patients is None else np.unique(patients, return_inverse=True)[1]
     every = np.column_stack([fall_off(pixels), scores])  # of all images: choosing some would copy their pixels
-    values = _by_patient(every[chosen], patients)
+    values, of = _by_patient(every[chosen], patients)
     ways, waiting = np.zeros(len(values), np.int64), [np.arange(len(values))]
     while waiting:
         part = waiting.pop()
@@ -225,7 +225,7 @@ def alike(
             ways[part[less]] = ways.max() + 1
             waiting += [part[less], part[~less]]
     scores_of = [values[ways == way, -1] for way in range(ways.max() + 1)]
-    if all(_order(*pair) < _HALF_WAY for pair in combinations(scores_of, 2)):
+    if all(_auc(*pair) < _HALF_WAY for pair in combinations(scores_of, 2)):
         return None
     found = np.zeros(len(pixels), np.int64)
     found[chosen] = ways[of]
@@ -235,28 +235,29 @@ def alike(
 def _in_two(steps: Array) -> Array | None:
     """Return which images have the less of a step, (n,) bool, where two parts lie far apart."""
     total = len(steps)
-    sizes = np.arange(_UNITS, total - _UNITS + 1)[:, None]
+    sizes = np.arange(_UNITS, total - _UNITS + 1)  # of the part that has less
     if not len(sizes):
         return None
     order = np.argsort(steps, axis=0, kind="stable")
     rising = np.take_along_axis(steps - steps.mean(axis=0), order, axis=0)
-    last, following = rising[sizes[:, 0] - 1], rising[sizes[:, 0]]  # of the first part, and the one after it
-    gap = np.cumsum(rising, axis=0)[sizes[:, 0] - 1] * (1 / sizes + 1 / (total - sizes))  # of the means, with a minus
-    within = rising.var(axis=0) - gap**2 * sizes * (total - sizes) / total**2
-    apart = np.where(following > last, -gap / np.sqrt(np.maximum(within, _LEAST_SPREAD**2)), 0.0)
+    shares = sizes[:, None] / total
+    gaps = -np.cumsum(rising, axis=0)[sizes - 1] / (total * shares * (1 - shares))  # between the means of both parts
+    within = rising.var(axis=0) - gaps**2 * shares * (1 - shares)
+    apart = gaps / np.sqrt(np.maximum(within, _LEAST_SPREAD**2))
+    apart[rising[sizes] == rising[sizes - 1]] = 0.0  # equal images are never parted
     place, step = np.unravel_index(int(apart.argmax()), apart.shape)
     if apart[place, step] < _APART:
         return None
     less = np.zeros(total, bool)
-    less[order[: sizes[place, 0], step]] = True
+    less[order[: sizes[place], step]] = True
     return less
 
 
-def _order(first: Array, second: Array) -> float:
-    """Return the AUC by which scores tell two parts, at least 0.5."""
-    ranks = whole("scipy.stats").rankdata(np.concatenate([first, second]))
-    auc = (ranks[: len(first)].sum() - len(first) * (len(first) + 1) / 2) / (len(first) * len(second))
-    return float(max(auc, 1 - auc))
+def _auc(first: Array, second: Array) -> float:
+    """Return the AUC by which scores tell two parts, whichever is higher: at least 0.5."""
+    ranks, _ = roc.midranks(np.concatenate([first, second]))
+    auc = float(roc.of_ranks(ranks[: len(first)].sum(), len(first), len(second)))
+    return max(auc, 1 - auc)
 
 
 def parted(
@@ -288,7 +289,7 @@ def parted(
     chosen = [some_of(seen & side) for side in (first, ~first)]
     if min(pixels.shape[1:]) < LEAST_SIDE or min(map(len, chosen)) < _SMALLEST:
         return None
-    sides = [_by_patient(traces(pixels[i]), None if groups is None else [groups[j] for j in i]) for i in chosen]
+    sides = [_by_patient(traces(pixels[i]), None if groups is None else [groups[j] for j in i])[0] for i in chosen]
     m, total = len(sides[0]), len(sides[0]) + len(sides[1])
     if min(m, total - m) < _SMALLEST or total < _UNITS:
         return None
@@ -311,14 +312,14 @@ def some_of(shown: Array) -> Array:
     return np.asarray(found[representatives(len(found))]) if len(found) else found
 
 
-def _by_patient(values: Array, groups: Sequence[str] | None) -> Array:
-    """Return the means of each patient."""
+def _by_patient(values: Array, groups: Sequence[str] | None) -> tuple[Array, Array]:
+    """Return the means of each patient, and which of them each image is of."""
     if groups is None:
-        return values
+        return values, np.arange(len(values))
     names, of = np.unique(groups, return_inverse=True)
     sums = np.zeros((len(names), values.shape[1]))
     np.add.at(sums, of, values)
-    return np.asarray(sums / np.bincount(of)[:, None])
+    return sums / np.bincount(of)[:, None], of
 
 
 def _rare(observed: float, draw: Callable[[np.random.Generator], float]) -> bool:
